@@ -1,0 +1,36 @@
+"""Hookline: an event bus made of files.
+
+The public names load on first use, because `hookline emit` has 60 ms for all of its life.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hookline.dispatch.python_api import Reject, Retry, on
+    from hookline.log.log import Log
+    from hookline.model.event import Event
+
+__all__ = ["Event", "Log", "Reject", "Retry", "on"]
+
+_HOMES = {
+    "Event": "hookline.model.event",
+    "Log": "hookline.log.log",
+    "Reject": "hookline.dispatch.python_api",
+    "Retry": "hookline.dispatch.python_api",
+    "on": "hookline.dispatch.python_api",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'hookline' has no attribute '{name}'")
+    from importlib import import_module
+
+    value: object = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
