@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154 # bats sets status, output and stderr
 # A sealed sandbox for every test: a home of its own, an environment that says nothing
 # about the person who runs the tests, and assertions that show what they saw.
 # A test file says: load '<path to>/test_helper' and calls `sandbox` first in its setup().
@@ -5,6 +6,7 @@
 bats_require_minimum_version 1.5.0
 
 HOOKLINE_CHECKOUT=$(cd -- "${BASH_SOURCE[0]%/*}/../.." && pwd -P)
+export HOOKLINE_CHECKOUT
 
 sandbox() { # sets HOOKLINE_HOME, HOME, TMPDIR and the working folder, all below BATS_TEST_TMPDIR
   _clean_environment
@@ -21,7 +23,7 @@ _clean_environment() {
   local name
   while IFS= read -r name; do
     case $name in
-      BATS_* | PATH | PWD | OLDPWD | SHLVL | TERM | _ | HOOKLINE_TEST_*) ;;
+      BATS_* | PATH | PWD | OLDPWD | SHLVL | TERM | _ | HOOKLINE_CHECKOUT | HOOKLINE_TEST_*) ;;
       *) unset -v "$name" ;;
     esac
   done < <(compgen -e)
@@ -53,7 +55,6 @@ assert_output() { # <expected> | --partial <part> | --regexp <regexp>
 }
 
 assert_stderr() { # as assert_output; needs `run --separate-stderr`
-  # shellcheck disable=SC2154 # bats sets stderr
   _assert_text "$stderr" "$@"
 }
 
