@@ -1,0 +1,147 @@
+#!/usr/bin/env bash
+# Usage: run.sh [--soak MINUTES] [part...]
+# Summary: Set up the test tools, then run every check, or only the parts that are named.
+# Exit: 0 all passed, 1 a part failed, 64 usage, 73 the tools cannot be had
+#
+# Parts: ruff format types layers shellcheck shfmt (together: lint), pytest, bats,
+# or a file or folder below testing/: unit, tidy, bats/handlers, …
+set -uo pipefail
+
+readonly LINT=(ruff format types layers shellcheck shfmt)
+readonly BATS_AT_ONCE=2
+readonly BATS_FILE_TIMEOUT=240s
+
+soak=()
+reports=
+
+usage() {
+  sed -n '2,4s/^# //p; 6,7s/^# //p' -- "${BASH_SOURCE[0]}"
+}
+
+# Also what is not committed yet, but nothing that git ignores. The owner of a checkout may be
+# another user than the one who tests it.
+checkout_files() { # NUL after each
+  local file
+  while IFS= read -r -d '' file; do
+    [[ ! -f $file || -L $file ]] || printf '%s\0' "$file"
+  done < <(git -c safe.directory='*' ls-files -z --cached --others --exclude-standard)
+}
+
+shell_files() { # NUL after each: by the name, or else by the first line
+  checkout_files | xargs -0r awk '
+    FNR > 1 { nextfile }
+    FILENAME ~ /\.(sh|bash|bats)$/ || /^#!.*[ \/](ba)?sh$/ { printf "%s%c", FILENAME, 0 }'
+}
+
+part_ruff() { .venv/bin/ruff check --no-fix .; }
+part_format() { .venv/bin/ruff format --check .; }
+part_types() { .venv/bin/mypy; }
+part_layers() { .venv/bin/lint-imports; }
+part_shellcheck() { shell_files | xargs -0r .venv/bin/shellcheck -x; }
+part_shfmt() { shell_files | xargs -0r .venv/bin/shfmt -i 2 -ci -d; }
+part_pytest() { # [<folder>...]
+  .venv/bin/python -m pytest -q -n 2 --dist worksteal "${soak[@]}" "$@"
+}
+
+bats_file() { # <file>: leaves its report in $reports; prints one line, and all of it when it failed
+  local file=$1 report=$reports/${1//\//,} started=$SECONDS status=0
+  timeout --kill-after=10s "$BATS_FILE_TIMEOUT" bats --tap "$file" >"$report" 2>&1 </dev/null ||
+    status=$?
+  if ((status == 0)); then
+    printf '  ok    %s (%d s)\n' "$file" "$((SECONDS - started))"
+  else
+    # A file that bats could not read has no test that failed: count it as one.
+    grep -q '^not ok ' "$report" || printf 'not ok 0 bats ended with %d\n' "$status" >>"$report"
+    printf '  FAIL  %s (%d s)\n%s\n' "$file" "$((SECONDS - started))" "$(<"$report")"
+  fi
+  return "$status"
+}
+
+part_bats() { # [<file or folder below testing/>...]
+  local file failed=0 running=0
+  local -a files
+  mapfile -d '' -t files < <(find "${@/#/testing/}" -name '*.bats' -print0 | sort -z)
+  ((${#files[@]})) || { printf 'no *.bats file\n' && return 1; }
+  reports=$(mktemp -d) || return
+  for file in "${files[@]}"; do
+    if ((running == BATS_AT_ONCE)); then
+      wait -n || failed=1
+      running=$((running - 1))
+    fi
+    bats_file "$file" &
+    running=$((running + 1))
+  done
+  while ((running)); do
+    wait -n || failed=1
+    running=$((running - 1))
+  done
+  bats_totals
+  rm -rf -- "$reports"
+  return "$failed"
+}
+
+bats_totals() {
+  cat /dev/null "$reports"/* | awk '
+    /^not ok / { failed++ }
+    /^ok .* # skip/ { skipped++; next }
+    /^ok / { passed++ }
+    END { printf "bats: %d passed, %d failed, %d skipped\n", passed, failed, skipped }'
+}
+
+run_part() { # <name>
+  case $1 in
+    pytest) part_pytest ;;
+    bats | bats/*) part_bats "$1" ;;
+    ruff | format | types | layers | shellcheck | shfmt) "part_$1" ;;
+    *) part_pytest "testing/$1" ;;
+  esac
+}
+
+known_part() { # <name>
+  [[ " ${LINT[*]} pytest bats " == *" $1 "* || ($1 != /* && $1 != *..* && -e testing/$1) ]]
+}
+
+run_parts() { # <name>...: all of them, whatever fails; then the summary
+  local part started failed=0
+  local -a summary=()
+  for part in "$@"; do
+    printf '\n== %s\n' "$part"
+    started=$SECONDS
+    if run_part "$part"; then
+      summary+=("$(printf 'ok    %-18s %4d s' "$part" "$((SECONDS - started))")")
+    else
+      failed=1
+      summary+=("$(printf 'FAIL  %-18s %4d s' "$part" "$((SECONDS - started))")")
+    fi
+  done
+  printf '\n== summary\n'
+  printf '%s\n' "${summary[@]}"
+  return "$failed"
+}
+
+main() {
+  local -a parts=()
+  while (($#)); do
+    case $1 in
+      -h | --help) usage && return ;;
+      --soak)
+        [[ ${2-} =~ ^[0-9]+$ ]] || { usage >&2 && return 64; }
+        soak=(--soak "$2")
+        shift
+        ;;
+      lint) parts+=("${LINT[@]}") ;;
+      *) parts+=("${1%/}") ;;
+    esac
+    shift
+  done
+  cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.." || return 73
+  ((${#parts[@]})) || parts=("${LINT[@]}" pytest bats)
+  local part
+  for part in "${parts[@]}"; do
+    known_part "$part" || { usage >&2 && return 64; }
+  done
+  scripts/setup.sh --dev || return
+  run_parts "${parts[@]}"
+}
+
+main "$@"
