@@ -74,6 +74,11 @@ def from_outside(
     for name, default in (("id", id), ("source", source), ("time", time)):
         if default is not None:
             found.setdefault(name, default)
+    return complete(found)
+
+
+def complete(found: Found) -> Fields:
+    """The fields, once nothing is missing that each event has. Raises BadData otherwise."""
     for name in ("id", "source", "type", "time"):
         if name not in found:
             raise BadData(f"{name} is missing")

@@ -1,0 +1,144 @@
+"""The event as readers hold it."""
+
+import re
+from typing import Annotated, Any
+
+import msgspec
+
+from hookline.model import attributes, cortex, envelope, jsontext
+from hookline.model.attributes import Fields
+from hookline.model.errors import BadData
+from hookline.model.ids import ID
+from hookline.model.types import check_type
+
+_String = Annotated[str, msgspec.Meta(min_length=1, max_length=attributes.STRING_BYTES_MAX)]
+
+_CHECKED_STRINGS = (
+    "source",
+    "subject",
+    "correlationid",
+    "causationid",
+    "traceparent",
+    "dataschema",
+    "ecosystem",
+    "incident_id",
+)
+_STORED_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\Z", re.ASCII)
+_NO_DATA = msgspec.Raw(b"")
+
+# Types recur, so each is looked at once; the bound is for a flood of invented ones.
+_TYPES_KNOWN_MAX = 4096
+_types_known: set[str] = set()
+
+
+class NotAnEvent(BadData):
+    """A JSON object of some older writer: neither CloudEvents nor Cortex."""
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """An immutable fact. What an event does not have is None, but `hops` is then 0.
+
+    `time` is in the stored form; `data` is the raw JSON text, empty where there is none.
+    """
+
+    specversion: str = "1.0"
+    id: str
+    source: _String
+    type: str
+    time: str
+    subject: _String | None = None
+    priority: _String | None = None
+    correlationid: _String | None = None
+    causationid: _String | None = None
+    hops: int = 0
+    traceparent: _String | None = None
+    dataschema: _String | None = None
+    dataref: _String | None = None
+    ecosystem: _String | None = None
+    intensity: float | None = None
+    incident_id: _String | None = None
+    data: msgspec.Raw = _NO_DATA
+
+    def value(self) -> object:
+        """The decoded data: integers exact, other numbers as doubles; None where there is none.
+
+        Raises BadData where a foreign writer put something there that cannot be decoded.
+        """
+        raw = bytes(self.data)
+        try:
+            return msgspec.json.decode(raw) if raw else None
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as wrong:
+            raise BadData(f"data of event {self.id} is not JSON: {wrong}") from wrong
+
+
+_decode = msgspec.json.Decoder(Event).decode
+_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_is_id = ID.match
+_is_stored_time = _STORED_TIME.match
+
+
+def decode(line: bytes) -> Event:
+    """The event in a line of a log, which is given without its newline.
+
+    Keys that the format does not know are passed over; a Cortex event is translated. Raises
+    NotAnEvent for an object of an older writer, BadData for all else that is no event.
+    """
+    try:
+        event = _decode(line)
+        if not line.isascii():
+            line.decode()
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as wrong:
+        return _decode_foreign(line, wrong)
+    if (
+        event.specversion != "1.0"
+        or not _is_id(event.id)
+        or not _is_stored_time(event.time)
+        or event.type not in _types_known
+        or b"\\" in line
+    ):
+        return _checked(event)
+    return event
+
+
+def of_fields(fields: Fields) -> Event:
+    """The event that `envelope.line` makes a line of, from the same fields, without a check."""
+    given: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
+    if "data" in given:
+        given["data"] = msgspec.Raw(given["data"])
+    if "intensity" in given:
+        given["intensity"] = float(given["intensity"])
+    return Event(**given)
+
+
+def _checked(event: Event) -> Event:
+    """The event, if its attributes are safe to use as names and in an environment."""
+    if event.specversion != "1.0":
+        raise BadData("specversion is not 1.0")
+    attributes.check_id(event.id)
+    if event.type not in _types_known:
+        check_type(event.type)
+        if len(_types_known) < _TYPES_KNOWN_MAX:
+            _types_known.add(event.type)
+    for name in _CHECKED_STRINGS:
+        value = getattr(event, name)
+        if value is not None:
+            attributes.check_string(name, value)
+    if _is_stored_time(event.time):
+        return event
+    return msgspec.structs.replace(event, time=attributes.stored_time(event.time))
+
+
+def _decode_foreign(line: bytes, wrong: Exception) -> Event:
+    """The event in a line that is none of ours."""
+    try:
+        members: dict[str, msgspec.Raw] = _decode_members(line)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        raise BadData(f"not an event: {wrong}") from wrong
+    if "specversion" in members:
+        raise BadData(f"not an event: {wrong}") from wrong
+    translated = jsontext.members(jsontext.compact(line, jsontext.LEVELS_MAX + 1))
+    try:
+        fields = envelope.complete(cortex.to_fields(translated, strict=False))
+        return _checked(of_fields(fields))
+    except BadData as reason:
+        raise NotAnEvent(f"an object of an older writer, not an event: {reason}") from wrong
