@@ -1,0 +1,163 @@
+"""Files that must agree: links and their ends, modules and tests, pins and wishes."""
+
+import os
+import re
+import subprocess
+import tomllib
+from pathlib import PurePosixPath
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+
+from testing.tidy.checkout import ROOT, Source, source, sources
+
+LINK = re.compile(r"\]\((?!\w+:|#)([^)#\s]+)")
+PIN = re.compile(r"^([\w.-]+)==(\S+)", re.MULTILINE)
+
+# Modules without a unit test file of their own, each with the reason.
+TESTED_ELSEWHERE: dict[str, str] = {}
+
+
+def broken_links(page: Source) -> list[str]:
+    folder = (ROOT / page.path).parent
+    return [link for link in LINK.findall(page.text) if not (folder / link).exists()]
+
+
+def pins(lock: str) -> dict[str, str]:
+    return {name.replace("_", "-").lower(): version for name, version in PIN.findall(lock)}
+
+
+def unpinned(requirements: list[str], lock: str) -> list[str]:
+    pinned = pins(lock)
+    missing = []
+    for requirement in map(Requirement, requirements):
+        version = pinned.get(requirement.name.replace(".", "-").lower())
+        if version is None or version not in requirement.specifier:
+            missing.append(f"{requirement} (pinned: {version})")
+    return missing
+
+
+def unhashed(lock: str) -> list[str]:
+    blocks = re.split(r"\n(?=\w)", lock)
+    return [block for block in blocks if PIN.match(block) and "--hash=sha256:" not in block]
+
+
+def without_test(modules: list[str], tests: list[str]) -> list[str]:
+    """Modules for which there is neither test_<module>.py nor test_<module>_<aspect>.py."""
+    missing = []
+    for module in modules:
+        path = PurePosixPath(module)
+        start = f"testing/unit/{path.relative_to('src/hookline').parent}/test_{path.stem}"
+        if not any(test == f"{start}.py" or test.startswith(f"{start}_") for test in tests):
+            missing.append(module)
+    return missing
+
+
+def scripts() -> list[str]:
+    return [
+        each.path
+        for each in sources()
+        if each.is_shell and each.text.startswith("#!") and not each.is_bats
+    ]
+
+
+def project() -> dict[str, Any]:
+    table: dict[str, Any] = tomllib.loads(source("pyproject.toml").text)["project"]
+    return table
+
+
+def test_links_lead_somewhere():
+    pages = [each for each in sources() if each.path.endswith(".md")]
+    broken = {page.path: links for page in pages if (links := broken_links(page))}
+    assert broken == {}
+
+
+def test_a_broken_link_is_found():
+    text = "[a](LICENSE) [b](no/such#x) [c](https://x.example) [d](#there)"
+    assert broken_links(Source(path="x.md", text=text)) == ["no/such"]
+
+
+@pytest.mark.parametrize("path", scripts())
+def test_help_prints_the_header(path: str, tmp_path):
+    done = subprocess.run(
+        ["bash", ROOT / path, "--help"],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "HOOKLINE_HOME": str(tmp_path)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    starts = [line.partition(" ")[0] for line in done.stdout.splitlines()[:3]]
+    assert starts == ["Usage:", "Summary:", "Exit:"]
+
+
+def test_every_module_has_a_unit_test():
+    modules = [
+        each.path
+        for each in sources()
+        if each.path.startswith("src/hookline/")
+        and each.is_python
+        and each.name != "__init__.py"
+        and each.path not in TESTED_ELSEWHERE
+    ]
+    tests = [each.path for each in sources() if each.path.startswith("testing/unit/")]
+    assert without_test(modules, tests) == []
+
+
+def test_a_module_without_test_is_found():
+    tests = ["testing/unit/log/test_stream.py", "testing/unit/log/test_read_torn.py"]
+    modules = ["src/hookline/log/stream.py", "src/hookline/log/read.py", "src/hookline/log/log.py"]
+    assert without_test(modules, tests) == ["src/hookline/log/log.py"]
+
+
+def test_every_exception_is_still_there():
+    assert {path for path in TESTED_ELSEWHERE if not (ROOT / path).exists()} == set()
+
+
+def test_every_handler_has_a_bats_file():
+    stems = [PurePosixPath(each.path).stem for each in sources() if each.is_handler]
+    missing = [stem for stem in stems if not (ROOT / f"testing/bats/handlers/{stem}.bats").exists()]
+    assert missing == []
+
+
+def test_handlers_can_be_started():
+    assert [each.path for each in sources() if each.is_handler and not each.executable] == []
+
+
+def test_the_lock_has_what_the_project_asks_for():
+    assert unpinned(project()["dependencies"], source("requirements.lock").text) == []
+
+
+def test_the_test_lock_has_what_the_tests_ask_for():
+    wanted = project()["optional-dependencies"]["dev"]
+    assert unpinned(wanted, source("requirements-dev.lock").text) == []
+
+
+def test_a_pin_that_does_not_fit_is_found():
+    lock = "a==1.0 \\\n    --hash=sha256:x\nb==2.0"
+    assert unpinned(["a>=1", "b>=3", "c"], lock) == ["b>=3 (pinned: 2.0)", "c (pinned: None)"]
+
+
+def test_both_locks_agree():
+    base, dev = (source(f"requirements{kind}.lock").text for kind in ("", "-dev"))
+    assert pins(base).items() <= pins(dev).items()
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+def test_every_pin_has_hashes(lock: str):
+    assert unhashed(source(lock).text) == []
+
+
+def test_a_pin_without_hash_is_found():
+    assert unhashed("# x\na==1 \\\n    --hash=sha256:x\nb==2\nc==3 \\\n    --hash=sha256:y") == [
+        "b==2"
+    ]
+
+
+def test_the_checkout_is_what_git_knows():
+    assert os.access(ROOT / ".git", os.R_OK)
+    assert "testing/tidy/test_tree.py" in {each.path for each in sources()}
