@@ -1,0 +1,135 @@
+"""A new home: the tree of DESIGN.md section 2, in anybody's project."""
+
+import filecmp
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from hookline.app.doctor import lacks_atomic_append
+from hookline.log.home import Home
+from hookline.model.errors import CannotCreate
+
+_IGNORED: Final = """\
+# Runtime data; only configuration and schemas are kept.
+*
+!/.gitignore
+!/README.md
+!/config/
+!/config/**
+!/schemas/
+!/schemas/**
+"""
+_CONFIG: Final = """\
+# The form in which handlers are given events: cloudevents, or cortex for handlers of that project.
+envelope = "cloudevents"
+
+[handlers]
+# Variables of the dispatcher's environment that handlers get too.
+env = []
+"""
+_README: Final = """\
+# coordination/
+
+Runtime data of Hookline. `tail -f events/*-events.jsonl | jq` shows what happens, `tail -f deliveries.jsonl | jq` what
+the handlers make of it, `dead-letters.jsonl` what they could not do. `state/` may be deleted.
+"""
+
+
+def init(home: Home) -> Iterator[str]:
+    """Make what is missing; a line for each thing made or kept. What is there is never changed.
+
+    Raises CannotCreate when the folder cannot be written to.
+    """
+    try:
+        yield from _folders(home)
+        yield from _texts(home)
+        yield from _scripts(home)
+    except OSError as error:
+        raise CannotCreate(f"{error.filename}: {error.strerror}") from error
+    link_command(home)
+    if lacks_atomic_append(home.coordination) and not home.locked_append.exists():
+        home.locked_append.touch()
+        yield f"made {home.locked_append}: this file system needs a lock around appends"
+
+
+def link_command(home: Home) -> None:
+    """Leave the scripts of a home a way to this very installation: `state/hookline`."""
+    link = home.state / "hookline"
+    command = Path(sys.argv[0]).resolve()
+    if command.name != "hookline" or (link.is_symlink() and link.readlink() == command):
+        return
+    temporary = link.with_name(f".hookline.{os.getpid()}")
+    temporary.symlink_to(command)
+    temporary.rename(link)
+
+
+def _folders(home: Home) -> Iterator[str]:
+    for folder in (
+        home.events,
+        home.segments,
+        home.queue,
+        home.rejected,
+        home.data,
+        home.state,
+        home.config,
+        home.schemas,
+        home.coordination / "intents",
+        home.coordination / "logs",
+        home.handlers,
+    ):
+        if not folder.is_dir():
+            _make_folder(folder)
+            yield f"made {folder}"
+
+
+def _make_folder(folder: Path) -> None:
+    """With its parents, writable for nobody else whatever the umask."""
+    if not folder.parent.is_dir():
+        _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o750)
+
+
+def _texts(home: Home) -> Iterator[str]:
+    for path, text in (
+        (home.coordination / ".gitignore", _IGNORED),
+        (home.coordination / "README.md", _README),
+        (home.config / "hookline.toml", _CONFIG),
+    ):
+        if not path.exists():
+            path.write_text(text)
+            path.chmod(0o640)
+            yield f"made {path}"
+
+
+def _scripts(home: Home) -> Iterator[str]:
+    source = _shipped_scripts()
+    target = home.root / "scripts"
+    if source.resolve() == target.resolve():
+        return
+    made = 0
+    for path in sorted((source / "events").rglob("*")):
+        aim = target / path.relative_to(source)
+        if path.is_dir():
+            if not aim.is_dir():
+                _make_folder(aim)
+        elif not aim.exists():
+            shutil.copyfile(path, aim)
+            aim.chmod(0o750 if path.stat().st_mode & 0o100 else 0o640)
+            made += 1
+        elif not filecmp.cmp(path, aim, shallow=False):
+            yield f"kept {aim}: it differs from the one that comes with this version"
+    if made:
+        yield f"made {made} scripts in {target / 'events'}"
+
+
+def _shipped_scripts() -> Path:
+    """The scripts of the checkout, or those that were installed with the package."""
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package.parents[1] / "scripts", package / "tree" / "scripts"):
+        if (folder / "events" / "lib" / "event-logger.sh").is_file():
+            return folder
+    raise CannotCreate(f"the scripts are not where they should be, beside {package}: install again")

@@ -1,0 +1,28 @@
+"""Stopping a handler, and letting it go again, through the journal."""
+
+from hookline.app.survey import find_handlers
+from hookline.dispatch.books import write_entry
+from hookline.dispatch.ledger import Entry
+from hookline.log.home import Home
+from hookline.model.clock import SystemClock, rfc3339
+from hookline.model.errors import Usage, shown
+
+
+def set_paused(home: Home, handler: str | None, action: str, reason: str) -> None:
+    """Pause or resume a handler; a running dispatcher hears it within a second.
+
+    Raises Usage when there is no such handler.
+    """
+    names = [each.name for each in find_handlers(home).handlers]
+    if handler not in names:
+        known = ", ".join(names) or "there is none"
+        raise Usage(f"no handler {shown(handler or '')} in {home.handlers}: {known}")
+    write_entry(
+        home,
+        Entry(
+            action="paused" if action == "pause" else "resumed",
+            time=rfc3339(SystemClock().now()),
+            handler=handler,
+            reason=reason or "by hand",
+        ),
+    )

@@ -1,0 +1,117 @@
+"""The programs that `hookline up` keeps running beside the dispatcher."""
+
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from hookline.app.config import Program
+from hookline.dispatch.process import end_group, kill_marked, spawn
+from hookline.log.home import Home
+
+BACKOFF_CAP_S: Final = 60.0
+STEADY_S: Final = 30.0
+"""A program that has run so long is forgiven its earlier ends."""
+_MARK: Final = "HOOKLINE_PROGRAM"
+
+
+class _Running:
+    """One program and how it has fared."""
+
+    def __init__(self, name: str, program: Program) -> None:
+        self.name = name
+        self.program = program
+        self.pid = -1
+        self.since_s = 0.0
+        self.start_at_s = 0.0
+        self.ends = 0
+
+
+class ProgramKeeper:
+    """Starts programs, starts them again with growing pauses when they end, and ends them in the end."""
+
+    def __init__(self, home: Home, programs: Mapping[str, Program], env: Mapping[str, str]) -> None:
+        self._home = home
+        self._env = dict(env)
+        self._all = [_Running(name, program) for name, program in programs.items()]
+        self._stopping = False
+        self._now_s = 0.0
+        kill_marked({self._mark(each) for each in self._all})
+
+    @property
+    def names(self) -> list[str]:
+        """The programs that it keeps."""
+        return [each.name for each in self._all]
+
+    def turn(self, now_s: float) -> float | None:
+        """Start what is due; when the next is."""
+        self._now_s = now_s
+        if self._stopping:
+            return None
+        for each in self._all:
+            if each.pid < 0 and now_s >= each.start_at_s:
+                self._start(each)
+        return min((each.start_at_s for each in self._all if each.pid < 0), default=None)
+
+    def exited(self, pid: int, status: int) -> bool:
+        """One of the programs may have ended; it is started again after a while."""
+        for each in self._all:
+            if each.pid == pid:
+                each.pid = -1
+                if self._now_s - each.since_s > STEADY_S:
+                    each.ends = 0
+                each.ends += 1
+                code = os.waitstatus_to_exitcode(status)
+                self._say(each, f"ended with {code}, the {each.ends}. time in a row")
+                each.start_at_s = self._now_s + min(BACKOFF_CAP_S, 0.5 * 2.0**each.ends)
+                return True
+        return False
+
+    def stop(self) -> None:
+        """Ask all of them to end."""
+        self._stopping = True
+        for each in self._all:
+            if each.pid > 0:
+                end_group(each.pid, signal.SIGTERM)
+
+    def close(self) -> None:
+        """End what has not ended by itself."""
+        self.stop()
+        kill_marked({self._mark(each) for each in self._all})
+
+    def _start(self, each: _Running) -> None:
+        command = list(each.program.command)
+        command[0] = str(self._home.root / command[0])
+        log = os.open(
+            self._log(each), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640
+        )
+        null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        name, _, value = self._mark(each).partition("=")
+        try:
+            each.pid = spawn(
+                command,
+                env={**self._env, "HOOKLINE_HOME": str(self._home.root), name: value},
+                cwd=self._home.root,
+                descriptors={0: null, 1: log, 2: log},
+            )
+            each.since_s = self._now_s
+        except OSError as error:
+            each.ends += 1
+            each.start_at_s = self._now_s + BACKOFF_CAP_S
+            self._say(each, f"cannot be started: {error.strerror}")
+        finally:
+            os.close(log)
+            os.close(null)
+
+    def _log(self, each: _Running) -> Path:
+        folder = self._home.coordination / "logs"
+        folder.mkdir(mode=0o750, exist_ok=True)
+        return folder / f"{each.name}.log"
+
+    def _say(self, each: _Running, text: str) -> None:
+        with self._log(each).open("a") as log:
+            log.write(f"hookline: {each.name} {text}\n")
+
+    def _mark(self, each: _Running) -> str:
+        return f"{_MARK}={self._home.root}:{each.name}"

@@ -1,0 +1,147 @@
+"""How a home does, read from its files: works while a dispatcher runs, and when none does."""
+
+import os
+from collections.abc import Iterator
+
+import msgspec
+
+from hookline.dispatch.books import read_ledger
+from hookline.dispatch.handlers import Handler, Handlers, discover
+from hookline.dispatch.ledger import Ledger, Progress
+from hookline.dispatch.letters import open_letters
+from hookline.dispatch.lock import holder
+from hookline.dispatch.python_runner import describe
+from hookline.log.home import Home
+from hookline.log.read import domains
+from hookline.log.stream import Stream
+
+
+class HandlerView(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A handler as `hookline handlers` shows it. `behind_bytes` is how much of its logs it has not settled."""
+
+    name: str
+    on: tuple[str, ...]
+    run: str
+    state: str
+    behind_bytes: int = 0
+    waiting: int = 0
+    running: int = 0
+    dead_letters: int = 0
+    paused: str = ""
+    timeout_s: float = 0.0
+    attempts: int = 0
+    concurrency: int = 1
+    key: str = ""
+
+
+class DomainView(msgspec.Struct, kw_only=True):
+    """A domain as `hookline status` shows it."""
+
+    domain: str
+    bytes: int
+    segments: int
+    modified: float | None
+    """When its live log was written to last, in seconds since 1970."""
+
+
+class Survey(msgspec.Struct, kw_only=True):
+    """A home at one moment."""
+
+    root: str
+    dispatcher: int | None
+    """The process that dispatches, or null."""
+    domains: list[DomainView]
+    handlers: list[HandlerView]
+    refused: list[str]
+    dead_letters: int
+    drop_box: int
+    rejected: int
+
+
+def survey(home: Home) -> Survey:
+    """Look at everything once."""
+    found = discover(home.handlers, describe)
+    ledger = read_ledger(home)
+    letters: dict[str, int] = {}
+    for letter in open_letters(home):
+        letters[letter.handler] = letters.get(letter.handler, 0) + 1
+    streams = {domain: Stream.of_domain(home, domain) for domain in domains(home)}
+    return Survey(
+        root=str(home.root),
+        dispatcher=holder(home),
+        domains=[_domain(home, domain, stream) for domain, stream in sorted(streams.items())],
+        handlers=[_handler(each, ledger, streams, letters) for each in found.handlers],
+        refused=[each.reason for each in found.refused],
+        dead_letters=sum(letters.values()),
+        drop_box=_count(home.queue, ".json"),
+        rejected=_count(home.rejected, ".json"),
+    )
+
+
+def find_handlers(home: Home) -> Handlers:
+    """The handlers folder as it is now."""
+    return discover(home.handlers, describe)
+
+
+def _handler(
+    handler: Handler, ledger: Ledger, streams: dict[str, Stream], letters: dict[str, int]
+) -> HandlerView:
+    progress = ledger.handlers.get(handler.name, Progress())
+    running = sum(each.running for each in progress.pending.values())
+    behind = sum(_behind(progress, handler, streams))
+    return HandlerView(
+        name=handler.name,
+        on=handler.patterns,
+        run=handler.kind,
+        state="paused" if progress.paused else "new" if not progress.cursors else "listening",
+        behind_bytes=behind,
+        waiting=len(progress.pending) - running,
+        running=running,
+        dead_letters=letters.get(handler.name, 0),
+        paused=progress.paused,
+        timeout_s=handler.policy.timeout_s,
+        attempts=handler.policy.attempts,
+        concurrency=handler.concurrency,
+        key=".".join(handler.key),
+    )
+
+
+def _behind(progress: Progress, handler: Handler, streams: dict[str, Stream]) -> Iterator[int]:
+    """How many bytes of each domain lie behind the cursor, closed segments by their size on disk."""
+    for domain in handler.domains(list(streams)):
+        stream, cursor = streams.get(domain), progress.cursors.get(domain)
+        if stream is None or cursor is None:
+            continue
+        end = stream.end()
+        if end.segment == cursor.position.segment:
+            yield max(0, end.offset - cursor.position.offset)
+            continue
+        yield end.offset - cursor.position.offset
+        for ordinal in range(cursor.position.segment, end.segment):
+            path = stream.path(ordinal)
+            if path is not None:
+                yield path.stat().st_size
+
+
+def _domain(home: Home, domain: str, stream: Stream) -> DomainView:
+    try:
+        status = os.stat(home.live(domain))
+    except FileNotFoundError:
+        status = None
+    return DomainView(
+        domain=domain,
+        bytes=status.st_size if status else 0,
+        segments=len(stream.ordinals()),
+        modified=status.st_mtime if status else None,
+    )
+
+
+def _count(folder: os.PathLike[str], suffix: str) -> int:
+    try:
+        return sum(
+            1
+            for name in os.listdir(folder)
+            if name.endswith(suffix) and not name.startswith(".") and ".reason." not in name
+        )
+    except FileNotFoundError:
+        return 0

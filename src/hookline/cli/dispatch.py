@@ -1,0 +1,39 @@
+"""`hookline dispatch`: give the events to the handlers."""
+
+import argparse
+import sys
+
+from hookline.app.root import home_of
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.description = (
+        "Give each event to the handlers that asked for it. Stays in the foreground until "
+        "SIGTERM or Ctrl-C, which lets what runs end first; a second one ends that too."
+    )
+    parser.add_argument(
+        "--once",
+        action="store_true",
+        help="deliver what there is and exit, for cron; retries that are not due stay for the next time",
+    )
+    parser.add_argument("--verbose", "-v", action="store_true", help="show each attempt on stderr")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the dispatcher. 0 done, 75 when another one runs."""
+    from hookline.app.bus import dispatcher
+    from hookline.cli.show import Show
+
+    home = home_of(args)
+    bus = dispatcher(home, Show(sys.stderr, attempts=args.verbose))
+    try:
+        if args.once:
+            bus.drain()
+        else:
+            bus.run()
+    finally:
+        bus.close()
+    if args.verbose or not args.once:
+        print(f"{bus.settled} deliveries settled, {bus.letters} of them dead letters", file=sys.stderr)
+    return 0

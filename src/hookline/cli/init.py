@@ -1,0 +1,31 @@
+"""`hookline init`: make a home."""
+
+import argparse
+from pathlib import Path
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.description = (
+        "Make a home in a folder: the coordination tree and the scripts. What is there already is kept as it is, "
+        "so that it may be run again."
+    )
+    parser.add_argument("dir", nargs="?", default=".", type=Path, help="default: this folder")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make it and say what to do next."""
+    from hookline.app.init import init
+    from hookline.log.home import Home
+    from hookline.model.errors import CannotCreate
+
+    if args.dir.exists() and not args.dir.is_dir():
+        raise CannotCreate(f"{args.dir} is not a folder: name another one")
+    home = Home(args.dir.absolute())
+    made = list(init(home))
+    for line in made:
+        print(line)
+    if not made:
+        print(f"{home.root} is a home already; nothing to do")
+    print(f"next: cd {home.root} && scripts/events/lib/event-logger.sh --emit hello.world me '{{}}'")
+    return 0

@@ -1,0 +1,59 @@
+"""`hookline status`: the health of a home on one screen."""
+
+import argparse
+import sys
+
+from hookline.app.root import home_of
+from hookline.cli.output import Style, print_json, print_table
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.description = (
+        "The health of a home on one screen: whether somebody dispatches, what lies in the logs, "
+        "what waits, what failed. Exits 0 when all is well, 75 when something needs you."
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show it."""
+    from msgspec import to_builtins
+
+    from hookline.app.survey import Survey, survey
+
+    found: Survey = survey(home_of(args))
+    needs: list[str] = []
+    behind = sum(handler.behind_bytes for handler in found.handlers)
+    if found.dispatcher is None and behind:
+        needs.append("events wait and nobody dispatches: hookline up, or hookline dispatch --once")
+    if found.dead_letters:
+        needs.append(f"{found.dead_letters} dead letters: hookline dead-letters list")
+    needs += [f"{each.name} is paused ({each.paused}): hookline handlers resume {each.name}"
+              for each in found.handlers if each.paused]  # fmt: skip
+    needs += [f"refused: {reason}" for reason in found.refused]
+    if args.json:
+        print_json({**to_builtins(found), "needs": needs})
+        return 75 if needs else 0
+    style = Style(sys.stdout)
+    who = f"process {found.dispatcher}" if found.dispatcher is not None else "nobody"
+    print(f"{style.bold('Home')}        {found.root}")
+    print(f"{style.bold('Dispatcher')}  {who}")
+    print(f"{style.bold('Drop box')}    {found.drop_box} files    rejected {found.rejected}")
+    print()
+    print_table(
+        ["DOMAIN", "LIVE BYTES", "CLOSED SEGMENTS"],
+        [(each.domain, each.bytes, each.segments) for each in found.domains],
+    )
+    print()
+    print_table(
+        ["HANDLER", "STATE", "BEHIND", "WAITING", "RUNNING", "DEAD"],
+        [
+            (each.name, each.state, f"{each.behind_bytes} B", each.waiting, each.running, each.dead_letters)
+            for each in found.handlers
+        ],
+    )
+    for need in needs:
+        print(f"\n{style.paint(need, 'yellow')}", end="")
+    print("" if needs else f"\n{style.paint('all is well', 'green')}")
+    return 75 if needs else 0

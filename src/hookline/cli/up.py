@@ -1,0 +1,41 @@
+"""`hookline up`: run everything in the foreground, and show it."""
+
+import argparse
+import sys
+
+from hookline.app.root import home_of
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.description = (
+        "Run the dispatcher, the drop box and the programs of coordination/config/programs.toml in the foreground, and "
+        "show what arrives and what the handlers make of it. Ctrl-C lets what runs end; a second one ends it."
+    )
+    parser.add_argument("--quiet", "-q", action="store_true", help="show only what needs attention")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run until Ctrl-C or SIGTERM. 0 done, 75 when a dispatcher runs already."""
+    import time
+
+    from hookline.app.bus import dispatcher, passed_environment
+    from hookline.app.config import load_config, load_programs
+    from hookline.app.init import init
+    from hookline.app.programs import ProgramKeeper
+    from hookline.cli.show import Show
+
+    home = home_of(args)
+    list(init(home))
+    programs = load_programs(home).program
+    show = Show(sys.stdout, events=not args.quiet, attempts=not args.quiet)
+    begun_s = time.monotonic()
+    keeper = ProgramKeeper(home, programs, passed_environment(load_config(home)))
+    bus = dispatcher(home, show, [keeper])
+    try:
+        show.welcome(home, bus.roster, keeper.names)
+        bus.run()
+    finally:
+        bus.close()
+    show.farewell(home, bus, time.monotonic() - begun_s)
+    return 0

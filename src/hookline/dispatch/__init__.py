@@ -1,0 +1,1 @@
+"""Delivery: durable subscriptions, attempts, verdicts and dead letters."""

@@ -1,0 +1,242 @@
+"""Writing down what happens: the journal, the dead letters and the index over them, in an order that any death may cut.
+
+A dead letter is on disk before the journal says so; the journal says a verdict before the index does; the index
+commits a cursor only when the log is on disk up to there.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+from hookline.dispatch import ledger as journal
+from hookline.dispatch.ledger import Entry, Ledger, fold
+from hookline.dispatch.listener import Listener
+from hookline.dispatch.state import State
+from hookline.dispatch.subscription import Cursor, Delivery
+from hookline.log.files import append_line
+from hookline.log.home import Home
+from hookline.log.stream import Stream
+from hookline.model.clock import Clock, rfc3339
+from hookline.model.errors import HooklineError
+from hookline.model.position import Position
+
+STATE_FILE: Final = "dispatch.db"
+CURSORS_S: Final = 30.0
+_COMMANDS: Final = frozenset({"replay", "drop", "paused", "resumed"})
+
+
+class DeadLetter(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A line of dead-letters.jsonl."""
+
+    letter: str
+    time: str
+    handler: str
+    domain: str
+    segment: int | None = None
+    offset: int | None = None
+    attempts: int
+    replay: int = 0
+    verdict: str
+    exit: int | None = None
+    signal: int | None = None
+    error: str = ""
+    stdout: str = ""
+    stderr: str = ""
+    event: msgspec.Raw = msgspec.Raw(b"null")
+
+
+def open_journal(home: Home) -> Stream:
+    """The journal as a stream."""
+    return Stream(home.deliveries, home.segments, "deliveries")
+
+
+def load_ledger(home: Home, state: State | None) -> Ledger:
+    """The index, brought up to date by what the journal says beyond it."""
+    ledger = state.load() if state else Ledger()
+    stream = open_journal(home)
+    while True:
+        chunk = stream.read(ledger.folded)
+        fold(ledger, entries(line.raw for line in chunk.lines))
+        if chunk.next == ledger.folded:
+            return ledger
+        ledger.folded = chunk.next
+
+
+def read_ledger(home: Home) -> Ledger:
+    """The ledger for somebody who only looks; works while a dispatcher runs, and with no index at all."""
+    path = home.state / STATE_FILE
+    if not path.exists():
+        return load_ledger(home, None)
+    state = State(path, readonly=True)
+    try:
+        return load_ledger(home, state)
+    finally:
+        state.close()
+
+
+def entries(lines: Iterable[bytes]) -> Iterable[Entry]:
+    """The entries among the lines."""
+    for line in lines:
+        entry = journal.decode(line)
+        if entry is not None:
+            yield entry
+
+
+def write_entry(home: Home, entry: Entry) -> None:
+    """Append one entry to the journal: how a command tells the dispatcher, running or not."""
+    append_line(home.deliveries, journal.encode(entry), sync=True)
+
+
+class Books:
+    """What the dispatcher writes. Lines that a full disk refuses wait here, and nothing moves past them."""
+
+    def __init__(self, home: Home, state: State) -> None:
+        self._home = home
+        self._state = state
+        self._folded = Position(1, 0)
+        self._known_closed: set[str] = set()
+        self._journal = open_journal(home)
+        self._outbox: list[tuple[bool, bytes]] = []
+        self._settled: dict[str, list[Delivery]] = {}
+        self._waiting: dict[str, list[Delivery]] = {}
+        self._handlers: dict[str, tuple[float, str, float]] = {}
+        self._closed: set[str] = set()
+        self._told: dict[tuple[str, str], Cursor] = {}
+        self.trouble = ""
+        self.cursors_due_s = 0.0
+
+    @property
+    def stuck(self) -> bool:
+        """Whether something could not be written; nothing new may start."""
+        return bool(self.trouble)
+
+    def bury(self, letter: DeadLetter) -> None:
+        """Write down a dead letter, before the entry that says so."""
+        self._outbox.append((True, msgspec.json.encode(letter)))
+
+    def write(self, entry: Entry) -> None:
+        """Write down an entry, at the next flush."""
+        self._outbox.append((False, journal.encode(entry)))
+
+    def settled(self, handler: str, deliveries: Iterable[Delivery]) -> None:
+        """For the next commit: these are over."""
+        self._settled.setdefault(handler, []).extend(deliveries)
+
+    def waiting(self, handler: str, delivery: Delivery) -> None:
+        """For the next commit: this one is tried again."""
+        self._waiting.setdefault(handler, []).append(delivery)
+
+    def handler(self, listener: Listener) -> None:
+        """For the next commit: since when a handler listens, and whether it is paused."""
+        self._handlers[listener.name] = (
+            listener.since_s,
+            listener.paused,
+            listener.paused_at_s,
+        )
+
+    def take_over(self, ledger: Ledger) -> None:
+        """Go on where this ledger ends."""
+        self._folded = ledger.folded
+        self._known_closed = set(ledger.closed)
+
+    def close_letter(self, letter: str) -> bool:
+        """For the next commit: somebody decided on a dead letter; False when that was done before."""
+        if letter in self._known_closed:
+            return False
+        self._known_closed.add(letter)
+        self._closed.add(letter)
+        return True
+
+    def flush(self) -> None:
+        """Append what waits, in order; entries that follow each other in one write."""
+        while self._outbox:
+            letter = self._outbox[0][0]
+            count = 1
+            while count < len(self._outbox) and not letter and not self._outbox[count][0]:
+                count += 1
+            text = b"\n".join(line for _, line in self._outbox[:count])
+            try:
+                append_line(self._home.dead_letters if letter else self._home.deliveries, text)
+            except (HooklineError, OSError) as error:
+                self.trouble = f"cannot write: {error}"
+                return
+            del self._outbox[:count]
+        self.trouble = ""
+
+    def commands(self) -> list[Entry]:
+        """Entries that others have appended since the last call: what they ask for."""
+        found: list[Entry] = []
+        while True:
+            chunk = self._journal.read(self._folded)
+            found += [
+                entry
+                for entry in entries(
+                    line.raw for line in chunk.lines if b'"action":"attempt"' not in line.raw[:20]
+                )
+                if entry.action in _COMMANDS
+            ]
+            if chunk.next == self._folded:
+                return found
+            self._folded = chunk.next
+
+    def begun(self, runs: Iterable[tuple[str, list[Delivery]]]) -> None:
+        """Count these attempts, whatever happens next."""
+        with self._state.transaction():
+            for handler, deliveries in runs:
+                self._state.begun(handler, deliveries)
+
+    def write_cursors(self, cursors: Mapping[tuple[str, str], Cursor], clock: Clock) -> None:
+        """Tell the journal where every handler has got to, now and then: a rebuild begins there."""
+        self.cursors_due_s = clock.monotonic_s() + CURSORS_S
+        now = rfc3339(clock.now())
+        for (handler, domain), cursor in cursors.items():
+            if self._told.get((handler, domain)) == cursor:
+                continue
+            self._told[handler, domain] = cursor
+            segment, offset = cursor.position
+            self.write(
+                Entry(
+                    action="cursor",
+                    time=now,
+                    handler=handler,
+                    domain=domain,
+                    segment=segment,
+                    offset=offset,
+                    mark=cursor.mark,
+                    event=cursor.event,
+                    source=cursor.source,
+                )
+            )
+        self.flush()
+
+    def commit(
+        self,
+        cursors: Mapping[str, Mapping[str, Cursor]],
+        sync: Callable[[str], None],
+    ) -> bool:
+        """Sync the logs up to the cursors, then move the index there; False when something is in the way."""
+        self.flush()
+        if self._outbox:
+            return False
+        try:
+            for domain in {domain for moved in cursors.values() for domain in moved}:
+                sync(domain)
+        except HooklineError as error:
+            self.trouble = f"cannot sync: {error}"
+            return False
+        with self._state.transaction():
+            for handler, deliveries in self._waiting.items():
+                self._state.waiting(handler, (d for d in deliveries if not d.running))
+            for handler, deliveries in self._settled.items():
+                self._state.settled(handler, deliveries)
+            for handler, moved in cursors.items():
+                for domain, cursor in moved.items():
+                    self._state.move(handler, domain, cursor)
+            for handler, told in self._handlers.items():
+                self._state.handler(handler, *told)
+            self._state.close_letters(self._closed)
+            self._state.folded(self._folded)
+        for done in (self._settled, self._waiting, self._handlers, self._closed):
+            done.clear()
+        return True

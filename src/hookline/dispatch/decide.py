@@ -1,0 +1,97 @@
+"""What a verdict means for a delivery: pure rules, no clock, no disk.
+
+The exit statuses are those of DESIGN.md section 5; 64, 65, 75, 77 and 78 mean what they mean in BSD's sysexits(3).
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Final, Literal
+
+import msgspec
+
+Verdict = Literal[
+    "done", "skipped", "retry", "failed", "timeout", "rejected", "broken", "interrupted", "looped"
+]
+Then = Literal["settled", "retry", "dead-letter", "held"]
+
+HOPS_MAX: Final = 16
+BACKOFF_CAP_S: Final = 300.0
+
+_BY_EXIT: Final[Mapping[int, Verdict]] = {
+    0: "done",
+    os.EX_USAGE: "rejected",
+    os.EX_DATAERR: "rejected",
+    os.EX_TEMPFAIL: "retry",
+    os.EX_NOPERM: "rejected",
+    os.EX_CONFIG: "rejected",
+    99: "skipped",
+    126: "broken",
+    127: "broken",
+}
+_PAUSING: Final = frozenset({os.EX_NOPERM, os.EX_CONFIG})
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """How patient a handler wants the bus to be."""
+
+    attempts: int = 5
+    backoff_s: float = 1.0
+    timeout_s: float = 60.0
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What one run said: its verdict and the evidence for it. `ms` is the wall time in milliseconds."""
+
+    verdict: Verdict
+    ms: float
+    exit: int | None = None
+    signal: int | None = None
+    error: str = ""
+    stdout: str = ""
+    stderr: str = ""
+    retry_after_s: float | None = None
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What follows from an outcome. `due_s` is a wall clock time (seconds since 1970), for a retry only."""
+
+    then: Then
+    due_s: float | None = None
+    pause: str = ""
+
+
+def verdict_of_exit(status: int) -> Verdict:
+    """The verdict of an exit status, 0 to 255."""
+    return _BY_EXIT.get(status, "failed")
+
+
+def decide(outcome: Outcome, attempt: int, policy: Policy, now_s: float, jitter: float) -> Plan:
+    """What becomes of a delivery after its run number `attempt` (from 1); jitter is in [0, 1)."""
+    match outcome.verdict:
+        case "done" | "skipped":
+            return Plan(then="settled")
+        case "broken":
+            reason = outcome.error or f"exit {outcome.exit}: it cannot be run"
+            return Plan(then="held", pause=reason)
+        case "looped":
+            return Plan(then="dead-letter")
+        case "rejected":
+            pause = f"exit {outcome.exit}: {_PAUSE_WORDS}" if outcome.exit in _PAUSING else ""
+            return Plan(then="dead-letter", pause=pause)
+        case _:
+            if attempt >= policy.attempts:
+                return Plan(then="dead-letter")
+            return Plan(then="retry", due_s=_retry_at(outcome, attempt, policy, now_s, jitter))
+
+
+_PAUSE_WORDS: Final = "it says that it is not allowed to work or is set up wrongly"
+
+
+def _retry_at(outcome: Outcome, attempt: int, policy: Policy, now_s: float, jitter: float) -> float:
+    """Full jitter over an exponential cap (Brooker, "Exponential Backoff And Jitter", 2015)."""
+    if outcome.retry_after_s is not None:
+        return now_s + outcome.retry_after_s
+    if outcome.verdict == "interrupted" and attempt == 1:
+        return now_s
+    cap_s = min(BACKOFF_CAP_S, policy.backoff_s * 2.0 ** min(attempt, 32))
+    return now_s + jitter * cap_s

@@ -1,0 +1,89 @@
+"""The environment of a handler: clean, the same under cron, a terminal and systemd."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+
+from hookline.dispatch.handlers import Handler
+from hookline.dispatch.subscription import Delivery
+from hookline.model.clock import Clock, rfc3339
+
+
+MARK = "HOOKLINE_ATTEMPT"
+
+
+class _Attributes(msgspec.Struct):
+    """What of an event goes into the environment; the payload never does."""
+
+    subject: str = ""
+    time: str = ""
+    hops: int = 0
+    correlationid: str = ""
+    traceparent: str = ""
+
+
+_ATTRIBUTES = msgspec.json.Decoder(_Attributes)
+
+
+class Environment:
+    """Makes the environment of each run from that of the home."""
+
+    def __init__(self, root: Path, passed: Mapping[str, str], clock: Clock) -> None:
+        self._root = str(root)
+        self._passed = dict(passed)
+        self._clock = clock
+
+    def mark(self, handler: Handler, delivery: Delivery) -> str:
+        """A setting that tells a run, and all that the run starts, from every other."""
+        return run_mark(self._root, handler.name, delivery.event, delivery.attempt)
+
+    def host_mark(self, handler: Handler) -> str:
+        """The mark of a Python handler's host, whatever it is at."""
+        return run_mark(self._root, handler.name, "host", 0)
+
+    def of_host(self, handler: Handler, scratch: Path) -> dict[str, str]:
+        """The environment of a Python handler's host: that of a run, less the event's."""
+        return {
+            **self._passed,
+            "HOOKLINE_HOME": self._root,
+            MARK: self.host_mark(handler).removeprefix(f"{MARK}="),
+            "TMPDIR": str(scratch),
+        }
+
+    def of(self, handler: Handler, delivery: Delivery, scratch: Path) -> dict[str, str]:
+        """The environment of a run."""
+        event = attributes(delivery.raw or b"{}")
+        deadline = self._clock.now() + timedelta(seconds=handler.policy.timeout_s)
+        env = {
+            **self._passed,
+            "HOOKLINE_HOME": self._root,
+            MARK: self.mark(handler, delivery).removeprefix(f"{MARK}="),
+            "TMPDIR": str(scratch),
+            "EVENT_ID": delivery.event,
+            "EVENT_TYPE": delivery.type,
+            "EVENT_SOURCE": delivery.source,
+            "EVENT_TIME": event.time,
+            "EVENT_SUBJECT": event.subject,
+            "EVENT_ATTEMPT": str(delivery.attempt),
+            "EVENT_DEADLINE": rfc3339(deadline.astimezone(UTC)),
+            "EVENT_HOPS": str(event.hops),
+            "EVENT_CORRELATION": event.correlationid,
+        }
+        if event.traceparent:
+            env["TRACEPARENT"] = event.traceparent
+        return env
+
+
+def run_mark(root: str, handler: str, event: str, attempt: int) -> str:
+    """See `Environment.mark`."""
+    return f"{MARK}={root}:{handler}:{event}:{attempt}"
+
+
+def attributes(raw: bytes) -> _Attributes:
+    """The attributes of a line that go into the environment; empty ones where it is not an event."""
+    try:
+        return _ATTRIBUTES.decode(raw)
+    except msgspec.MsgspecError:
+        return _Attributes()

@@ -1,0 +1,218 @@
+"""The exec kind: a program for each event, in a session and a working folder of its own."""
+
+import errno
+import fcntl
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from hookline.dispatch.decide import Outcome, Verdict, verdict_of_exit
+from hookline.dispatch.environment import Environment
+from hookline.dispatch.handlers import Handler, version_of
+from hookline.dispatch.process import (
+    Capture,
+    end_group,
+    kill_marked,
+    remove_scratch,
+    scratch,
+    spawn,
+)
+from hookline.dispatch.runner import Ended
+from hookline.dispatch.subscription import Delivery
+
+GRACE_S: Final = 5.0
+_SEALS: Final = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+_BROKEN: Final[Mapping[int, str]] = {
+    errno.ENOENT: "its #! line names a program that is not there (Windows line ends?)",
+    errno.EACCES: "it or the program of its #! line is not executable",
+    errno.EPERM: "it may not be executed (a noexec file system?)",
+    errno.ENOEXEC: "it has no #! line and is no binary program",
+    errno.ETXTBSY: "it is being written to",
+    errno.ENOTDIR: "the path of its #! line is not a program",
+    errno.ELOOP: "the path of its #! line is a loop of links",
+    errno.EISDIR: "its #! line names a folder",
+    errno.EINVAL: "it cannot be executed on this machine",
+    errno.ENOTSUP: "it cannot be executed on this machine",
+    errno.E2BIG: "its arguments are too large",
+}
+"""Failures to start that are the handler's own. Any other is a shortage of the machine."""
+
+Lines = Callable[[Handler, Delivery], bytes]
+"""The event in the envelope that a handler asked for."""
+
+
+class ExecRunner:
+    """Starts programs by posix_spawn; each one's event is a sealed memfd, on stdin and at the path in `$1`."""
+
+    def __init__(self, environment: Environment, lines: Lines, work: Path) -> None:
+        self._environment = environment
+        self._lines = lines
+        self._work = work
+        self._runs: dict[int, ExecRun] = {}
+        self._count = 0
+
+    def limit(self, handler: Handler) -> int:  # noqa: ARG002  # the interface of all kinds
+        """One event, one process."""
+        return 1
+
+    def start(self, handler: Handler, deliveries: list[Delivery], now_s: float) -> "ExecRun":
+        """Begin a run; a handler that cannot be executed gives a run that has ended already."""
+        (delivery,) = deliveries
+        self._count += 1
+        run = ExecRun(handler, delivery, now_s + handler.policy.timeout_s)
+        run.mark = self._environment.mark(handler, delivery)
+        try:
+            self._spawn(run, delivery)
+        except OSError as error:
+            run.close()
+            if error.errno not in _BROKEN:
+                raise
+            run.failed = f"{handler.path}: {_BROKEN[error.errno]}"
+        else:
+            self._runs[run.pid] = run
+        return run
+
+    def _spawn(self, run: "ExecRun", delivery: Delivery) -> None:
+        handler = run.handler
+        if version_of(handler.path) != handler.version:
+            raise OSError(errno.ETXTBSY, "changed since it was looked at")
+        run.memfd = event_file(self._lines(handler, delivery))
+        run.scratch = scratch(self._work, f"{handler.name}.{os.getpid()}.{self._count}")
+        run.stdout, run.stderr = Capture(), Capture()
+        stdin = os.open(f"/proc/self/fd/{run.memfd}", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            run.pid = spawn(
+                [str(handler.path), f"/proc/{os.getpid()}/fd/{run.memfd}"],
+                env=self._environment.of(handler, delivery, run.scratch),
+                cwd=run.scratch,
+                descriptors={0: stdin, 1: run.stdout.write_fd, 2: run.stderr.write_fd},
+            )
+        finally:
+            os.close(stdin)
+        run.stdout.started()
+        run.stderr.started()
+
+    def exited(self, pid: int, status: int) -> "tuple[ExecRun, Ended] | None":
+        """The leader of a run has ended: that is its verdict, whoever still holds its pipes."""
+        run = self._runs.pop(pid, None)
+        if run is None:
+            return None
+        return run, run.ended(os.waitstatus_to_exitcode(status))
+
+    def forget(self, handler: Handler) -> None:
+        """Nothing idles for an exec handler."""
+
+    def close(self) -> None:
+        """Kill what still runs."""
+        for run in self._runs.values():
+            end_group(run.pid, signal.SIGKILL)
+            run.close()
+        if self._runs:
+            kill_marked({run.mark for run in self._runs.values()})
+        self._runs.clear()
+
+
+class ExecRun:
+    """One process with one event."""
+
+    def __init__(self, handler: Handler, delivery: Delivery, deadline_s: float) -> None:
+        self.handler = handler
+        self.deliveries = [delivery]
+        self.deadline_s = deadline_s
+        self.pid = -1
+        self.mark = ""
+        self.memfd = -1
+        self.scratch: Path | None = None
+        self.stdout: Capture | None = None
+        self.stderr: Capture | None = None
+        self.failed = ""
+        self._timed_out = False
+        self._begun_s = time.monotonic()
+
+    def descriptors(self) -> list[int]:
+        """Its output pipes."""
+        return [pipe.fd for pipe in (self.stdout, self.stderr) if pipe]
+
+    def readable(self, fd: int) -> Ended | None:
+        """Take what it printed."""
+        for pipe in (self.stdout, self.stderr):
+            if pipe and pipe.fd == fd:
+                pipe.read()
+        return None
+
+    def overdue(self, now_s: float) -> None:
+        """TERM to its group, then KILL to all that carries its mark."""
+        if not self._timed_out:
+            self._timed_out = True
+            self.deadline_s = now_s + GRACE_S
+            end_group(self.pid, signal.SIGTERM)
+            return
+        self.deadline_s = now_s + GRACE_S
+        end_group(self.pid, signal.SIGKILL)
+        kill_marked({self.mark})
+
+    def ended(self, code: int) -> Ended:
+        """Its leader has ended with this status; minus a signal's number."""
+        outcome = self._outcome(code)
+        if outcome.verdict not in ("done", "skipped"):
+            end_group(self.pid, signal.SIGKILL)
+        if self._timed_out:
+            while kill_marked({self.mark}):
+                pass
+        self.close()
+        return Ended(int(outcome.verdict == "done"), outcome)
+
+    def close(self) -> None:
+        """Let go of its descriptors and its working folder."""
+        for pipe in (self.stdout, self.stderr):
+            if pipe:
+                pipe.close()
+        self.stdout = self.stderr = None
+        if self.memfd >= 0:
+            os.close(self.memfd)
+            self.memfd = -1
+        if self.scratch:
+            remove_scratch(self.scratch)
+            self.scratch = None
+
+    def _outcome(self, code: int) -> Outcome:
+        stdout = self.stdout.close() if self.stdout else ""
+        stderr = self.stderr.close() if self.stderr else ""
+        self.stdout = self.stderr = None
+        verdict: Verdict = "failed" if code < 0 else verdict_of_exit(code)
+        said = stderr.strip().rpartition("\n")[2]
+        error = said or (f"killed by {_signal_name(-code)}" if code < 0 else f"exit {code}")
+        if self._timed_out:
+            verdict = "timeout"
+            error = f"ran longer than {self.handler.policy.timeout_s:g} s"
+        return Outcome(
+            verdict=verdict,
+            ms=round((time.monotonic() - self._begun_s) * 1e3, 3),
+            exit=code if code >= 0 else None,
+            signal=-code if code < 0 else None,
+            error="" if verdict in ("done", "skipped") else error,
+            stdout=stdout,
+            stderr=stderr,
+        )
+
+
+def event_file(line: bytes) -> int:
+    """A sealed memfd with the event and a newline: it can be opened again and again and never be changed."""
+    fd = os.memfd_create("event", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        os.write(fd, line + b"\n")
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

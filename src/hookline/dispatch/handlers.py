@@ -1,0 +1,224 @@
+"""Which handlers there are and what each asks for: file names, headers, permissions.
+
+A handler is a file `on-<event>` in the handlers folder. Its name gives the type, a header may say more. What is
+wrong with a file never stops the others: it becomes a `Refused` with the reason and what mends it.
+"""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+from hookline.dispatch.decide import Policy
+from hookline.dispatch.trust import distrust, distrust_handler
+from hookline.model.duration import seconds
+from hookline.model.errors import BadData, HooklineError
+from hookline.model.types import domain_of_pattern, handler_event_type, is_pattern, matches
+
+Kind = Literal["exec", "python"]
+Start = Literal["install", "beginning", "now"]
+
+_NAME: Final = re.compile(r"on-[a-z0-9_]+(?:-[a-z0-9_]+)*(?:\.([a-z0-9]+))?")
+_LEFT_BEHIND: Final = frozenset(
+    "bak swp swo orig rej old new tmp disabled md txt json toml log pyc".split()
+)
+_HEADER_BYTES: Final = 8192
+_COMMENT: Final = re.compile(r"^(?:#|//|--)\s?(.*)$")
+_OPTION: Final = re.compile(
+    r"(on|timeout|attempts|backoff|concurrency|key|batch|run|envelope|from):(?:\s+|$)(.*)"
+)
+_NEXT_OPTION: Final = re.compile(r"\s{2,}(?=[a-z]+:(?:\s|$))")
+_KEY: Final = re.compile(r"(?:id|source|type|subject|correlationid|data(?:\.[A-Za-z0-9_-]+)+)")
+
+
+class Handler(msgspec.Struct, frozen=True, kw_only=True):
+    """A program that wants some events, as its file describes it."""
+
+    name: str
+    path: Path
+    kind: Kind
+    patterns: tuple[str, ...]
+    policy: Policy
+    concurrency: int
+    key: tuple[str, ...]
+    """The path of the key in the event, empty for none: `("data", "worker_id")`."""
+    batch: int
+    envelope: Literal["", "cloudevents", "cortex", "signal"]
+    """Empty: as the home's configuration says."""
+    start: Start
+    installed_s: float
+    """The file's ctime, in seconds since 1970: when this version came to lie there."""
+    version: tuple[int, int, int]
+    """Inode, ctime and size: another triple is another version."""
+
+    def wants(self, type: str) -> bool:
+        """Whether an event of this type is for it."""
+        return any(matches(pattern, type) for pattern in self.patterns)
+
+    def domains(self, known: list[str]) -> list[str]:
+        """The domains among `known` in which its events can lie, and those that its patterns name."""
+        named = {domain_of_pattern(pattern) for pattern in self.patterns}
+        return sorted({domain for domain in named if domain} | set(known if None in named else ()))
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True):
+    """A file in the handlers folder that is not run, and why."""
+
+    name: str
+    reason: str
+
+
+class Handlers(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found in a handlers folder."""
+
+    handlers: tuple[Handler, ...] = ()
+    refused: tuple[Refused, ...] = ()
+
+
+Describe = Callable[[Path], tuple[str, ...]]
+"""Asks a Python handler which patterns its functions are marked with."""
+
+
+def discover(folder: Path, describe: Describe) -> Handlers:
+    """Look at every file of the folder."""
+    if not folder.is_dir():
+        return Handlers()
+    reason = distrust(folder)
+    if reason:
+        return Handlers(refused=(Refused(name=".", reason=reason),))
+    handlers: list[Handler] = []
+    refused: list[Refused] = []
+    for name in sorted(os.listdir(folder)):
+        if not is_handler_name(name):
+            continue
+        try:
+            handlers.append(_look_at(folder / name, describe))
+        except (HooklineError, OSError) as error:
+            refused.append(Refused(name=name, reason=str(error)))
+    return Handlers(handlers=tuple(handlers), refused=tuple(refused))
+
+
+def is_handler_name(name: str) -> bool:
+    """Whether a file name is a handler's; editors' and packagers' leavings are not."""
+    match = _NAME.fullmatch(name)
+    return match is not None and match[1] not in _LEFT_BEHIND
+
+
+def version_of(path: Path) -> tuple[int, int, int]:
+    """What changes when the file does."""
+    status = path.lstat()
+    return status.st_ino, status.st_ctime_ns, status.st_size
+
+
+def _look_at(path: Path, describe: Describe) -> Handler:
+    reason = distrust_handler(path)
+    if reason:
+        raise BadData(reason)
+    with path.open("rb") as file:
+        text = file.read(_HEADER_BYTES).decode("utf-8", "replace")
+    header = _header(path.name, text)
+    kind = _kind(path, header)
+    if kind == "exec" and not os.access(path, os.X_OK):
+        raise BadData(f"{path} is not executable: chmod +x {path}")
+    status = path.lstat()
+    return Handler(
+        name=path.name,
+        path=path,
+        kind=kind,
+        patterns=describe(path) if kind == "python" else _patterns(path.name, header),
+        policy=Policy(
+            attempts=_whole(path.name, header, "attempts", 5, most=1000),
+            backoff_s=_duration(path.name, header, "backoff", 1.0),
+            timeout_s=_duration(path.name, header, "timeout", 60.0),
+        ),
+        concurrency=_whole(path.name, header, "concurrency", 1, most=1000),
+        key=_key(path.name, header),
+        batch=_whole(path.name, header, "batch", 1, most=100_000),
+        envelope=_choice(path.name, header, "envelope", ("", "cloudevents", "cortex", "signal")),
+        start=_choice(path.name, header, "from", ("install", "beginning", "now")),
+        installed_s=status.st_ctime_ns / 1e9,
+        version=version_of(path),
+    )
+
+
+def _header(name: str, text: str) -> dict[str, str]:
+    """The options in the comment lines at the top of a file."""
+    options: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        comment = _COMMENT.match(line)
+        if comment is None:
+            break
+        if not _OPTION.match(comment[1].lstrip()):
+            continue
+        for part in _NEXT_OPTION.split(comment[1].strip()):
+            option = _OPTION.fullmatch(part)
+            if option is None:
+                raise BadData(f"{name} line {number}: {part!r} is not an option of a handler")
+            if option[1] in options and option[1] != "on":
+                raise BadData(f"{name} line {number}: {option[1]}: is given twice")
+            options[option[1]] = f"{options.get(option[1], '')} {option[2]}".strip()
+    return options
+
+
+def _kind(path: Path, header: dict[str, str]) -> Kind:
+    kind = header.get("run", "exec")
+    if kind == "python":
+        if path.suffix != ".py":
+            raise BadData(f"{path.name}: run: python needs a file that ends in .py")
+        return "python"
+    if kind != "exec":
+        raise BadData(f"{path.name}: run: {kind!r} is not known; it is exec or python")
+    return "exec"
+
+
+def _patterns(name: str, header: dict[str, str]) -> tuple[str, ...]:
+    given = header.get("on", "").split()
+    for pattern in given:
+        if not is_pattern(pattern):
+            raise BadData(f"{name}: on: {pattern!r} is no type and no pattern such as worker.*")
+    if given:
+        return tuple(given)
+    named = handler_event_type(name.partition(".")[0])
+    if named is None:
+        raise BadData(f"{name}: its name stands for no event type: add a line '# on: TYPE'")
+    return (named,)
+
+
+def _key(name: str, header: dict[str, str]) -> tuple[str, ...]:
+    key = header.get("key", "")
+    if key and not _KEY.fullmatch(key):
+        raise BadData(
+            f"{name}: key: {key!r} is not a place in an event; it is id, source, type, subject, "
+            "correlationid or data.NAME"
+        )
+    return tuple(key.split(".")) if key else ()
+
+
+def _whole(name: str, header: dict[str, str], option: str, default: int, *, most: int) -> int:
+    text = header.get(option)
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= most:
+        raise BadData(f"{name}: {option}: {text!r} is not a whole number from 1 to {most}")
+    return int(text)
+
+
+def _duration(name: str, header: dict[str, str], option: str, default: float) -> float:
+    text = header.get(option)
+    if text is None:
+        return default
+    try:
+        return seconds(text)
+    except HooklineError as error:
+        raise BadData(f"{name}: {option}: {error}") from error
+
+
+def _choice(name: str, header: dict[str, str], option: str, allowed: tuple[str, ...]):  # type: ignore[no-untyped-def]  # one of `allowed`
+    value = header.get(option, allowed[0])
+    if value not in allowed:
+        words = " or ".join(word for word in allowed if word)
+        raise BadData(f"{name}: {option}: {value!r} is not known; it is {words}")
+    return value

@@ -1,0 +1,125 @@
+"""What comes from the file system: changed logs, new domains, the drop box, torn tails."""
+
+import os
+import time
+from collections.abc import Iterable
+from typing import Final
+
+from hookline.dispatch import dropbox
+from hookline.dispatch.intake import Intake
+from hookline.dispatch.spectator import Spectator
+from hookline.log.home import Home
+from hookline.log.read import domains
+from hookline.log.watch import Watch
+from hookline.model.clock import Clock
+from hookline.model.errors import HooklineError
+
+TORN_S: Final = 1.0
+FILES_A_LOOK: Final = 256
+_SUFFIX: Final = "-events.jsonl"
+
+
+class Inbox:
+    """Watches the folders of a home for the dispatcher."""
+
+    def __init__(self, home: Home, clock: Clock, spectator: Spectator) -> None:
+        self._home = home
+        self._clock = clock
+        self._spectator = spectator
+        for folder in (home.events, home.queue, home.segments):
+            folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+        self._watch = Watch([home.events, home.queue, home.handlers])
+        self.domains: list[str] = []
+        self._changed: set[str] = set()
+        self._sizes: dict[str, tuple[int, int]] = {}
+        self._torn: dict[str, tuple[int, float]] = {}
+        self._unwilling: dict[str, int] = {}
+        self._folders_changed = True
+
+    @property
+    def fd(self) -> int:
+        """Readable when something has changed."""
+        return self._watch.fd
+
+    @property
+    def pending(self) -> bool:
+        """Whether there are changes that were not asked for yet."""
+        return bool(self._changed)
+
+    def hear(self) -> bool:
+        """Take what the kernel says; whether it said something."""
+        names = self._watch.read()
+        if names is None:
+            self._folders_changed = True
+            self._changed.update(self.domains)
+            return True
+        for name in names:
+            domain = name.removesuffix(_SUFFIX)
+            if domain != name and domain in self.domains:
+                self._changed.add(domain)
+            else:
+                self._folders_changed = True
+        return bool(names)
+
+    @property
+    def folders_changed(self) -> bool:
+        """Whether a file came that is no known log: worth a look at once."""
+        return self._folders_changed
+
+    def changed(self) -> set[str]:
+        """The domains that changed since the last call."""
+        changed, self._changed = self._changed, set()
+        return changed
+
+    def touch(self, domains: Iterable[str]) -> None:
+        """Count these domains among the changed ones."""
+        self._changed.update(domains)
+
+    def look(self) -> None:
+        """Find new domains, and logs that grew without a word of the kernel's."""
+        self._folders_changed = False
+        known = set(self.domains)
+        self.domains = domains(self._home)
+        for domain in self.domains:
+            try:
+                status = os.stat(self._home.live(domain))
+                size = (status.st_ino, status.st_size)
+            except FileNotFoundError:
+                size = (0, 0)
+            if self._sizes.get(domain) != size or domain not in known:
+                self._sizes[domain] = size
+                self._changed.add(domain)
+
+    def take_files(self) -> int:
+        """Make events of what lies in the drop box, so many at a time; how many there were."""
+        taken = 0
+        for name in dropbox.waiting(self._home)[:FILES_A_LOOK]:
+            try:
+                identity = dropbox.take(self._home, name, self._clock)
+                taken += 1
+                if identity is None:
+                    self._spectator.noted(f"{name} cannot be an event: see events/rejected/{name}")
+            except (HooklineError, OSError) as error:
+                self._spectator.noted(f"{name} stays in the drop box: {error}")
+                break
+        return taken
+
+    def heal(self, intake: Intake) -> None:
+        """End lines that stand without a newline for a second: their writers are gone, or will be none the worse."""
+        now_s = time.monotonic()
+        for domain in self.domains:
+            size = self._sizes.get(domain, (0, 0))[1]
+            stream = intake.feed(domain).stream
+            if not size or not stream.tail_torn():
+                self._torn.pop(domain, None)
+                continue
+            seen, since_s = self._torn.get(domain, (-1, 0.0))
+            if seen != size:
+                self._torn[domain] = (size, now_s)
+            elif now_s - since_s >= TORN_S:
+                stream.heal()
+                del self._torn[domain]
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._watch.close()

@@ -1,0 +1,138 @@
+"""From the logs to the subscriptions: which stretch each listener reads next, and what of it is for it."""
+
+from typing import Final
+
+from hookline.dispatch.feed import Chunk, Feed, line_of
+from hookline.dispatch.ledger import Progress
+from hookline.dispatch.listener import Listener, key_of
+from hookline.dispatch.spectator import Spectator
+from hookline.dispatch.start import start_position
+from hookline.dispatch.subscription import Cursor, Delivery
+from hookline.log.home import Home
+from hookline.log.read import Record
+from hookline.model.position import Position
+
+CHUNKS_A_ROUND: Final = 8
+"""How many stretches a listener reads before the others have their turn."""
+LINES_KEPT: Final = 512
+"""How many unsettled lines a listener keeps in memory; those behind are read again when their turn comes."""
+
+
+
+class Intake:
+    """The feeds of all domains."""
+
+    def __init__(self, home: Home, spectator: Spectator) -> None:
+        self._home = home
+        self._arrived = spectator.arrived
+        self._noted = spectator.noted
+        self._feeds: dict[str, Feed] = {}
+        self._seen: dict[str, Position] = {}
+        self.admitted = 0
+        """How many deliveries were admitted, ever."""
+
+    def feed(self, domain: str) -> Feed:
+        """The feed of a domain."""
+        feed = self._feeds.get(domain)
+        if feed is None:
+            feed = self._feeds[domain] = Feed(self._home, domain, self._noted)
+        return feed
+
+    def follow(self, listener: Listener, domain: str, progress: Progress) -> Position | None:
+        """Let a listener follow a domain; where it starts, when it never did before."""
+        feed = self.feed(domain)
+        known = progress.cursors.get(domain)
+        if known is not None:
+            cursor = feed.still_there(known)
+            listener.track(domain, cursor, progress.settled.get(domain, set()))
+            return None
+        position = start_position(feed.stream, listener.handler)
+        listener.track(domain, Cursor(position), set())
+        return position
+
+    def look(self, domain: str) -> bool:
+        """Read what arrived in a domain, for whoever watches; True while there is more."""
+        feed = self.feed(domain)
+        position = self._seen.get(domain)
+        if position is None:
+            self._seen[domain] = feed.stream.end()
+            return False
+        chunk = feed.read(position)
+        for records in chunk.by_type.values():
+            for record in records:
+                self._arrived(domain, record)
+        self._seen[domain] = chunk.next
+        return chunk.next != position
+
+    def look_from(self, domain: str, position: Position) -> None:
+        """Watch a domain from here on."""
+        self._seen[domain] = position
+
+    def pull(self, listener: Listener, domain: str) -> bool:
+        """Admit what a listener has room for; False when the end of the domain was reached."""
+        feed = self.feed(domain)
+        subscription = listener.subscription
+        for _ in range(CHUNKS_A_ROUND):
+            if subscription.room <= 0:
+                return True
+            head = subscription.head(domain)
+            chunk = feed.read(head)
+            if chunk.next == head:
+                return False
+            wanted = _wanted(listener, chunk)
+            for record in wanted[: subscription.room]:
+                listener.admit(_delivery(listener, domain, record))
+                self.admitted += 1
+            if subscription.room > 0:
+                self._pass_over(listener, domain, chunk)
+        return True
+
+    def line_of(self, delivery: Delivery) -> bytes | None:
+        """The line of a delivery, read again; None when the log has another there, or none."""
+        record = self.feed(delivery.domain).line_at(delivery.position)
+        if record is None or record.event is None or record.event.id != delivery.event:
+            return None
+        return line_of(record)
+
+    def sync(self, domain: str) -> None:
+        """Bring what was read of a domain to disk. Raises WriteFailed."""
+        self.feed(domain).stream.sync()
+
+    def restless(self) -> list[str]:
+        """The domains that are to be read again soon, though nothing will say so."""
+        return [domain for domain, feed in self._feeds.items() if feed.restless]
+
+    @staticmethod
+    def _pass_over(listener: Listener, domain: str, chunk: Chunk) -> None:
+        last = chunk.last
+        if last is None or last.event is None or last.position.segment != chunk.next.segment:
+            cursor = Cursor(chunk.next)
+        else:
+            cursor = Cursor(chunk.next, last.position.offset, last.event.id, last.event.source)
+        listener.subscription.pass_over(domain, cursor)
+        listener.moved.add(domain)
+
+
+def _wanted(listener: Listener, chunk: Chunk) -> list[Record]:
+    found = [records for type, records in chunk.by_type.items() if listener.wants(type)]
+    if len(found) == 1:
+        return found[0]
+    return sorted((each for records in found for each in records), key=lambda r: r.position)
+
+
+def _delivery(listener: Listener, domain: str, record: Record) -> Delivery:
+    event = record.event
+    assert event is not None, "only events are offered"
+    handler = listener.handler
+    line = line_of(record)
+    return Delivery(
+        domain=domain,
+        position=record.position,
+        end=record.end,
+        event=event.id,
+        source=event.source,
+        type=event.type,
+        key=key_of(handler, line) if handler.key else None,
+        hops=event.hops or 0,
+        raw=line if listener.subscription.open < LINES_KEPT else None,
+    )

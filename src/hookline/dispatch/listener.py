@@ -1,0 +1,115 @@
+"""A handler at work: its file's wishes, its subscription, and whether it may run just now."""
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from hookline.dispatch.handlers import Handler
+from hookline.dispatch.ledger import Pending, Place, Progress
+from hookline.dispatch.subscription import Cursor, Delivery, Subscription
+from hookline.model.position import Position
+
+PROBE_S: Final = 60.0
+"""How long a handler that cannot be run is left alone before one event tries it again."""
+_TYPES_KEPT: Final = 10_000
+
+
+class Listener:
+    """One handler in a running dispatcher."""
+
+    def __init__(self, handler: Handler, progress: Progress) -> None:
+        self.handler = handler
+        self.since_s = progress.since_s
+        self.paused = progress.paused
+        self.paused_at_s = progress.paused_at_s
+        """Why it is stopped until its file changes or somebody resumes it; empty when it is not."""
+        self.held = ""
+        """Why it cannot be run; it is probed again at `held_until_s`."""
+        self.held_until_s = 0.0
+        self.leaving = False
+        """Its file was replaced or removed: nothing new starts, and it goes when nothing runs."""
+        self.behind: set[str] = set()
+        """Domains in which there may be something to read for it."""
+        self.moved: set[str] = set()
+        """Domains whose cursor may have moved since the last commit."""
+        self.subscription = Subscription(concurrency=handler.concurrency, keyed=bool(handler.key))
+        self._recovered = dict(progress.pending)
+        self._wants: dict[str, bool] = {}
+
+    @property
+    def name(self) -> str:
+        """The handler's file name."""
+        return self.handler.name
+
+    def wants(self, type: str) -> bool:
+        """Whether events of this type are for it; remembered, since there are few types."""
+        known = self._wants.get(type)
+        if known is None:
+            if len(self._wants) >= _TYPES_KEPT:
+                self._wants.clear()
+            known = self._wants[type] = self.handler.wants(type)
+        return known
+
+    def may_start(self, now_s: float) -> bool:
+        """Whether a run may start."""
+        if self.leaving or self.paused:
+            return False
+        return not self.held or now_s >= self.held_until_s
+
+    def pause(self, reason: str, now_s: float) -> None:
+        """Stop it, or let it go on when there is no reason to stop."""
+        self.paused, self.paused_at_s = reason, now_s
+        if not reason:
+            self.held = ""
+
+    def hold(self, reason: str, now_s: float) -> bool:
+        """It cannot be run; True when that is news."""
+        news = not self.held
+        self.held, self.held_until_s = reason, now_s + PROBE_S
+        return news
+
+    def track(self, domain: str, cursor: Cursor, settled: set[Position]) -> None:
+        """Follow a domain from a cursor on."""
+        self.subscription.track(domain, cursor, settled)
+        self.behind.add(domain)
+
+    def recovered(self, place: Place) -> Pending | None:
+        """What was known of a delivery before a restart."""
+        return self._recovered.pop(place, None)
+
+    def replays(self) -> Iterable[Pending]:
+        """The replays that were open before a restart."""
+        found = [pending for pending in self._recovered.values() if pending.replay]
+        for pending in found:
+            del self._recovered[pending.place]
+        return found
+
+    def admit(self, delivery: Delivery) -> None:
+        """Take an event, with what was known of it before a restart."""
+        pending = self.recovered(delivery.place)
+        if pending is not None:
+            delivery.attempt, delivery.due_s = pending.attempt, pending.due_s
+            delivery.interrupted = pending.running
+        self.subscription.admit(delivery)
+        self.moved.add(delivery.domain)
+
+    def next_start_s(self) -> float | None:
+        """When something of it may start next, None when that is not a matter of time."""
+        due_s = self.subscription.next_due_s()
+        if due_s is None or self.leaving or self.paused:
+            return None
+        return max(due_s, self.held_until_s) if self.held else due_s
+
+
+def key_of(handler: Handler, line: bytes) -> str | None:
+    """The key of an event for a handler, None when it has none: the JSON text of the value at the key's path.
+
+    An event without that value shares one key with all others that have none.
+    """
+    if not handler.key:
+        return None
+    value: object = msgspec.json.decode(line)
+    for name in handler.key:
+        value = value.get(name) if isinstance(value, dict) else None
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,290 @@
+"""The python kind: a host process for each handler, fed with stretches of events over a socket.
+
+A process of its own, so that a function that hangs can be ended, one that kills its process is counted, and the next
+event is read while this one is handled.
+"""
+
+import contextlib
+import json
+import mmap
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from hookline.dispatch import python_host
+from hookline.dispatch.decide import Outcome
+from hookline.dispatch.environment import Environment
+from hookline.dispatch.exec_runner import GRACE_S, Lines
+from hookline.dispatch.handlers import Handler
+from hookline.dispatch.process import (
+    Capture,
+    end_group,
+    kill_marked,
+    remove_scratch,
+    scratch,
+    spawn,
+)
+from hookline.dispatch.runner import Ended
+from hookline.dispatch.subscription import Delivery
+from hookline.model.errors import BadData
+
+STRETCH_MAX: Final = 256
+LOAD_S: Final = 20.0
+"""How long a handler's module may take to be imported."""
+
+
+def host_argv(path: Path, *options: str) -> list[str]:
+    """The command of a host: isolated from PYTHON* variables and from the folder it is started in."""
+    return [sys.executable, "-I", python_host.__file__, str(path), *options]
+
+
+def describe(path: Path) -> tuple[str, ...]:
+    """The patterns that a Python handler's functions are marked with.
+
+    Raises:
+        BadData: it cannot be loaded, or says nothing for 20 s.
+    """
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.settimeout(LOAD_S)
+        pid = spawn(
+            host_argv(path, "--describe"),
+            env={"PATH": os.defpath, "LANG": "C.UTF-8"},
+            cwd=path.parent,
+            descriptors={0: _null(), 1: _null(), 2: _null(), python_host.CHANNEL: theirs.fileno()},
+        )
+        theirs.close()
+        try:
+            hello = ours.makefile("rb").readline()
+        except TimeoutError as error:
+            raise BadData(f"{path}: it could not be loaded in {LOAD_S:g} s") from error
+        finally:
+            end_group(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+    return _patterns(path, hello)
+
+
+def _patterns(path: Path, hello: bytes) -> tuple[str, ...]:
+    said = json.loads(hello) if hello else {"error": "it ended while it was loaded"}
+    if "error" in said:
+        raise BadData(f"{path}: {said['error']}")
+    return tuple(said["patterns"])
+
+
+def _null() -> int:
+    global _null_fd  # noqa: PLW0603  # one descriptor for the life of the process
+    if _null_fd < 0:
+        _null_fd = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    return _null_fd
+
+
+_null_fd = -1
+
+
+class PythonRunner:
+    """Keeps a host for each Python handler that has had something to do."""
+
+    def __init__(self, environment: Environment, lines: Lines, work: Path) -> None:
+        self._environment = environment
+        self._lines = lines
+        self._work = work
+        self._hosts: dict[str, _Host] = {}
+
+    def limit(self, handler: Handler) -> int:  # noqa: ARG002  # the interface of all kinds
+        """A stretch of so many; the functions see them one by one or in batches."""
+        return STRETCH_MAX
+
+    def start(self, handler: Handler, deliveries: list[Delivery], now_s: float) -> "PythonRun":
+        """Hand a stretch of events to the handler's host, which is started for the first."""
+        host = self._hosts.get(handler.name)
+        if host is not None and host.handler.version != handler.version:
+            self.forget(host.handler)
+            host = None
+        if host is None:
+            host = self._hosts[handler.name] = _Host(handler, self._environment, self._work)
+        run = PythonRun(host, handler, deliveries, now_s)
+        host.feed(run, [self._lines(handler, each) for each in deliveries])
+        return run
+
+    def exited(self, pid: int, status: int) -> "tuple[PythonRun, Ended] | None":
+        """A host has ended: by itself, by its handler's doing, or because its time was up."""
+        for name, host in self._hosts.items():
+            if host.pid == pid:
+                del self._hosts[name]
+                run = host.run
+                ended = run.died(os.waitstatus_to_exitcode(status)) if run else None
+                host.close()
+                return (run, ended) if run and ended else None
+        return None
+
+    def forget(self, handler: Handler) -> None:
+        """End the host of a handler that was replaced or removed."""
+        host = self._hosts.pop(handler.name, None)
+        if host is not None:
+            host.close()
+
+    def close(self) -> None:
+        """End every host."""
+        for host in self._hosts.values():
+            host.close()
+        self._hosts.clear()
+
+
+class _Host:
+    """One host process, the socket to it and the memory shared with it."""
+
+    def __init__(self, handler: Handler, environment: Environment, work: Path) -> None:
+        self.handler = handler
+        self.run: PythonRun | None = None
+        self.mark = environment.host_mark(handler)
+        self.scratch = scratch(work, f"{handler.name}.{os.getpid()}.{time.monotonic_ns()}")
+        self.memory = os.memfd_create("events", os.MFD_CLOEXEC)
+        os.ftruncate(self.memory, mmap.PAGESIZE)
+        self.progress = mmap.mmap(self.memory, mmap.PAGESIZE)
+        self.stdout, self.stderr = Capture(), Capture()
+        self.channel, theirs = socket.socketpair()
+        self.channel.setblocking(False)
+        self.pid = spawn(
+            host_argv(handler.path),
+            env=environment.of_host(handler, self.scratch),
+            cwd=self.scratch,
+            descriptors={
+                0: _null(),
+                1: self.stdout.write_fd,
+                2: self.stderr.write_fd,
+                python_host.CHANNEL: theirs.fileno(),
+                python_host.SHARED: self.memory,
+            },
+        )
+        theirs.close()
+        self.stdout.started()
+        self.stderr.started()
+        self.loaded = False
+        self._said = b""
+
+    def feed(self, run: "PythonRun", lines: list[bytes]) -> None:
+        """Put the lines into the shared memory and say so: that never blocks, however long they are."""
+        self.run = run
+        python_host.PROGRESS.pack_into(self.progress, 0, 0, 0)
+        text = b"\n".join(lines)
+        written = 0
+        while written < len(text):
+            written += os.pwrite(self.memory, text[written:], mmap.PAGESIZE + written)
+        with contextlib.suppress(ConnectionError):
+            self.channel.send(python_host.HEADER.pack(len(lines), len(text)))
+
+    def answers(self) -> list[dict[str, Any]]:
+        """The whole answers that have come."""
+        try:
+            part = self.channel.recv(1 << 16)
+        except (BlockingIOError, ConnectionError):
+            return []
+        *lines, self._said = (self._said + part).split(b"\n")
+        return [json.loads(line) for line in lines]
+
+    def close(self) -> None:
+        """End the process and what it started, and let go of everything."""
+        end_group(self.pid, signal.SIGKILL)
+        self.channel.close()
+        self.progress.close()
+        os.close(self.memory)
+        self.stdout.close()
+        self.stderr.close()
+        remove_scratch(self.scratch)
+
+
+class PythonRun:
+    """One stretch of events in a host."""
+
+    def __init__(
+        self, host: _Host, handler: Handler, deliveries: list[Delivery], now_s: float
+    ) -> None:
+        self.handler = handler
+        self.deliveries = deliveries
+        self.failed = ""
+        self._host = host
+        self._timed_out = False
+        self._begun_s = now_s
+        loading_s = 0.0 if host.loaded else LOAD_S
+        self.deadline_s = now_s + handler.policy.timeout_s + loading_s
+
+    def descriptors(self) -> list[int]:
+        """The host's channel and output pipes."""
+        host = self._host
+        return [host.channel.fileno(), host.stdout.fd, host.stderr.fd]
+
+    def readable(self, fd: int) -> Ended | None:
+        """Take an answer or what was printed."""
+        host = self._host
+        for pipe in (host.stdout, host.stderr):
+            if fd == pipe.fd:
+                pipe.read()
+                return None
+        return self._answered(host.answers())
+
+    def _answered(self, answers: list[dict[str, Any]]) -> Ended | None:
+        for answer in answers:
+            if "done" in answer:
+                self._host.run = None
+                return Ended(answer["done"], self._outcome(answer))
+            self._host.loaded = True
+            self.deadline_s = time.monotonic() + self.handler.policy.timeout_s
+            self.failed = str(answer.get("trace") or answer.get("error", ""))
+        return None
+
+    def _outcome(self, answer: dict[str, Any]) -> Outcome:
+        verdict = answer.get("verdict", "done")
+        stdout, stderr = self._host.stdout.take(), self._host.stderr.take()
+        return Outcome(
+            verdict=verdict,
+            ms=answer["ms"],
+            error=answer.get("error", ""),
+            stdout=stdout,
+            stderr=(stderr + answer.get("trace", "")),
+            retry_after_s=answer.get("after_s"),
+        )
+
+    def overdue(self, now_s: float) -> None:
+        """End the host when the event that it is at has had its time; it may have come far meanwhile."""
+        index, since_ns = python_host.PROGRESS.unpack_from(self._host.progress, 0)
+        ends_s = since_ns / 1e9 + self.handler.policy.timeout_s
+        if since_ns and ends_s > now_s and not self._timed_out:
+            self.deadline_s = ends_s
+            return
+        number = signal.SIGKILL if self._timed_out else signal.SIGTERM
+        self._timed_out = True
+        self.deadline_s = now_s + GRACE_S
+        end_group(self._host.pid, number)
+        if number == signal.SIGKILL:
+            kill_marked({self._host.mark})
+
+    def died(self, code: int) -> Ended | None:
+        """The host has ended with this status in the middle of the run: the event that it was at is to blame."""
+        answered = self._answered(self._host.answers())
+        if answered is not None:
+            return answered
+        index, since_ns = python_host.PROGRESS.unpack_from(self._host.progress, 0)
+        what = f"killed by signal {-code}" if code < 0 else f"its process ended with exit {code}"
+        outcome = Outcome(
+            verdict="failed",
+            ms=round((time.monotonic() - (since_ns / 1e9 or self._begun_s)) * 1e3, 3),
+            exit=code if code >= 0 else None,
+            signal=-code if code < 0 else None,
+            error=what,
+            stdout=self._host.stdout.take(),
+            stderr=self._host.stderr.take(),
+        )
+        if self._timed_out and since_ns:
+            error = f"ran longer than {self.handler.policy.timeout_s:g} s"
+            outcome = msgspec.structs.replace(outcome, verdict="timeout", error=error)
+        elif not since_ns:
+            error = self.failed or f"it could not be loaded: {what}"
+            last = error.strip().rpartition("\n")[2]
+            outcome = msgspec.structs.replace(outcome, verdict="broken", error=last, stderr=error)
+        return Ended(index if since_ns else 0, outcome)

@@ -1,0 +1,175 @@
+"""Who listens: the handlers folder as it is now, against the listeners that were at work before."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from hookline.dispatch.books import Books
+from hookline.dispatch.handlers import (
+    Describe,
+    Handler,
+    Handlers,
+    Refused,
+    discover,
+    is_handler_name,
+    version_of,
+)
+from hookline.dispatch.intake import Intake
+from hookline.dispatch.ledger import Entry, Ledger, Pending, Progress
+from hookline.dispatch.listener import Listener
+from hookline.dispatch.settlement import Settlement
+from hookline.dispatch.spectator import Spectator
+from hookline.dispatch.subscription import Delivery
+from hookline.model.clock import Clock, rfc3339
+from hookline.model.position import Position
+
+Forget = Callable[[Handler], None]
+
+
+class Roster:
+    """The listeners of a dispatcher."""
+
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        describe: Describe,
+        intake: Intake,
+        books: Books,
+        settlement: Settlement,
+        clock: Clock,
+        spectator: Spectator,
+        load: Callable[[], Ledger],
+        forget: Forget,
+    ) -> None:
+        self._folder = folder
+        self._describe = describe
+        self._intake = intake
+        self._books = books
+        self._settlement = settlement
+        self._clock = clock
+        self._spectator = spectator
+        self._load = load
+        self._forget = forget
+        self._found = Handlers()
+        self._progress: dict[str, Progress] = {}
+        self.listeners: dict[str, Listener] = {}
+
+    def __iter__(self) -> Iterator[Listener]:
+        return iter(self.listeners.values())
+
+    def changed(self) -> bool:
+        """Whether a file came, went or changed since the last refresh; a few system calls."""
+        known = {each.name: each.version for each in self._found.handlers}
+        return known != dict(self._versions())
+
+    def refresh(self, domains: list[str]) -> None:
+        """Look at the folder again; listeners of changed files leave first and come back with the new file."""
+        found = discover(self._folder, self._describe)
+        for refused in found.refused:
+            if refused not in self._found.refused:
+                self._spectator.noted(f"refused: {refused.reason}")
+        self._found = found
+        wanted = {handler.name: handler for handler in found.handlers}
+        for listener in self:
+            handler = wanted.get(listener.name)
+            listener.leaving = handler is None or handler.version != listener.handler.version
+        self.let_go(domains)
+
+    def let_go(self, domains: list[str]) -> None:
+        """Part with the leaving listeners that have nothing running, and take on those that are missing."""
+        gone = [each for each in self if each.leaving and not each.subscription.running]
+        for listener in gone:
+            del self.listeners[listener.name]
+            self._forget(listener.handler)
+        missing = [each for each in self._found.handlers if each.name not in self.listeners]
+        if not missing:
+            return
+        ledger = self._load()
+        for handler in missing:
+            progress = ledger.handlers.get(handler.name, Progress())
+            self._take_on(handler, progress, domains)
+
+    def refused(self) -> tuple[Refused, ...]:
+        """What lies in the folder and is not run."""
+        return self._found.refused
+
+    def follow(self, domains: list[str]) -> None:
+        """Domains have come: who wants them?"""
+        for listener in self:
+            self._follow(listener, domains)
+
+    def replay(self, entry: Entry) -> None:
+        """Somebody wants a dead letter again."""
+        listener = self.listeners.get(entry.handler)
+        if listener is not None:
+            listener.subscription.replay(_replayed(entry))
+
+    def _take_on(self, handler: Handler, progress: Progress, domains: list[str]) -> None:
+        if not progress.since_s:
+            progress.since_s = handler.installed_s
+        listener = Listener(handler, progress)
+        self.listeners[handler.name] = listener
+        self._progress[handler.name] = progress
+        self._books.handler(listener)
+        if listener.paused and handler.installed_s > listener.paused_at_s:
+            self._settlement.resume(listener, "its file was changed")
+        for pending in listener.replays():
+            listener.subscription.replay(_waiting(pending))
+        self._follow(listener, domains)
+
+    def _follow(self, listener: Listener, domains: list[str]) -> None:
+        known = listener.subscription.domains
+        started: dict[str, Position] = {}
+        progress = self._progress[listener.name]
+        for domain in listener.handler.domains(domains):
+            if domain not in known:
+                position = self._intake.follow(listener, domain, progress)
+                if position is not None:
+                    started[domain] = position
+        if started:
+            now = rfc3339(self._clock.now())
+            self._books.write(
+                Entry(
+                    action="subscribed",
+                    time=now,
+                    handler=listener.name,
+                    since=listener.since_s,
+                    start=started,
+                )
+            )
+            listener.moved.update(started)
+
+    def _versions(self) -> Iterator[tuple[str, tuple[int, int, int]]]:
+        refused = {each.name for each in self._found.refused}
+        if "." in refused or not self._folder.is_dir():
+            return
+        for path in self._folder.iterdir():
+            if is_handler_name(path.name) and path.name not in refused:
+                yield path.name, version_of(path)
+
+
+def _replayed(entry: Entry) -> Delivery:
+    return Delivery(
+        domain=entry.domain,
+        position=entry.position,
+        end=entry.position,
+        event=entry.event,
+        source=entry.source,
+        type=entry.type,
+        replay=entry.replay,
+    )
+
+
+def _waiting(pending: Pending) -> Delivery:
+    return Delivery(
+        domain=pending.domain,
+        position=pending.position,
+        end=pending.position,
+        event=pending.event,
+        source=pending.source,
+        type=pending.type,
+        replay=pending.replay,
+        attempt=pending.attempt,
+        due_s=pending.due_s,
+        interrupted=pending.running,
+    )

@@ -1,0 +1,185 @@
+"""From a verdict to what is written down: the plan comes from `decide`, this performs it."""
+
+from collections.abc import Callable
+from typing import Final, Literal
+
+import msgspec
+
+from hookline.dispatch.books import Books, DeadLetter
+from hookline.dispatch.decide import Outcome, Plan, decide
+from hookline.dispatch.ledger import Entry, letter_of
+from hookline.dispatch.listener import Listener
+from hookline.dispatch.runner import Ended
+from hookline.dispatch.spectator import Spectator
+from hookline.dispatch.subscription import Delivery
+from hookline.model.clock import Clock, rfc3339
+
+Alert = Callable[[str, str, str], None]
+"""Says that a handler needs somebody: kind of alert, handler, reason."""
+
+Jitter = Callable[[], float]
+_ROUND_MS: Final = 3
+
+
+class Settlement:
+    """Writes down what runs came to, and tells their listeners what follows."""
+
+    def __init__(
+        self, books: Books, clock: Clock, jitter: Jitter, alert: Alert, spectator: Spectator
+    ) -> None:
+        self._books = books
+        self._clock = clock
+        self._jitter = jitter
+        self._alert = alert
+        self._spectator = spectator
+        self.settled = 0
+        self.letters = 0
+
+    def ended(self, listener: Listener, deliveries: list[Delivery], ended: Ended) -> None:
+        """A run is over: the first `ended.done` are done, the next came to `ended.outcome`, the rest did not run."""
+        done, rest = deliveries[: ended.done], deliveries[ended.done :]
+        if len(done) > 1:
+            self._batch(listener, done, ended.outcome)
+        elif done:
+            self.one(listener, done[0], _only_done(ended, alone=not rest))
+        if rest:
+            self.one(listener, rest[0], ended.outcome)
+            for delivery in rest[1:]:
+                listener.subscription.unbegin(delivery, 0.0)
+                self._books.waiting(listener.name, delivery)
+
+    def one(self, listener: Listener, delivery: Delivery, outcome: Outcome) -> None:
+        """One delivery's run came to this."""
+        now = self._clock.now()
+        plan = decide(
+            outcome, delivery.attempt, listener.handler.policy, now.timestamp(), self._jitter()
+        )
+        if plan.then == "dead-letter":
+            self._bury(listener, delivery, outcome, rfc3339(now))
+        self._enter(_entry(listener, delivery, outcome, plan, rfc3339(now)))
+        if plan.then in ("settled", "dead-letter"):
+            self._books.settled(listener.name, [delivery])
+            self.settled += 1
+        listener.subscription.settle(delivery, plan, now.timestamp())
+        if plan.then in ("retry", "held"):
+            self._books.waiting(listener.name, delivery)
+        listener.moved.add(delivery.domain)
+        self._mind(listener, plan, now.timestamp())
+
+    def pause(self, listener: Listener, reason: str) -> None:
+        """Stop a handler until it is resumed or its file changes."""
+        self._pausing("paused", listener, reason)
+
+    def resume(self, listener: Listener, reason: str) -> None:
+        """Let a paused handler go on."""
+        self._pausing("resumed", listener, reason)
+
+    def _mind(self, listener: Listener, plan: Plan, now_s: float) -> None:
+        if plan.then == "held":
+            if listener.hold(plan.pause, now_s):
+                self._alert("handler_broken", listener.name, plan.pause)
+            return
+        listener.held = ""
+        if plan.pause and not listener.paused:
+            self.pause(listener, plan.pause)
+            self._alert("handler_paused", listener.name, plan.pause)
+
+    def _pausing(
+        self, action: Literal["paused", "resumed"], listener: Listener, reason: str
+    ) -> None:
+        now = self._clock.now()
+        self._enter(
+            Entry(action=action, time=rfc3339(now), handler=listener.name, reason=reason)
+        )
+        listener.pause(reason if action == "paused" else "", now.timestamp())
+        self._books.handler(listener)
+
+    def _batch(self, listener: Listener, done: list[Delivery], outcome: Outcome) -> None:
+        first, last = done[0], done[-1]
+        self._enter(
+            Entry(
+                action="batch",
+                time=rfc3339(self._clock.now()),
+                handler=listener.name,
+                domain=first.domain,
+                segment=first.position.segment,
+                offset=first.position.offset,
+                end=last.end,
+                mark=last.position.offset,
+                event=last.event,
+                source=last.source,
+                events=len(done),
+                verdict="done",
+                ms=outcome.ms,
+                then="settled",
+                stdout=outcome.stdout if outcome.verdict == "done" else "",
+                stderr=outcome.stderr if outcome.verdict == "done" else "",
+            )
+        )
+        plan = Plan(then="settled")
+        for delivery in done:
+            listener.subscription.settle(delivery, plan, 0.0)
+        self._books.settled(listener.name, done)
+        self.settled += len(done)
+        listener.held = ""
+        listener.moved.add(first.domain)
+
+    def _bury(self, listener: Listener, delivery: Delivery, outcome: Outcome, time: str) -> None:
+        self.letters += 1
+        self._books.bury(
+            DeadLetter(
+                letter=letter_of(listener.name, delivery.event, delivery.replay),
+                time=time,
+                handler=listener.name,
+                domain=delivery.domain,
+                segment=delivery.position.segment,
+                offset=delivery.position.offset,
+                attempts=delivery.attempt,
+                replay=delivery.replay,
+                verdict=outcome.verdict,
+                exit=outcome.exit,
+                signal=outcome.signal,
+                error=outcome.error,
+                stdout=outcome.stdout,
+                stderr=outcome.stderr,
+                event=msgspec.Raw(delivery.raw or b"null"),
+            )
+        )
+
+    def _enter(self, entry: Entry) -> None:
+        self._books.write(entry)
+        self._spectator.entered(entry)
+
+
+def _only_done(ended: Ended, *, alone: bool) -> Outcome:
+    """The outcome of the one event that was done; what was said belongs to the one that was not, if there is one."""
+    if alone:
+        return ended.outcome
+    return Outcome(verdict="done", ms=ended.outcome.ms)
+
+
+def _entry(
+    listener: Listener, delivery: Delivery, outcome: Outcome, plan: Plan, time: str
+) -> Entry:
+    return Entry(
+        action="attempt",
+        time=time,
+        handler=listener.name,
+        domain=delivery.domain,
+        segment=delivery.position.segment,
+        offset=delivery.position.offset,
+        event=delivery.event,
+        source=delivery.source,
+        type=delivery.type,
+        attempt=delivery.attempt,
+        verdict=outcome.verdict,
+        exit=outcome.exit,
+        signal=outcome.signal,
+        ms=round(outcome.ms, _ROUND_MS),
+        then=plan.then,
+        due=plan.due_s,
+        replay=delivery.replay,
+        error=outcome.error,
+        stdout=outcome.stdout,
+        stderr=outcome.stderr,
+    )

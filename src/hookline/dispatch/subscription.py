@@ -1,0 +1,231 @@
+"""One handler's progress: which events it has been offered, which it still owes an answer.
+
+A pure state machine: no clock, no disk, no randomness. The dispatcher admits events in log order and is told which
+deliveries may run now; keys keep their order, whatever fails or waits.
+"""
+
+import heapq
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final
+
+import msgspec
+
+from hookline.dispatch.decide import Plan
+from hookline.model.position import Position
+
+KEYED_OPEN_MAX: Final = 10_000
+"""How many unsettled deliveries a keyed handler may hold: how far it can look past a blocked key."""
+SERIAL_OPEN_MAX: Final = 1_000
+
+
+class Cursor(msgspec.Struct, frozen=True):
+    """Everything of a domain before `position` is settled.
+
+    The line at offset `mark` of the same segment, which ends or begins at `position`, has the identity `source` and
+    `event`: that tells whether the log is still the one that the cursor was made for. Empty where there is no line yet.
+    """
+
+    position: Position
+    mark: int = 0
+    event: str = ""
+    source: str = ""
+
+
+class Delivery(msgspec.Struct, kw_only=True, eq=False):
+    """One event for one handler, until it is settled. Only its subscription changes it."""
+
+    domain: str
+    position: Position
+    end: Position
+    event: str
+    source: str
+    type: str
+    key: str | None = None
+    attempt: int = 0
+    """Runs begun so far."""
+    due_s: float = 0.0
+    running: bool = False
+    raw: bytes | None = None
+    """The line, when it is kept in memory."""
+    hops: int = 0
+    interrupted: bool = False
+    """Its last run was cut short by the dispatcher's own end, and has no verdict yet."""
+    replay: int = 0
+    """The how-manieth replay of its dead letter this is; 0 when it comes from the log."""
+
+    @property
+    def place(self) -> tuple[str, Position, int]:
+        """What tells this delivery from every other of its handler."""
+        return self.domain, self.position, self.replay
+
+
+class _Track:
+    """A domain as one handler sees it: how far it was read, and what of that is not settled, in log order."""
+
+    __slots__ = ("open", "read", "settled_ahead")
+
+    def __init__(self, cursor: Cursor, settled_ahead: set[Position]) -> None:
+        self.read = cursor
+        self.open: OrderedDict[Position, Delivery] = OrderedDict()
+        self.settled_ahead = settled_ahead
+
+
+class Subscription:
+    """The unsettled deliveries of one handler and the order that they must keep."""
+
+    def __init__(self, *, concurrency: int = 1, keyed: bool = False) -> None:
+        self._concurrency = concurrency if keyed else 1
+        self._keyed = keyed
+        self._tracks: dict[str, _Track] = {}
+        self._lanes: dict[str | None, deque[Delivery]] = {}
+        self._ready: list[tuple[float, int, str | None]] = []
+        self._sequence = 0
+        self._open = 0
+        self._running = 0
+        self._replays: set[tuple[str, Position, int]] = set()
+
+    def track(self, domain: str, cursor: Cursor, settled_ahead: set[Position]) -> None:
+        """Begin to follow a domain at `cursor`, knowing what was settled beyond it."""
+        self._tracks[domain] = _Track(cursor, settled_ahead)
+
+    @property
+    def domains(self) -> list[str]:
+        """The domains that it follows."""
+        return list(self._tracks)
+
+    @property
+    def open(self) -> int:
+        """How many deliveries are admitted and unsettled."""
+        return self._open
+
+    @property
+    def running(self) -> int:
+        """How many runs are under way."""
+        return self._running
+
+    @property
+    def room(self) -> int:
+        """How many more events it takes now."""
+        return (KEYED_OPEN_MAX if self._keyed else SERIAL_OPEN_MAX) - self._open
+
+    def head(self, domain: str) -> Position:
+        """Where the next event for it is to be read."""
+        return self._tracks[domain].read.position
+
+    def cursor(self, domain: str) -> Cursor:
+        """Where to begin again after the loss of everything in memory: all before it is settled."""
+        track = self._tracks[domain]
+        first = next(iter(track.open.values()), None)
+        if first is None:
+            return track.read
+        return Cursor(first.position, first.position.offset, first.event, first.source)
+
+    def admit(self, delivery: Delivery) -> bool:
+        """Take the next event of a domain; False when it was settled before a restart."""
+        track = self._tracks[delivery.domain]
+        track.read = Cursor(delivery.end, delivery.position.offset, delivery.event, delivery.source)
+        if delivery.position in track.open:
+            return False
+        if delivery.position in track.settled_ahead:
+            track.settled_ahead.discard(delivery.position)
+            return False
+        track.open[delivery.position] = delivery
+        self._queue(delivery)
+        return True
+
+    def pass_over(self, domain: str, read: Cursor) -> None:
+        """The domain was read up to here; what was not admitted is not for this handler."""
+        self._tracks[domain].read = read
+
+    def replay(self, delivery: Delivery) -> None:
+        """Take a dead letter again, once: behind what its key has waiting, outside any domain's order."""
+        if delivery.place not in self._replays:
+            self._replays.add(delivery.place)
+            self._queue(delivery)
+
+    def startable(self, now_s: float) -> Iterator[Delivery]:
+        """Deliveries that may run now, at most as many as may run at once; each must be begun or left."""
+        free = self._concurrency - self._running
+        while free > 0 and self._ready and self._ready[0][0] <= now_s:
+            _, _, key = heapq.heappop(self._ready)
+            free -= 1
+            yield self._lanes[key][0]
+
+    def run_of(self, first: Delivery, limit: int) -> list[Delivery]:
+        """`first` and what may follow it in one run of an in-process handler, in log order.
+
+        Only deliveries of one domain that have not failed before ride together: a run is reported as one stretch.
+        """
+        run = [first]
+        if first.attempt or first.replay or self._keyed:
+            return run
+        for delivery in islice(self._lanes[first.key], 1, limit):
+            if delivery.domain != first.domain or delivery.attempt or delivery.replay:
+                break
+            run.append(delivery)
+        return run
+
+    def begin(self, delivery: Delivery) -> None:
+        """A run of the delivery starts."""
+        delivery.attempt += 1
+        delivery.running = True
+        self._running += 1
+
+    def unbegin(self, delivery: Delivery, due_s: float) -> None:
+        """The run did not happen, through no fault of the event: its attempt is given back."""
+        delivery.attempt -= 1
+        self._stop(delivery)
+        self._wait(delivery, due_s)
+
+    def settle(self, delivery: Delivery, plan: Plan, now_s: float) -> None:
+        """A run has ended and `plan` is what follows."""
+        if plan.then == "held":
+            self.unbegin(delivery, now_s)
+            return
+        self._stop(delivery)
+        if plan.then == "retry":
+            self._wait(delivery, plan.due_s if plan.due_s is not None else now_s)
+            return
+        self._close(delivery)
+
+    def next_due_s(self) -> float | None:
+        """When the next waiting delivery may run, if one more may run at all."""
+        if not self._ready or self._running >= self._concurrency:
+            return None
+        return self._ready[0][0]
+
+    def unsettled(self) -> Iterator[Delivery]:
+        """Every delivery admitted and not settled."""
+        for lane in self._lanes.values():
+            yield from lane
+
+    def _queue(self, delivery: Delivery) -> None:
+        if not self._keyed:
+            delivery.key = None
+        lane = self._lanes.setdefault(delivery.key, deque())
+        lane.append(delivery)
+        self._open += 1
+        self._wait(delivery, delivery.due_s)
+
+    def _wait(self, delivery: Delivery, due_s: float) -> None:
+        delivery.due_s = due_s
+        if self._lanes[delivery.key][0] is delivery:
+            self._sequence += 1
+            heapq.heappush(self._ready, (due_s, self._sequence, delivery.key))
+
+    def _stop(self, delivery: Delivery) -> None:
+        delivery.running = False
+        self._running -= 1
+
+    def _close(self, delivery: Delivery) -> None:
+        lane = self._lanes[delivery.key]
+        lane.remove(delivery)
+        self._open -= 1
+        if not delivery.replay:
+            del self._tracks[delivery.domain].open[delivery.position]
+        if not lane:
+            del self._lanes[delivery.key]
+        elif not lane[0].running:
+            self._wait(lane[0], lane[0].due_s)

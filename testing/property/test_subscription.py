@@ -1,0 +1,161 @@
+"""Whatever fails, waits and overlaps: keys keep their order, attempts are bounded, the cursor never lies."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hookline.dispatch.decide import Outcome, Policy, decide
+from hookline.dispatch.subscription import Cursor, Delivery, Subscription
+from hookline.model.position import Position
+
+POLICY = Policy(attempts=3, backoff_s=1.0)
+VERDICTS = st.sampled_from(["done", "done", "done", "failed", "retry", "rejected", "skipped"])
+LINE_BYTES = 100
+
+
+def deliveries(keys):
+    for number, key in enumerate(keys):
+        yield Delivery(
+            domain="d",
+            position=Position(1, number * LINE_BYTES),
+            end=Position(1, (number + 1) * LINE_BYTES),
+            event=f"e{number}",
+            source="s",
+            type="d.t",
+            key=key,
+        )
+
+
+class History:
+    """What one subscription did under drawn verdicts, in virtual time."""
+
+    def __init__(self, subscription, draw):
+        self.subscription = subscription
+        self.draw = draw
+        self.runs = []
+        self.running = []
+        self.settled = []
+        self.now_s = 0.0
+
+    def start(self):
+        for delivery in self.subscription.startable(self.now_s):
+            assert not any(other.key == delivery.key for other in self.running)
+            self.subscription.begin(delivery)
+            self.runs.append((delivery.event, delivery.attempt))
+            self.running.append(delivery)
+
+    def end_one(self):
+        delivery = self.running.pop(self.draw(st.integers(0, len(self.running) - 1)))
+        outcome = Outcome(verdict=self.draw(VERDICTS), ms=0.0)
+        plan = decide(outcome, delivery.attempt, POLICY, self.now_s, self.draw(st.floats(0, 0.99)))
+        self.subscription.settle(delivery, plan, self.now_s)
+        if plan.then != "retry":
+            self.settled.append(delivery)
+
+    def work(self):
+        while True:
+            self.start()
+            if self.running:
+                self.end_one()
+                self.check_cursor()
+                continue
+            due_s = self.subscription.next_due_s()
+            if due_s is None:
+                return
+            self.now_s = max(self.now_s, due_s)
+
+    def check_cursor(self):
+        cursor = self.subscription.cursor("d").position
+        unsettled = [each.position for each in self.subscription.unsettled()]
+        assert all(position >= cursor for position in unsettled)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    data=st.data(),
+    keys=st.lists(st.sampled_from("abc"), max_size=30),
+    keyed=st.booleans(),
+    concurrency=st.integers(1, 4),
+)
+def test_every_event_is_settled_in_the_order_of_its_key(data, keys, keyed, concurrency):
+    subscription = Subscription(concurrency=concurrency, keyed=keyed)
+    subscription.track("d", Cursor(Position(1, 0)), set())
+    events = list(deliveries(keys))
+    for delivery in events:
+        assert subscription.admit(delivery)
+    history = History(subscription, data.draw)
+    history.work()
+
+    assert len(history.settled) == len(events)
+    for key in set(keys) if keyed else {None}:
+        order = [each.position for each in history.settled if each.key == key]
+        assert order == sorted(order)
+    assert all(attempt <= POLICY.attempts for _, attempt in history.runs)
+    assert len(set(history.runs)) == len(history.runs)
+    assert subscription.cursor("d").position == Position(1, len(events) * LINE_BYTES)
+    assert (subscription.open, subscription.running) == (0, 0)
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data(), count=st.integers(1, 40), limit=st.integers(1, 10))
+def test_a_stretch_that_stops_in_the_middle_gives_the_rest_back(data, count, limit):
+    subscription = Subscription()
+    subscription.track("d", Cursor(Position(1, 0)), set())
+    for delivery in deliveries([None] * count):
+        subscription.admit(delivery)
+    order, now_s = [], 0.0
+    while subscription.open:
+        started = list(subscription.startable(now_s))
+        if not started:
+            now_s = subscription.next_due_s()
+            continue
+        (first,) = started
+        run = subscription.run_of(first, limit)
+        for delivery in run:
+            subscription.begin(delivery)
+        done = data.draw(st.integers(0, len(run)))
+        for index, delivery in enumerate(run):
+            if index < done:
+                verdict = "done"
+            elif index == done:
+                verdict = data.draw(st.sampled_from(["failed", "skipped"]))
+            else:
+                subscription.unbegin(delivery, 0.0)
+                continue
+            plan = decide(Outcome(verdict=verdict, ms=0.0), delivery.attempt, POLICY, now_s, 0.5)
+            subscription.settle(delivery, plan, now_s)
+            if plan.then != "retry":
+                order.append(delivery.position)
+    assert order == sorted(order)
+    assert len(order) == count
+    assert subscription.running == 0
+
+
+def test_what_was_settled_before_a_restart_is_not_offered_again():
+    subscription = Subscription(concurrency=2, keyed=True)
+    subscription.track("d", Cursor(Position(1, 0)), {Position(1, LINE_BYTES)})
+    admitted = [subscription.admit(each) for each in deliveries(["a", "b", "c"])]
+    assert admitted == [True, False, True]
+
+
+def test_a_replay_is_taken_once():
+    subscription = Subscription()
+    (letter,) = deliveries(["a"])
+    letter.replay = 1
+    subscription.replay(letter)
+    subscription.replay(letter)
+    assert subscription.open == 1
+
+
+def test_a_blocked_key_holds_up_no_other():
+    subscription = Subscription(concurrency=4, keyed=True)
+    subscription.track("d", Cursor(Position(1, 0)), set())
+    for delivery in deliveries(["a", "a", "b"]):
+        subscription.admit(delivery)
+    first, other = list(subscription.startable(0.0))
+    for delivery in (first, other):
+        subscription.begin(delivery)
+    failed = decide(Outcome(verdict="failed", ms=0.0), 1, POLICY, 0.0, 0.9)
+    subscription.settle(first, failed, 0.0)
+    assert [each.key for each in (first, other)] == ["a", "b"]
+    assert list(subscription.startable(0.0)) == []
+    assert subscription.next_due_s() > 0.0

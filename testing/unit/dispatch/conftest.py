@@ -1,0 +1,133 @@
+"""A home with handlers of the test's own, and a dispatcher that runs them for real."""
+
+import json
+import os
+import stat
+import time
+
+import pytest
+
+from hookline.dispatch.dispatcher import Dispatcher
+from hookline.dispatch.python_runner import describe
+from hookline.log.append import append_line_to_log
+from hookline.log.home import Home
+from hookline.model import envelope, ids
+from hookline.model.clock import SystemClock, rfc3339
+
+
+class Spectator:
+    """Remembers everything."""
+
+    def __init__(self):
+        self.entries, self.notes, self.arrivals = [], [], []
+
+    def arrived(self, domain, record):
+        self.arrivals.append((domain, record.event.id))
+
+    def entered(self, entry):
+        self.entries.append(entry)
+
+    def noted(self, text):
+        self.notes.append(text)
+
+
+class Bench:
+    """One home under test."""
+
+    def __init__(self, root):
+        self.home = Home(root)
+        for folder in (self.home.events, self.home.queue, self.home.segments, self.home.handlers):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.spectator = Spectator()
+        self.alerts = []
+
+    def handler(self, name, text, mode=0o750):
+        path = self.home.handlers / name
+        path.write_text(text)
+        path.chmod(mode)
+        return path
+
+    def shell(self, name, body, header=""):
+        return self.handler(name, f"#!/bin/bash\n{header}\n{body}\n")
+
+    def emit(self, type, data=None, **more):
+        fields = {
+            "id": ids.uuid7(time.time_ns()),
+            "source": "test",
+            "time": rfc3339(SystemClock().now()),
+            "data": json.dumps(data, separators=(",", ":")).encode(),
+            **more,
+        }
+        append_line_to_log(self.home.root, type.partition(".")[0], envelope.line(type=type, **fields))
+        return fields["id"]
+
+    def dispatcher(self, **more):
+        return Dispatcher(
+            self.home,
+            clock=SystemClock(),
+            describe=describe,
+            lines=lambda _, delivery: delivery.raw,
+            alert=lambda *alert: self.alerts.append(alert),
+            passed={"PATH": os.defpath, "HOME": "/nonexistent", "OUT": str(self.out)},
+            spectator=self.spectator,
+            random_seed=1,
+            **more,
+        )
+
+    def drain(self):
+        dispatcher = self.dispatcher()
+        try:
+            dispatcher.drain()
+        finally:
+            dispatcher.close()
+
+    def run_until(self, condition, deadline_s=20.0):
+        """Tick until the condition holds."""
+        dispatcher = self.dispatcher()
+        try:
+            with dispatcher.signals():
+                ends_s = time.monotonic() + deadline_s
+                while not condition():
+                    assert time.monotonic() < ends_s, f"in vain; {self.verdicts()}"
+                    dispatcher.tick(0.05)
+        finally:
+            dispatcher.close()
+
+    @property
+    def out(self):
+        return self.home.root / "out"
+
+    def said(self):
+        """The lines that handlers appended to $OUT."""
+        return self.out.read_text().splitlines() if self.out.exists() else []
+
+    def attempts(self, handler=None):
+        return [
+            entry
+            for entry in self.spectator.entries
+            if entry.action in ("attempt", "batch") and handler in (None, entry.handler)
+        ]
+
+    def verdicts(self, handler=None):
+        return [(entry.verdict, entry.then) for entry in self.attempts(handler)]
+
+    def letters(self):
+        try:
+            return [json.loads(line) for line in self.home.dead_letters.read_text().splitlines()]
+        except FileNotFoundError:
+            return []
+
+    def journal(self):
+        return [json.loads(line) for line in self.home.deliveries.read_text().splitlines()]
+
+
+@pytest.fixture
+def bench(tmp_path):
+    root = tmp_path / "home"
+    root.mkdir(mode=0o750)
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == os.geteuid() and not folder.stat().st_mode & stat.S_ISVTX:
+            folder.chmod(folder.stat().st_mode & ~0o022)
+    old = os.umask(0o022)
+    yield Bench(root)
+    os.umask(old)
