@@ -1,0 +1,127 @@
+"""The history checker: one oracle for every test that kills something.
+
+Writers note what the bus has acknowledged, handlers note what they began and ended, the files say the rest. A
+home passes when every acknowledged event was delivered or became a dead letter, nothing else was delivered, attempts
+are bounded, and the runs of a key neither overlap nor change their order.
+"""
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One run of a handler, as it told of itself: begun and ended on the monotonic clock, in ns; 0: never ended."""
+
+    event: str
+    key: str
+    attempt: int
+    begun_ns: int
+    ended_ns: int
+    exit: int
+
+
+@dataclass(slots=True, kw_only=True)
+class History:
+    """What happened in a home. `acknowledged` and `order` are by the writers, `runs` by the handlers."""
+
+    acknowledged: set[str]
+    runs: list[Run]
+    letters: set[str]
+    known: set[str]
+    order: dict[str, list[str]] = field(default_factory=dict)
+    attempts_max: int
+
+    def problems(self) -> list[str]:
+        """Everything that should not be; empty when the promises were kept."""
+        return [*self._lost(), *self._invented(), *self._unbounded(), *self._overlaps(), *self._disorder()]
+
+    def _delivered(self) -> set[str]:
+        return {run.event for run in self.runs if run.ended_ns and run.exit == 0}
+
+    def _lost(self) -> list[str]:
+        lost = self.acknowledged - self._delivered() - self.letters
+        return [f"lost: {event}" for event in sorted(lost)]
+
+    def _invented(self) -> list[str]:
+        return [f"never logged: {run.event}" for run in self.runs if run.event not in self.known]
+
+    def _unbounded(self) -> list[str]:
+        """A run that the dispatcher's own death kept from being counted may carry its number twice, no more."""
+        problems = []
+        numbers: dict[str, list[int]] = defaultdict(list)
+        for run in self.runs:
+            numbers[run.event].append(run.attempt)
+            if run.attempt > self.attempts_max:
+                problems.append(f"attempt {run.attempt} of {run.event}")
+        for event, attempts in numbers.items():
+            if len(attempts) > 2 * self.attempts_max:
+                problems.append(f"{len(attempts)} runs of {event}: {attempts}")
+        return problems
+
+    def _overlaps(self) -> list[str]:
+        problems = []
+        by_key: dict[str, list[Run]] = defaultdict(list)
+        for run in self.runs:
+            by_key[run.key].append(run)
+        for key, runs in by_key.items():
+            runs.sort(key=lambda run: run.begun_ns)
+            for earlier, later in zip(runs, runs[1:], strict=False):
+                if earlier.ended_ns > later.begun_ns:
+                    problems.append(f"key {key}: {earlier.event} and {later.event} at once")
+        return problems
+
+    def _disorder(self) -> list[str]:
+        """The last successful run of each event, in the order of its key's events in the log."""
+        problems = []
+        first_begun: dict[str, int] = {}
+        for run in sorted(self.runs, key=lambda run: run.begun_ns):
+            first_begun.setdefault(run.event, run.begun_ns)
+        for key, events in self.order.items():
+            begun = [first_begun[event] for event in events if event in first_begun]
+            if begun != sorted(begun):
+                problems.append(f"key {key}: events began out of order")
+        return problems
+
+
+def read_runs(path: Path) -> list[Run]:
+    """The runs that handlers noted: `begin|end EVENT KEY ATTEMPT NS [EXIT]`, a line each."""
+    begun: dict[tuple[str, int], list[tuple[str, int]]] = defaultdict(list)
+    runs = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        what, event, key, attempt, moment, *status = line.split()
+        place = (event, int(attempt))
+        if what == "begin":
+            begun[place].append((key, int(moment)))
+            continue
+        key, since = begun[place].pop()
+        runs.append(
+            Run(
+                event=event,
+                key=key,
+                attempt=int(attempt),
+                begun_ns=since,
+                ended_ns=int(moment),
+                exit=int(status[0]),
+            )
+        )
+    for (event, attempt), open_runs in begun.items():
+        runs += [
+            Run(event=event, key=key, attempt=attempt, begun_ns=since, ended_ns=0, exit=-1)
+            for key, since in open_runs
+        ]
+    return runs
+
+
+def read_log(paths: list[Path]) -> list[dict]:
+    """Every event in these logs, in order."""
+    return [json.loads(line) for path in paths for line in path.read_text().splitlines() if line]
+
+
+def read_letters(path: Path) -> set[str]:
+    """The events in the dead letters."""
+    if not path.exists():
+        return set()
+    return {json.loads(line)["event"]["id"] for line in path.read_text().splitlines()}
