@@ -125,8 +125,9 @@ main() {
     case $1 in
       -h | --help) usage && return ;;
       --soak)
-        [[ ${2-} =~ ^[0-9]+$ ]] || { usage >&2 && return 64; }
-        soak=(--soak "$2")
+        [[ ${2-} =~ ^[1-9][0-9]{0,3}$ ]] || { usage >&2 && return 64; }
+        # Each soak runs that long by itself, which the usual limit for a test would cut off.
+        soak=(--soak "$2" --timeout "$((120 + 60 * $2))")
         shift
         ;;
       lint) parts+=("${LINT[@]}") ;;
