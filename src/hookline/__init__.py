@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from hookline.log.log import Log
     from hookline.model.event import Event
 
+__version__ = "0.1.0"
+
 __all__ = ["Event", "Log", "Reject", "Retry", "on"]
 
 _HOMES = {

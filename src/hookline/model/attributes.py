@@ -82,9 +82,9 @@ def check_time(value: str) -> str:
     raise BadData(f"time {shown(value)} is not like '2026-11-21T01:35:31.123456Z'")
 
 
-def stored_time(value: str) -> str:
-    """Any RFC 3339 time in the stored form. Raises BadData otherwise."""
-    return rfc3339(parse_rfc3339(value))
+def stored_time(value: str, *, colonless: bool = False) -> str:
+    """Any time that `parse_rfc3339` takes in the stored form. Raises BadData otherwise."""
+    return rfc3339(parse_rfc3339(value, colonless=colonless))
 
 
 def check_priority(value: str) -> str:
@@ -108,11 +108,10 @@ def check_traceparent(value: str) -> str:
     return value
 
 
-def check_dataref(value: str) -> str:
-    """`data/<id>.json`. Raises BadData otherwise: a reference must not lead out of its folder."""
-    name = value.removeprefix("data/").removesuffix(".json")
-    if value != f"data/{name}.json" or not is_id(name):
-        raise BadData(f"dataref {shown(value)} is not like 'data/<id>.json'")
+def check_dataref(value: str, id: str) -> str:
+    """`data/<the event's id>.json`. Raises BadData otherwise: it could lead out of its folder."""
+    if value != f"data/{id}.json":
+        raise BadData(f"dataref {shown(value)} is not 'data/<the id of the event>.json'")
     return value
 
 

@@ -9,8 +9,8 @@ from hookline.model.errors import BadData, shown
 
 _HOUR = r"(?:[01]\d|2[0-3])"
 _RFC3339 = re.compile(
-    rf"(\d{{4}}-\d\d-\d\d)[Tt]({_HOUR}:[0-5]\d:[0-5]\d)(?:\.(\d{{1,9}}))?"
-    rf"(?:[Zz]|([+-])({_HOUR}):?([0-5]\d))\Z",
+    rf"(\d{{4}}-\d\d-\d\d)[Tt]({_HOUR}:[0-5]\d:[0-5]\d)(?:\.(\d+))?"
+    rf"(?:[Zz]|([+-])({_HOUR})(:?)([0-5]\d))\Z",
     re.ASCII,
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -64,16 +64,16 @@ def from_epoch_s(seconds: float) -> datetime:
         raise BadData(f"time {seconds!r} is no number of seconds since 1970") from None
 
 
-def parse_rfc3339(text: str) -> datetime:
-    """An RFC 3339 time in any zone, also one such as `+0000` without a colon, as aware UTC.
+def parse_rfc3339(text: str, *, colonless: bool = False) -> datetime:
+    """An RFC 3339 time in any zone as aware UTC; decimals beyond the sixth are cut off.
 
-    At most nine decimals, of which those beyond the sixth are cut off. Raises BadData for any other
-    text, for a date that does not exist and for a leap second.
+    `colonless` also takes a zone such as `+0000`, as Cortex writes it. Raises BadData for any
+    other text, for a date that does not exist and for a leap second.
     """
     found = _RFC3339.match(text)
-    if found is None:
+    if found is None or (found[5] and not found[6] and not colonless):
         raise BadData(f"time {shown(text)} is not like '2026-11-21T01:35:31.123456Z'")
-    date, clock, decimals, sign, hours, minutes = found.groups()
+    date, clock, decimals, sign, hours, _, minutes = found.groups()
     micros = (decimals or "")[:6].ljust(6, "0")
     try:
         local = datetime.fromisoformat(f"{date}T{clock}.{micros}+00:00")

@@ -1,5 +1,6 @@
 """Cortex events: `event_id`, `event_type`, `timestamp` … and the way back (docs/FORMAT.md 4)."""
 
+from collections.abc import Container
 from typing import TYPE_CHECKING
 
 from hookline.model import jsontext
@@ -12,6 +13,11 @@ if TYPE_CHECKING:
 
 _RENAMED = {"event_id": "id", "event_type": "type", "source": "source"}
 _KEYS = frozenset({*_RENAMED, "timestamp", "correlation_id", "metadata", "payload"})
+
+
+def is_cortex(members: Container[str]) -> bool:
+    """Whether these are the keys of a Cortex event, whole or not."""
+    return "event_type" in members or "event_id" in members
 
 
 def to_fields(members: dict[str, bytes], *, strict: bool = True) -> Found:
@@ -28,10 +34,10 @@ def to_fields(members: dict[str, bytes], *, strict: bool = True) -> Found:
         if theirs in members
     }
     if "timestamp" in members:
-        found["time"] = stored_time(string("timestamp", members["timestamp"]))
+        found["time"] = stored_time(string("timestamp", members["timestamp"]), colonless=True)
     if members.get("correlation_id", b'""') not in (b'""', b"null"):
         found["correlationid"] = string("correlation_id", members["correlation_id"])
-    raw = members.get("metadata", b"{}")
+    raw = members.get("metadata", b"null")
     metadata = _metadata(raw)
     if "priority" in metadata:
         found["priority"] = string("metadata.priority", metadata["priority"])
@@ -42,6 +48,8 @@ def to_fields(members: dict[str, bytes], *, strict: bool = True) -> Found:
 
 
 def _metadata(raw: bytes) -> dict[str, bytes]:
+    if raw == b"null":
+        return {}
     if not raw.startswith(b"{"):
         raise BadData("metadata is not an object")
     return jsontext.members(raw)

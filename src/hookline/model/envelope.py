@@ -46,7 +46,10 @@ def line(
             parts.append(f',"{name}":{written(given[name])}')
     if not given.keys() <= _OPTIONAL:
         raise TypeError(f"no attribute of an event: {', '.join(given.keys() - _OPTIONAL)}")
-    return _with_data("".join(parts).encode(), others.get("data"), others.get("dataref"))
+    dataref = others.get("dataref")
+    if dataref is not None:
+        attributes.check_dataref(dataref, id)
+    return _with_data("".join(parts).encode(), others.get("data"), dataref)
 
 
 def from_outside(
@@ -93,7 +96,7 @@ def domain(fields: Fields) -> str:
 def _translated(members: dict[str, bytes]) -> Found:
     if "specversion" in members:
         return _cloudevents(members)
-    if "event_type" in members:
+    if cortex.is_cortex(members):
         return cortex.to_fields(members)
     if "signal" in members:
         return signal.to_fields(members)
@@ -164,7 +167,7 @@ _WRITTEN: dict[str, Callable[[object], str]] = {
     "hops": _hops,
     "traceparent": _bare("traceparent", attributes.check_traceparent),
     "dataschema": _strings("dataschema"),
-    "dataref": _bare("dataref", attributes.check_dataref),
+    "dataref": _strings("dataref"),
     "ecosystem": _strings("ecosystem"),
     "intensity": _intensity,
     "incident_id": _strings("incident_id"),

@@ -84,7 +84,7 @@ def _source(given: dict[str, bytes]) -> str | None:
 
 def _time(raw: bytes) -> str:
     if raw.startswith(b'"'):
-        return stored_time(string("timestamp", raw))
+        return stored_time(string("timestamp", raw), colonless=True)
     if raw[:1] not in b"-0123456789":
         raise BadData("ts is neither a number of seconds nor a time")
     return rfc3339(from_epoch_s(float(raw)))

@@ -1,0 +1,1 @@
+"""Composition: which home, which clock, which parts; the only reader of the environment."""

@@ -1,0 +1,1 @@
+"""The command line. A module for each command, imported when it is asked for."""

@@ -1,0 +1,183 @@
+"""`hookline`: finds the command, runs it, and turns errors into exit statuses."""
+
+import argparse
+import errno
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NoReturn, Protocol, cast
+
+from hookline.model.errors import (
+    BadConfig,
+    HooklineError,
+    NotAllowed,
+    OwnBug,
+    TryAgain,
+    Usage,
+    WriteFailed,
+    printable,
+    shown,
+)
+
+# Not imported before it is asked for: `emit` has 60 ms for all of its life.
+COMMANDS = {
+    "init": ("hookline.cli.init", "make a home in a folder"),
+    "up": ("hookline.cli.up", "run everything in the foreground, and show it"),
+    "status": ("hookline.cli.status", "how the bus is, on one screen"),
+    "doctor": ("hookline.cli.doctor", "check the environment, permissions and file system"),
+    "emit": ("hookline.cli.emit", "append an event and print its id"),
+    "log": ("hookline.cli.log", "read or follow the events"),
+    "dispatch": ("hookline.cli.dispatch", "give the events to the handlers"),
+    "handlers": ("hookline.cli.handlers", "who listens, and how it goes"),
+    "explain": ("hookline.cli.explain", "what would run for an event, and why not"),
+    "dead-letters": ("hookline.cli.dead_letters", "what was given up: list, show, replay, drop"),
+}
+
+_HOME_HELP = """\
+the home: --home, else $HOOKLINE_HOME, else $CORTEX_HOME, else the nearest folder upwards that has
+coordination/, else the checkout that hookline runs from. `hookline COMMAND --help` says more."""
+
+EXIT_INTERRUPTED = 128 + 2
+EXIT_BROKEN_PIPE = 128 + 13
+
+
+class Command(Protocol):
+    """What a command's module has."""
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        """Say what the command takes."""
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Do it, and return the exit status."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints are Usage errors."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """Raises Usage, with the command that shows the help."""
+        raise Usage(f"{message}; see: {self.prog} --help")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit status; what goes wrong is one line on stderr."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    try:
+        _print_anything()
+        status = _run(arguments)
+        if sys.stdout:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _abandon_stdout()
+        return EXIT_BROKEN_PIPE
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except Exception as error:  # noqa: BLE001 # the border: nothing gets out as a traceback
+        return _complain(arguments, _named(error))
+    return status
+
+
+def _run(arguments: list[str]) -> int:
+    name = arguments[0] if arguments else ""
+    try:
+        if name not in COMMANDS:
+            return _top(arguments)
+        module, summary = COMMANDS[name]
+        command = cast(Command, import_module(module))
+        parser = Parser(prog=f"hookline {name}", description=summary)
+        command.configure(parser)
+        if name != "init":
+            parser.add_argument("--home", metavar="DIR", help="the home; default: see hookline -h")
+        return command.run(parser.parse_intermixed_args(arguments[1:]))
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+
+
+def _top(arguments: list[str]) -> int:
+    """What is not a command: help, the version, or a mistake."""
+    width = max(map(len, COMMANDS))
+    listing = "\n".join(f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items())
+    parser = Parser(
+        prog="hookline",
+        usage="hookline COMMAND [ARGUMENT ...]",
+        description="An event bus made of files.",
+        epilog=f"commands:\n{listing}\n\n{_HOME_HELP}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version")
+    parser.add_argument("command", nargs="*", help=argparse.SUPPRESS)
+    given = parser.parse_args(arguments)
+    if given.version:
+        from hookline import __version__
+
+        print(f"hookline {__version__}")
+        return 0
+    if given.command:
+        parser.error(f"no command {shown(given.command[0])}{_meant(given.command[0])}")
+    parser.print_help()
+    return os.EX_USAGE
+
+
+def _meant(name: str) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, COMMANDS, 1)
+    return f", perhaps {close[0]}" if close else ""
+
+
+def _named(error: Exception) -> HooklineError:
+    """The one switch from what was raised to what the exit status says."""
+    if isinstance(error, HooklineError):
+        return error
+    if isinstance(error, OSError) and error.errno is not None:
+        return _named_by_errno(error)
+    if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("hookline"):
+        return BadConfig(f"the Python package {error.name} is missing: run scripts/setup.sh")
+    return OwnBug(f"{type(error).__name__}{_place(error)}: {error}; please report this bug")
+
+
+def _named_by_errno(error: OSError) -> HooklineError:
+    kind: type[HooklineError] = WriteFailed
+    if error.errno in (errno.EACCES, errno.EPERM):
+        kind = NotAllowed
+    elif error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN):
+        kind = TryAgain
+    name = "standard output" if error.filename is None else os.fsdecode(error.filename)
+    return kind(f"{name}: {error.strerror}")
+
+
+def _place(error: Exception) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return ""
+    return f" at {os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"
+
+
+def _complain(arguments: list[str], error: HooklineError) -> int:
+    name = f" {arguments[0]}" if arguments and arguments[0] in COMMANDS else ""
+    try:
+        print(f"hookline{name}: {printable(str(error))}", file=sys.stderr)
+    except OSError:
+        # Nobody listens on stderr; the exit status still says it.
+        pass
+    return error.exit_code
+
+
+def _print_anything() -> None:
+    """Let a character that the locale has not go out as an escape instead of stopping the output."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream:
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _abandon_stdout() -> None:
+    """Keep the interpreter from complaining at its end about a pipe that nobody reads."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
