@@ -1,19 +1,22 @@
 """The history checker: one oracle for every test that kills something.
 
-Writers note what the bus has acknowledged, handlers note what they began and ended, the files say the rest. A
-home passes when every acknowledged event was delivered or became a dead letter, nothing else was delivered, attempts
-are bounded, and the runs of a key neither overlap nor change their order.
+Writers note what the bus has acknowledged, handlers note what they began and ended, the files say
+the rest. A home passes when every acknowledged event was delivered or became a dead letter, nothing
+else was delivered, attempts are bounded, and the runs of a key neither overlap nor change their
+order.
 """
 
 import json
 from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One run of a handler, as it told of itself: begun and ended on the monotonic clock, in ns; 0: never ended."""
+    """One run of a handler, as it told of itself: begun and ended on the monotonic clock, in ns; 0:
+    never ended."""
 
     event: str
     key: str
@@ -25,7 +28,8 @@ class Run:
 
 @dataclass(slots=True, kw_only=True)
 class History:
-    """What happened in a home. `acknowledged` and `order` are by the writers, `runs` by the handlers."""
+    """What happened in a home. `acknowledged` and `order` are by the writers, `runs` by the
+    handlers."""
 
     acknowledged: set[str]
     runs: list[Run]
@@ -36,7 +40,13 @@ class History:
 
     def problems(self) -> list[str]:
         """Everything that should not be; empty when the promises were kept."""
-        return [*self._lost(), *self._invented(), *self._unbounded(), *self._overlaps(), *self._disorder()]
+        return [
+            *self._lost(),
+            *self._invented(),
+            *self._unbounded(),
+            *self._overlaps(),
+            *self._disorder(),
+        ]
 
     def _delivered(self) -> set[str]:
         return {run.event for run in self.runs if run.ended_ns and run.exit == 0}
@@ -49,7 +59,8 @@ class History:
         return [f"never logged: {run.event}" for run in self.runs if run.event not in self.known]
 
     def _unbounded(self) -> list[str]:
-        """A run that the dispatcher's own death kept from being counted may carry its number twice, no more."""
+        """A run that the dispatcher's own death kept from being counted may carry its number twice,
+        no more."""
         problems = []
         numbers: dict[str, list[int]] = defaultdict(list)
         for run in self.runs:
@@ -68,7 +79,7 @@ class History:
             by_key[run.key].append(run)
         for key, runs in by_key.items():
             runs.sort(key=lambda run: run.begun_ns)
-            for earlier, later in zip(runs, runs[1:], strict=False):
+            for earlier, later in pairwise(runs):
                 if earlier.ended_ns > later.begun_ns:
                     problems.append(f"key {key}: {earlier.event} and {later.event} at once")
         return problems

@@ -1,4 +1,5 @@
-"""kill -9 of the dispatcher at random moments under load: nothing is lost, order holds, attempts are bounded."""
+"""kill -9 of the dispatcher at random moments under load: nothing is lost, order holds, attempts
+are bounded."""
 
 import json
 import os
@@ -12,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from hookline.log.append import append_line_to_log
-from hookline.log.home import Home
 from hookline.model import envelope, ids
 from hookline.model.clock import SystemClock, rfc3339
 from testing.faults.history import History, read_letters, read_log, read_runs
@@ -20,7 +20,8 @@ from testing.faults.history import History, read_letters, read_log, read_runs
 ATTEMPTS_MAX = 6
 KEYS = 4
 
-# Each run notes its beginning and its end in one write each; one in eight fails, one in sixteen is slow.
+# Each run notes its beginning and its end in one write each; one in eight fails, one in sixteen
+# is slow.
 HANDLER = """#!/bin/bash
 # key: data.k   concurrency: 3   attempts: 6   backoff: 20ms
 now() { printf -v moment '%s' "${EPOCHREALTIME/./}"; }
@@ -79,9 +80,9 @@ def start(home, how):
 @pytest.mark.timeout(600)
 def test_nothing_is_lost_however_often_the_dispatcher_is_killed(home, soak_s):
     kills = 200 if soak_s else 25
-    seed = random.randrange(1 << 32)
+    seed = random.randrange(1 << 32)  # noqa: S311  # a seed of a test
     print(f"seed {seed}")
-    chance = random.Random(seed)
+    chance = random.Random(seed)  # noqa: S311  # as above
     handler = home.handlers / "on-a-b.sh"
     handler.write_text(HANDLER)
     handler.chmod(0o750)
@@ -121,7 +122,8 @@ def test_nothing_is_lost_however_often_the_dispatcher_is_killed(home, soak_s):
 def test_a_run_that_a_killed_dispatcher_left_is_ended_before_the_event_runs_again(home):
     handler = home.handlers / "on-a-b.sh"
     handler.write_text(
-        '#!/bin/bash\necho "$EVENT_ATTEMPT $$" >>"$OUT"\n[[ $EVENT_ATTEMPT == 1 ]] && exec sleep 30\nexit 0\n'
+        '#!/bin/bash\necho "$EVENT_ATTEMPT $$" >>"$OUT"\n'
+        "[[ $EVENT_ATTEMPT == 1 ]] && exec sleep 30\nexit 0\n"
     )
     handler.chmod(0o750)
     emit(home, 0, {})

@@ -78,6 +78,6 @@ def _lines(config: Config) -> Lines:
 def _alert(home: Home) -> Alert:
     def alert(kind: str, handler: str, reason: str) -> None:
         data = {"alert_type": kind, "handler": handler, "description": reason}
-        Log(home.root).append("system.health_alert", source=SOURCE, priority="high", data=data)
+        Log(home).append("system.health_alert", source=SOURCE, priority="high", data=data)
 
     return alert

@@ -42,7 +42,8 @@ class Programs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def load_config(home: Home) -> Config:
-    """The home's configuration; the defaults where it has none. Raises BadConfig, naming the key."""
+    """The home's configuration; the defaults where it has none. Raises BadConfig, naming the
+    key."""
     return _load(home.config / "hookline.toml", Config)
 
 

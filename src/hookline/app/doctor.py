@@ -42,7 +42,8 @@ def examine(home: Home) -> Iterator[Finding]:
 
 
 def lacks_atomic_append(path: os.PathLike[str]) -> str:
-    """The name of the file system, where appends of several writers can mix; empty where they cannot."""
+    """The name of the file system, where appends of several writers can mix; empty where they
+    cannot."""
     return _NO_ATOMIC_APPEND.get(_f_type(path), "")
 
 

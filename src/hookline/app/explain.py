@@ -28,7 +28,8 @@ def explain_type(home: Home, type: str) -> list[Row]:
 
 
 def explain_event(home: Home, identity: str) -> tuple[bytes, list[Row]]:
-    """The line of an event, and for each handler what became of it. Raises BadData when no log has it."""
+    """The line of an event, and for each handler what became of it. Raises BadData when no log has
+    it."""
     domain, record = _find(home, identity)
     type = record.event.type if record.event else ""
     entries_of = _attempts(home, domain, record)
@@ -63,9 +64,12 @@ def _not_yet(handler: Handler, domain: str, record: Record, ledger: Ledger) -> R
     pending = progress.pending.get((domain, record.position, 0))
     row = {"handler": handler.name, "answer": "waits", "why": "it has not come so far yet"}
     if pending is not None:
-        row["why"] = f"attempt {pending.attempt} {'runs' if pending.running else 'is over; it will be tried again'}"
+        how = "runs" if pending.running else "is over; it will be tried again"
+        row["why"] = f"attempt {pending.attempt} {how}"
     elif cursor is None:
-        row["why"] = "no dispatcher has run since the handler was installed: hookline dispatch --once"
+        row["why"] = (
+            "no dispatcher has run since the handler was installed: hookline dispatch --once"
+        )
     elif record.position < cursor.position:
         row["answer"] = "no"
         row["why"] = "it was logged before the handler listened, or it was stored twice"

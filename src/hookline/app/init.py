@@ -23,7 +23,7 @@ _IGNORED: Final = """\
 !/schemas/**
 """
 _CONFIG: Final = """\
-# The form in which handlers are given events: cloudevents, or cortex for handlers of that project.
+# The form in which handlers are given events: cloudevents, or cortex for that project's handlers.
 envelope = "cloudevents"
 
 [handlers]
@@ -33,8 +33,9 @@ env = []
 _README: Final = """\
 # coordination/
 
-Runtime data of Hookline. `tail -f events/*-events.jsonl | jq` shows what happens, `tail -f deliveries.jsonl | jq` what
-the handlers make of it, `dead-letters.jsonl` what they could not do. `state/` may be deleted.
+Runtime data of Hookline. `tail -f events/*-events.jsonl | jq` shows what happens,
+`tail -f deliveries.jsonl | jq` what the handlers make of it, `dead-letters.jsonl` what they could
+not do. `state/` may be deleted.
 """
 
 

@@ -29,7 +29,8 @@ class _Running:
 
 
 class ProgramKeeper:
-    """Starts programs, starts them again with growing pauses when they end, and ends them in the end."""
+    """Starts programs, starts them again with growing pauses when they end, and ends them in the
+    end."""
 
     def __init__(self, home: Home, programs: Mapping[str, Program], env: Mapping[str, str]) -> None:
         self._home = home
@@ -83,9 +84,7 @@ class ProgramKeeper:
     def _start(self, each: _Running) -> None:
         command = list(each.program.command)
         command[0] = str(self._home.root / command[0])
-        log = os.open(
-            self._log(each), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640
-        )
+        log = os.open(self._log(each), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
         null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         name, _, value = self._mark(each).partition("=")
         try:

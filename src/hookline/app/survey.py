@@ -17,7 +17,8 @@ from hookline.log.stream import Stream
 
 
 class HandlerView(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """A handler as `hookline handlers` shows it. `behind_bytes` is how much of its logs it has not settled."""
+    """A handler as `hookline handlers` shows it. `behind_bytes` is how much of its logs it has not
+    settled."""
 
     name: str
     on: tuple[str, ...]
@@ -107,7 +108,8 @@ def _handler(
 
 
 def _behind(progress: Progress, handler: Handler, streams: dict[str, Stream]) -> Iterator[int]:
-    """How many bytes of each domain lie behind the cursor, closed segments by their size on disk."""
+    """How many bytes of each domain lie behind the cursor, closed segments by their size on
+    disk."""
     for domain in handler.domains(list(streams)):
         stream, cursor = streams.get(domain), progress.cursors.get(domain)
         if stream is None or cursor is None:

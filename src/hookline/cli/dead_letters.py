@@ -1,24 +1,33 @@
 """`hookline dead-letters`: deliveries that were given up."""
 
 import argparse
+from typing import TYPE_CHECKING
 
 from hookline.app.root import home_of
 from hookline.cli.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from hookline.dispatch.books import DeadLetter
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
     parser.description = (
-        "Deliveries that were given up, kept with their reason until somebody replays or drops them. "
-        "A LETTER is HANDLER:EVENT-ID, as list shows it; a handler's name stands for all of its letters."
+        "Deliveries that were given up, kept with their reason until somebody replays or drops "
+        "them. A LETTER is HANDLER:EVENT-ID, as list shows it; a handler's name stands for all of "
+        "its letters."
     )
     parser.add_argument(
         "action", nargs="?", choices=["list", "show", "replay", "drop"], default="list",
         help="default: list",
     )  # fmt: skip
-    parser.add_argument("letters", nargs="*", metavar="LETTER", help="which; for replay and drop also --all")
+    parser.add_argument(
+        "letters", nargs="*", metavar="LETTER", help="which; for replay and drop also --all"
+    )
     parser.add_argument("--all", action="store_true", help="every open letter")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be replayed or dropped")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what would be replayed or dropped"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
 
 
@@ -58,11 +67,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _choose(args: argparse.Namespace, found: list) -> list:  # type: ignore[type-arg]  # DeadLetter is imported late
+def _choose(args: argparse.Namespace, found: "list[DeadLetter]") -> "list[DeadLetter]":
     from hookline.model.errors import Usage, shown
 
     if args.action in ("replay", "drop") and not args.letters and not args.all:
-        raise Usage(f"{args.action} what? Name letters or a handler, or say --all (--dry-run shows which)")
+        raise Usage(
+            f"{args.action} what? Name letters or a handler, or say --all (--dry-run shows which)"
+        )
     if args.all or not args.letters:
         return found
     chosen = [each for each in found if each.letter in args.letters or each.handler in args.letters]
@@ -73,7 +84,7 @@ def _choose(args: argparse.Namespace, found: list) -> list:  # type: ignore[type
     return chosen
 
 
-def _event(raw: bytes) -> dict:  # type: ignore[type-arg]  # any event
+def _event(raw: bytes) -> dict[str, object]:
     import json
 
     value = json.loads(bytes(raw))

@@ -15,7 +15,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--once",
         action="store_true",
-        help="deliver what there is and exit, for cron; retries that are not due stay for the next time",
+        help="deliver what there is and exit, for cron; retries not yet due stay for later",
     )
     parser.add_argument("--verbose", "-v", action="store_true", help="show each attempt on stderr")
 
@@ -35,5 +35,7 @@ def run(args: argparse.Namespace) -> int:
     finally:
         bus.close()
     if args.verbose or not args.once:
-        print(f"{bus.settled} deliveries settled, {bus.letters} of them dead letters", file=sys.stderr)
+        print(
+            f"{bus.settled} deliveries settled, {bus.letters} of them dead letters", file=sys.stderr
+        )
     return 0

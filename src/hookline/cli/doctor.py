@@ -10,8 +10,9 @@ from hookline.cli.output import Style, print_json
 def configure(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
     parser.description = (
-        "Check what a home stands on: programs, permissions, the file system, handlers, configuration. Every complaint "
-        "comes with what mends it. Exits 0 when nothing is wrong, 78 when something is."
+        "Check what a home stands on: programs, permissions, the file system, handlers, "
+        "configuration. Every complaint comes with what mends it. Exits 0 when nothing is wrong, "
+        "78 when something is."
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
 

@@ -10,8 +10,8 @@ from hookline.cli.output import print_json, print_table
 def configure(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
     parser.description = (
-        "For a type: which handlers would run, and why the others would not. For an event's id: what became of it, "
-        "handler by handler."
+        "For a type: which handlers would run, and why the others would not. For an event's id: "
+        "what became of it, handler by handler."
     )
     parser.add_argument("what", metavar="TYPE|ID", help="an event type or an event's id")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
@@ -33,7 +33,9 @@ def run(args: argparse.Namespace) -> int:
         for row in rows:
             print_json(row)
         return 0
-    print_table(["HANDLER", "", "WHY"], [(row["handler"], row["answer"], row["why"]) for row in rows])
+    print_table(
+        ["HANDLER", "", "WHY"], [(row["handler"], row["answer"], row["why"]) for row in rows]
+    )
     if not any(row["answer"] not in ("no", "refused") for row in rows):
         print(f"hookline: unhandled: no handler wants {args.what}", file=sys.stderr)
     return 0

@@ -11,7 +11,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
     parser.description = "Who listens to what, how far each has got, and what is refused and why."
     parser.add_argument(
-        "action", nargs="?", choices=["list", "pause", "resume"], default="list", help="default: list"
+        "action",
+        nargs="?",
+        choices=["list", "pause", "resume"],
+        default="list",
+        help="default: list",
     )
     parser.add_argument("handler", nargs="?", help="the handler's file name, for pause and resume")
     parser.add_argument("--reason", default="", help="why, for pause")
@@ -25,7 +29,11 @@ def run(args: argparse.Namespace) -> int:
         from hookline.app.pausing import set_paused
 
         set_paused(home, args.handler, args.action, args.reason)
-        print(f"{args.action}d {args.handler}" if args.action == "pause" else f"resumed {args.handler}")
+        print(
+            f"{args.action}d {args.handler}"
+            if args.action == "pause"
+            else f"resumed {args.handler}"
+        )
         return 0
     from msgspec import to_builtins
 

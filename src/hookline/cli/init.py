@@ -7,8 +7,8 @@ from pathlib import Path
 def configure(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
     parser.description = (
-        "Make a home in a folder: the coordination tree and the scripts. What is there already is kept as it is, "
-        "so that it may be run again."
+        "Make a home in a folder: the coordination tree and the scripts. What is there already is "
+        "kept as it is, so that it may be run again."
     )
     parser.add_argument("dir", nargs="?", default=".", type=Path, help="default: this folder")
 
@@ -27,5 +27,7 @@ def run(args: argparse.Namespace) -> int:
         print(line)
     if not made:
         print(f"{home.root} is a home already; nothing to do")
-    print(f"next: cd {home.root} && scripts/events/lib/event-logger.sh --emit hello.world me '{{}}'")
+    print(
+        f"next: cd {home.root} && scripts/events/lib/event-logger.sh --emit hello.world me '{{}}'"
+    )
     return 0

@@ -1,4 +1,5 @@
-"""Output for people and for programs: colour and aligned columns on a terminal only, `NO_COLOR` respected."""
+"""Output for people and for programs: colour and aligned columns on a terminal only, `NO_COLOR`
+respected."""
 
 import json
 import os
@@ -15,7 +16,9 @@ class Style:
     """Colours for one stream, or none."""
 
     def __init__(self, out: TextIO) -> None:
-        self._on = out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        self._on = (
+            out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        )
 
     def paint(self, text: str, colour: str) -> str:
         """The text in a colour."""
@@ -48,6 +51,12 @@ def print_table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         return
     widths = [max(len(row[i]) for row in [list(heads), *texts]) for i in range(len(heads))]
     style = Style(sys.stdout)
-    print(style.bold("  ".join(head.ljust(width) for head, width in zip(heads, widths, strict=True)).rstrip()))
+    print(
+        style.bold(
+            "  ".join(head.ljust(width) for head, width in zip(heads, widths, strict=True)).rstrip()
+        )
+    )
     for row in texts:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        print(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        )

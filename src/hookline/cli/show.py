@@ -34,7 +34,7 @@ class Show:
         self._attempts = attempts
         self.arrivals = 0
 
-    def arrived(self, domain: str, record: Record) -> None:
+    def arrived(self, domain: str, record: Record) -> None:  # noqa: ARG002  # a Spectator
         """An event: when, what, from whom, the beginning of its data."""
         event = record.event
         self.arrivals += 1
@@ -80,10 +80,12 @@ class Show:
         self._print(f"  {len(roster.listeners)} handlers   {names or 'none yet'}")
         self._print(f"  {len(programs)} programs   {' '.join(programs) or 'none'}")
         self._print(
-            "  try         echo '{\"type\":\"system.cleanup_needed\",\"data\":{\"cleanup_type\":\"temp_files\"}}' "
+            '  try         echo \'{"type":"system.cleanup_needed","data":{"cleanup_type":"temp_files"}}\' '
             f"> {home.events}/.try && mv {home.events}/.try {home.queue}/try.json"
         )
-        self._print(f"  look        tail -f {home.events}/*-events.jsonl | jq .   or   hookline status")
+        self._print(
+            f"  look        tail -f {home.events}/*-events.jsonl | jq .   or   hookline status"
+        )
         self._print("")
 
     def farewell(self, home: Home, bus: Dispatcher, ran_s: float) -> None:

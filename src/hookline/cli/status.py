@@ -49,7 +49,14 @@ def run(args: argparse.Namespace) -> int:
     print_table(
         ["HANDLER", "STATE", "BEHIND", "WAITING", "RUNNING", "DEAD"],
         [
-            (each.name, each.state, f"{each.behind_bytes} B", each.waiting, each.running, each.dead_letters)
+            (
+                each.name,
+                each.state,
+                f"{each.behind_bytes} B",
+                each.waiting,
+                each.running,
+                each.dead_letters,
+            )
             for each in found.handlers
         ],
     )

@@ -9,8 +9,9 @@ from hookline.app.root import home_of
 def configure(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
     parser.description = (
-        "Run the dispatcher, the drop box and the programs of coordination/config/programs.toml in the foreground, and "
-        "show what arrives and what the handlers make of it. Ctrl-C lets what runs end; a second one ends it."
+        "Run the dispatcher, the drop box and the programs of coordination/config/programs.toml in "
+        "the foreground, and show what arrives and what the handlers make of it. Ctrl-C lets what "
+        "runs end; a second one ends it."
     )
     parser.add_argument("--quiet", "-q", action="store_true", help="show only what needs attention")
 

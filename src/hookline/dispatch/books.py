@@ -1,7 +1,8 @@
-"""Writing down what happens: the journal, the dead letters and the index over them, in an order that any death may cut.
+"""Writing down what happens: the journal, the dead letters and the index over them, in an order
+that any death may cut.
 
-A dead letter is on disk before the journal says so; the journal says a verdict before the index does; the index
-commits a cursor only when the log is on disk up to there.
+A dead letter is on disk before the journal says so; the journal says a verdict before the index
+does; the index commits a cursor only when the log is on disk up to there.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -64,7 +65,8 @@ def load_ledger(home: Home, state: State | None) -> Ledger:
 
 
 def read_ledger(home: Home) -> Ledger:
-    """The ledger for somebody who only looks; works while a dispatcher runs, and with no index at all."""
+    """The ledger for somebody who only looks; works while a dispatcher runs, and with no index at
+    all."""
     path = home.state / STATE_FILE
     if not path.exists():
         return load_ledger(home, None)
@@ -89,7 +91,8 @@ def write_entry(home: Home, entry: Entry) -> None:
 
 
 class Books:
-    """What the dispatcher writes. Lines that a full disk refuses wait here, and nothing moves past them."""
+    """What the dispatcher writes. Lines that a full disk refuses wait here, and nothing moves past
+    them."""
 
     def __init__(self, home: Home, state: State) -> None:
         self._home = home
@@ -141,7 +144,8 @@ class Books:
         self._known_closed = set(ledger.closed)
 
     def close_letter(self, letter: str) -> bool:
-        """For the next commit: somebody decided on a dead letter; False when that was done before."""
+        """For the next commit: somebody decided on a dead letter; False when that was done
+        before."""
         if letter in self._known_closed:
             return False
         self._known_closed.add(letter)
@@ -215,7 +219,8 @@ class Books:
         cursors: Mapping[str, Mapping[str, Cursor]],
         sync: Callable[[str], None],
     ) -> bool:
-        """Sync the logs up to the cursors, then move the index there; False when something is in the way."""
+        """Sync the logs up to the cursors, then move the index there; False when something is in
+        the way."""
         self.flush()
         if self._outbox:
             return False

@@ -1,6 +1,7 @@
 """What a verdict means for a delivery: pure rules, no clock, no disk.
 
-The exit statuses are those of DESIGN.md section 5; 64, 65, 75, 77 and 78 mean what they mean in BSD's sysexits(3).
+The exit statuses are those of DESIGN.md section 5; 64, 65, 75, 77 and 78 mean what they mean in
+BSD's sysexits(3).
 """
 
 import os
@@ -40,7 +41,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What one run said: its verdict and the evidence for it. `ms` is the wall time in milliseconds."""
+    """What one run said: its verdict and the evidence for it. `ms` is the wall time in
+    milliseconds."""
 
     verdict: Verdict
     ms: float
@@ -53,7 +55,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What follows from an outcome. `due_s` is a wall clock time (seconds since 1970), for a retry only."""
+    """What follows from an outcome. `due_s` is a wall clock time (seconds since 1970), for a retry
+    only."""
 
     then: Then
     due_s: float | None = None

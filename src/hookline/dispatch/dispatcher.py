@@ -1,8 +1,9 @@
-"""The dispatcher: gives each event to the handlers that asked for it and does not forget one, whatever is killed.
+"""The dispatcher: gives each event to the handlers that asked for it and does not forget one,
+whatever is killed.
 
-One process, one thread, one loop. `tick` is a single round: hear what ended, read what is new, start what may start,
-write it all down. What is to be decided is decided by pure code (`decide`, `subscription`, `ledger`); this module
-performs it.
+One process, one thread, one loop. `tick` is a single round: hear what ended, read what is new,
+start what may start, write it all down. What is to be decided is decided by pure code (`decide`,
+`subscription`, `ledger`); this module performs it.
 """
 
 import os
@@ -15,8 +16,8 @@ from contextlib import contextmanager
 from typing import Final
 
 from hookline.dispatch import loops
-from hookline.dispatch.companion import Companion
 from hookline.dispatch.books import STATE_FILE, Books, load_ledger
+from hookline.dispatch.companion import Companion
 from hookline.dispatch.decide import HOPS_MAX, Outcome
 from hookline.dispatch.environment import Environment, run_mark
 from hookline.dispatch.exec_runner import ExecRunner, Lines
@@ -134,9 +135,12 @@ class Dispatcher:
             self._runs.clear()
 
     def close(self) -> None:
-        """Write down how far it got and let go of everything. Runs that go on are ended, and will be tried again."""
-        for ending in (*self._runners.values(), *self._companions):
-            ending.close()
+        """Write down how far it got and let go of everything. Runs that go on are ended, and will
+        be tried again."""
+        for runner in self._runners.values():
+            runner.close()
+        for companion in self._companions:
+            companion.close()
         self._commit(whole=True)
         self._state.close()
         self._inbox.close()
@@ -243,7 +247,8 @@ class Dispatcher:
         return self._inbox.take_files() + obeyed > 0
 
     def _rescan(self) -> bool:
-        """Look at everything, whatever the kernel has said of it; whether there was something to do."""
+        """Look at everything, whatever the kernel has said of it; whether there was something to
+        do."""
         looked = self._look()
         for listener in self.roster:
             listener.behind.update(listener.subscription.domains)
@@ -309,7 +314,8 @@ class Dispatcher:
         return chosen
 
     def _without_run(self, delivery: Delivery) -> Outcome | None:
-        """What a delivery comes to without being run; None when it is to be run, and has its line."""
+        """What a delivery comes to without being run; None when it is to be run, and has its
+        line."""
         if delivery.raw is None:
             delivery.raw = self._intake.line_of(delivery)
         if delivery.raw is None:

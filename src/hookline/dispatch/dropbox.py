@@ -1,7 +1,7 @@
 """The drop box: a `*.json` file renamed into `events/queue/` becomes an event.
 
-The event is appended with an id that the file decides before the file is removed: a crash between the two appends it
-again under the same identity, and it is delivered once.
+The event is appended with an id that the file decides before the file is removed: a crash between
+the two appends it again under the same identity, and it is delivered once.
 """
 
 import hashlib
@@ -89,7 +89,8 @@ def _id(name: str, text: bytes) -> str:
 
 
 def _refuse(home: Home, path: Path, reason: str, clock: Clock) -> None:
-    """Set the file aside with the reason beside it; a file of that name that lies there is kept too."""
+    """Set the file aside with the reason beside it; a file of that name that lies there is kept
+    too."""
     home.rejected.mkdir(mode=0o750, exist_ok=True)
     target = home.rejected / path.name
     if target.exists():

@@ -1,7 +1,7 @@
 """The environment of a handler: clean, the same under cron, a terminal and systemd."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 
 import msgspec
@@ -9,7 +9,6 @@ import msgspec
 from hookline.dispatch.handlers import Handler
 from hookline.dispatch.subscription import Delivery
 from hookline.model.clock import Clock, rfc3339
-
 
 MARK = "HOOKLINE_ATTEMPT"
 
@@ -82,7 +81,8 @@ def run_mark(root: str, handler: str, event: str, attempt: int) -> str:
 
 
 def attributes(raw: bytes) -> _Attributes:
-    """The attributes of a line that go into the environment; empty ones where it is not an event."""
+    """The attributes of a line that go into the environment; empty ones where it is not an
+    event."""
     try:
         return _ATTRIBUTES.decode(raw)
     except msgspec.MsgspecError:

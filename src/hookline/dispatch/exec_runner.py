@@ -45,7 +45,8 @@ Lines = Callable[[Handler, Delivery], bytes]
 
 
 class ExecRunner:
-    """Starts programs by posix_spawn; each one's event is a sealed memfd, on stdin and at the path in `$1`."""
+    """Starts programs by posix_spawn; each one's event is a sealed memfd, on stdin and at the path
+    in `$1`."""
 
     def __init__(self, environment: Environment, lines: Lines, work: Path) -> None:
         self._environment = environment
@@ -54,7 +55,7 @@ class ExecRunner:
         self._runs: dict[int, ExecRun] = {}
         self._count = 0
 
-    def limit(self, handler: Handler) -> int:  # noqa: ARG002  # the interface of all kinds
+    def limit(self, handler: Handler) -> int:  # noqa: ARG002  # the interface of all kinds  # the interface of all kinds
         """One event, one process."""
         return 1
 
@@ -68,7 +69,7 @@ class ExecRunner:
             self._spawn(run, delivery)
         except OSError as error:
             run.close()
-            if error.errno not in _BROKEN:
+            if error.errno is None or error.errno not in _BROKEN:
                 raise
             run.failed = f"{handler.path}: {_BROKEN[error.errno]}"
         else:
@@ -200,7 +201,8 @@ class ExecRun:
 
 
 def event_file(line: bytes) -> int:
-    """A sealed memfd with the event and a newline: it can be opened again and again and never be changed."""
+    """A sealed memfd with the event and a newline: it can be opened again and again and never be
+    changed."""
     fd = os.memfd_create("event", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         os.write(fd, line + b"\n")

@@ -1,6 +1,8 @@
-"""What the handlers read of a domain: each stretch of a log is read and parsed once, however many want it.
+"""What the handlers read of a domain: each stretch of a log is read and parsed once, however many
+want it.
 
-The first to read a stretch also sees to what is no event (it goes to `rejected/`) and to events that were stored twice.
+The first to read a stretch also sees to what is no event (it goes to `rejected/`) and to events
+that were stored twice.
 """
 
 from collections import OrderedDict
@@ -20,7 +22,8 @@ from hookline.model.position import Position
 
 CHUNKS_KEPT: Final = 4
 IDENTITIES_KEPT: Final = 200_000
-"""How many events back an event stored twice is known again: about a day at two a second, 20 MB at most."""
+"""How many events back an event stored twice is known again: about a day at two a second, 20 MB at
+most."""
 
 
 class Chunk(NamedTuple):
@@ -88,7 +91,8 @@ class Feed:
         return None
 
     def still_there(self, cursor: Cursor) -> Cursor:
-        """The cursor, if the log is the one that it was made for; else the beginning of its segment.
+        """The cursor, if the log is the one that it was made for; else the beginning of its
+        segment.
 
         A power cut may take the tail of a log, and new events come to lie where others were.
         """
@@ -131,7 +135,8 @@ class Feed:
         return False
 
     def _warm_up(self, position: Position) -> None:
-        """Learn the identities of what lies before the first read: its segment, and the one before."""
+        """Learn the identities of what lies before the first read: its segment, and the one
+        before."""
         at = Position(max(1, position.segment - 1), 0)
         while at < position:
             raw = self.stream.read(at)

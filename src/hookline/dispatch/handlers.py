@@ -1,7 +1,8 @@
 """Which handlers there are and what each asks for: file names, headers, permissions.
 
-A handler is a file `on-<event>` in the handlers folder. Its name gives the type, a header may say more. What is
-wrong with a file never stops the others: it becomes a `Refused` with the reason and what mends it.
+A handler is a file `on-<event>` in the handlers folder. Its name gives the type, a header may say
+more. What is wrong with a file never stops the others: it becomes a `Refused` with the reason and
+what mends it.
 """
 
 import os
@@ -23,7 +24,8 @@ Start = Literal["install", "beginning", "now"]
 
 _NAME: Final = re.compile(r"on-[a-z0-9_]+(?:-[a-z0-9_]+)*(?:\.([a-z0-9]+))?")
 _LEFT_BEHIND: Final = frozenset(
-    "bak swp swo orig rej old new tmp disabled md txt json toml log pyc".split()
+    {"bak", "swp", "swo", "orig", "rej", "old", "new", "tmp", "disabled", "md", "txt", "json"}
+    | {"toml", "log", "pyc"}
 )
 _HEADER_BYTES: Final = 8192
 _COMMENT: Final = re.compile(r"^(?:#|//|--)\s?(.*)$")
@@ -59,7 +61,8 @@ class Handler(msgspec.Struct, frozen=True, kw_only=True):
         return any(matches(pattern, type) for pattern in self.patterns)
 
     def domains(self, known: list[str]) -> list[str]:
-        """The domains among `known` in which its events can lie, and those that its patterns name."""
+        """The domains among `known` in which its events can lie, and those that its patterns
+        name."""
         named = {domain_of_pattern(pattern) for pattern in self.patterns}
         return sorted({domain for domain in named if domain} | set(known if None in named else ()))
 

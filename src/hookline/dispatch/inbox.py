@@ -105,7 +105,8 @@ class Inbox:
         return taken
 
     def heal(self, intake: Intake) -> None:
-        """End lines that stand without a newline for a second: their writers are gone, or will be none the worse."""
+        """End lines that stand without a newline for a second: their writers are gone, or will be
+        none the worse."""
         now_s = time.monotonic()
         for domain in self.domains:
             size = self._sizes.get(domain, (0, 0))[1]

@@ -1,4 +1,5 @@
-"""From the logs to the subscriptions: which stretch each listener reads next, and what of it is for it."""
+"""From the logs to the subscriptions: which stretch each listener reads next, and what of it is for
+it."""
 
 from typing import Final
 
@@ -15,8 +16,8 @@ from hookline.model.position import Position
 CHUNKS_A_ROUND: Final = 8
 """How many stretches a listener reads before the others have their turn."""
 LINES_KEPT: Final = 512
-"""How many unsettled lines a listener keeps in memory; those behind are read again when their turn comes."""
-
+"""How many unsettled lines a listener keeps in memory; those behind are read again when their turn
+comes."""
 
 
 class Intake:

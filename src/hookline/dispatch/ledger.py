@@ -1,6 +1,8 @@
-"""What the journal says, folded: each handler's cursors, what waits and what was settled beyond them. Pure.
+"""What the journal says, folded: each handler's cursors, what waits and what was settled beyond
+them. Pure.
 
-The lines are those of docs/FORMAT.md section 9. Whatever the index in state/ holds is this fold, saved.
+The lines are those of docs/FORMAT.md section 9. Whatever the index in state/ holds is this fold,
+saved.
 """
 
 from collections.abc import Iterable
@@ -17,7 +19,8 @@ Place = tuple[str, Position, int]
 
 
 class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One line of the journal. Times are RFC 3339, `ms` milliseconds, `offset` and `mark` bytes in `segment`."""
+    """One line of the journal. Times are RFC 3339, `ms` milliseconds, `offset` and `mark` bytes in
+    `segment`."""
 
     action: Literal[
         "subscribed", "attempt", "batch", "cursor", "paused", "resumed", "replay", "drop"
@@ -106,7 +109,8 @@ def encode(entry: Entry) -> bytes:
 
 
 def decode(line: bytes) -> Entry | None:
-    """The entry of a line, or None for a line that is not one: a torn one, or of a later version."""
+    """The entry of a line, or None for a line that is not one: a torn one, or of a later
+    version."""
     try:
         return _DECODER.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -184,9 +188,9 @@ def _fold_batch(progress: Progress, entry: Entry) -> None:
         return
     _move(progress, entry.domain, Cursor(entry.end, entry.mark or 0, entry.event, entry.source))
     for place, pending in list(progress.pending.items()):
-        if place[0] == entry.domain and entry.position <= pending.position < entry.end:
-            if not pending.replay:
-                del progress.pending[place]
+        within = place[0] == entry.domain and entry.position <= pending.position < entry.end
+        if within and not pending.replay:
+            del progress.pending[place]
 
 
 def _pending(entry: Entry, *, attempt: int) -> Pending:

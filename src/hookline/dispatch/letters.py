@@ -37,7 +37,8 @@ def open_letters(home: Home) -> list[DeadLetter]:
 
 
 def replay(home: Home, letter: DeadLetter, clock: Clock) -> None:
-    """Ask for one more delivery; a running dispatcher hears it within a second, any other when it starts."""
+    """Ask for one more delivery; a running dispatcher hears it within a second, any other when it
+    starts."""
     _decide(home, letter, clock, "replay")
 
 

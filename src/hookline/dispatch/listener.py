@@ -103,7 +103,8 @@ class Listener:
 
 
 def key_of(handler: Handler, line: bytes) -> str | None:
-    """The key of an event for a handler, None when it has none: the JSON text of the value at the key's path.
+    """The key of an event for a handler, None when it has none: the JSON text of the value at the
+    key's path.
 
     An event without that value shares one key with all others that have none.
     """

@@ -18,7 +18,8 @@ class _Link(msgspec.Struct):
 
 
 def path(home: Home, line: bytes) -> str:
-    """A sentence that names the events that led to this one, as far as the live logs still have them."""
+    """A sentence that names the events that led to this one, as far as the live logs still have
+    them."""
     steps: list[str] = []
     link = _decode(line)
     while link is not None and len(steps) < _STEPS_MAX:
@@ -38,11 +39,14 @@ def _find(home: Home, event: str) -> _Link | None:
     prefix = f'{{"specversion":"1.0","id":"{event}"'.encode()
     for domain in domains(home):
         try:
-            with home.live(domain).open("rb") as file:
-                with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
-                    start = text.rfind(prefix)
-                    if start >= 0:
-                        return _decode(text[start : text.find(b"\n", start)])
+            with (
+                home.live(domain).open("rb") as file,
+                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text,
+            ):
+                start = text.rfind(prefix)
+                if start >= 0:
+                    return _decode(text[start : text.find(b"\n", start)])
         except (OSError, ValueError):
+            # No live log, or an empty one, which cannot be mapped.
             continue
     return None

@@ -77,10 +77,11 @@ def spawn(
     cwd: Path,
     descriptors: Mapping[int, int],
 ) -> int:
-    """Start a program as leader of its own session, in `cwd`, with just these descriptors (child's: ours).
+    """Start a program as leader of its own session, in `cwd`, with just these descriptors (child's:
+    ours).
 
-    posix_spawn, since a fork of a large process is slow; it knows no working folder, so that ours moves for
-    the moment: the dispatcher itself uses absolute paths only and has one thread.
+    posix_spawn, since a fork of a large process is slow; it knows no working folder, so that ours
+    moves for the moment: the dispatcher itself uses absolute paths only and has one thread.
     """
     actions = [(os.POSIX_SPAWN_DUP2, ours, childs) for childs, ours in descriptors.items()]
     os.chdir(cwd)

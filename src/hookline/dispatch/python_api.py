@@ -27,9 +27,10 @@ class Reject(Exception):
 def on(*patterns: str, batch: int = 0) -> Callable[[_Function], _Function]:
     """Mark a function as wanting events of these types or patterns.
 
-    It is called with one event, or, when `batch` is given, with a list of at most so many. Returning is *done*; `Retry`
-    and `Reject` are the other verdicts; any other exception is a failed attempt. A batch that raises is run again
-    event by event, so that one bad event takes no other with it.
+    It is called with one event, or, when `batch` is given, with a list of at most so many.
+    Returning is *done*; `Retry` and `Reject` are the other verdicts; any other exception is a
+    failed attempt. A batch that raises is run again event by event, so that one bad event takes no
+    other with it.
     """
     if not patterns or batch < 0:
         raise ValueError('on() takes patterns such as "worker.*", and batch=N with N from 1')

@@ -1,9 +1,12 @@
-"""The process that runs a Python handler's functions: `python -I python_host.py HANDLER.py [--describe]`.
+"""The process that runs a Python handler's functions: `python -I python_host.py HANDLER.py
+[--describe]`.
 
-It speaks on descriptor 3. First it says hello, `{"patterns": [...]}` or `{"error": TEXT}`. Then, for each stretch of events,
-it reads a header (`HEADER`: count, bytes) and answers with one JSON line: how many were done, and what stopped it before
-the end. Descriptor 4 is shared memory. Its first page says which event the host is at, and since when (`PROGRESS`:
-index, monotonic nanoseconds), so that whoever kills it, or sees it die, knows the event to blame; the events' lines follow.
+It speaks on descriptor 3. First it says hello, `{"patterns": [...]}` or `{"error": TEXT}`. Then,
+for each stretch of events, it reads a header (`HEADER`: count, bytes) and answers with one JSON
+line: how many were done, and what stopped it before the end. Descriptor 4 is shared memory. Its
+first page says which event the host is at, and since when (`PROGRESS`: index, monotonic
+nanoseconds), so that whoever kills it, or sees it die, knows the event to blame; the events' lines
+follow.
 """
 
 import importlib.util
@@ -176,7 +179,7 @@ def main(argv: list[str]) -> int:
     """Load the handler, say hello, then serve until the channel closes."""
     try:
         wishes = _wishes_of(_load(Path(argv[0])))
-    except BaseException as error:  # noqa: BLE001  # whatever the module does, SystemExit too
+    except BaseException as error:  # noqa: BLE001  # SystemExit too
         trace = traceback.format_exc()[-_ERROR_CHARS_MAX:]
         _say({"error": f"{type(error).__name__}: {error}", "trace": trace})
         return 1

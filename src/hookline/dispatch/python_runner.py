@@ -1,7 +1,7 @@
 """The python kind: a host process for each handler, fed with stretches of events over a socket.
 
-A process of its own, so that a function that hangs can be ended, one that kills its process is counted, and the next
-event is read while this one is handled.
+A process of its own, so that a function that hangs can be ended, one that kills its process is
+counted, and the next event is read while this one is handled.
 """
 
 import contextlib
@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,7 +41,8 @@ LOAD_S: Final = 20.0
 
 
 def host_argv(path: Path, *options: str) -> list[str]:
-    """The command of a host: isolated from PYTHON* variables and from the folder it is started in."""
+    """The command of a host: isolated from PYTHON* variables and from the folder it is started
+    in."""
     return [sys.executable, "-I", python_host.__file__, str(path), *options]
 
 
@@ -77,14 +79,10 @@ def _patterns(path: Path, hello: bytes) -> tuple[str, ...]:
     return tuple(said["patterns"])
 
 
+@cache
 def _null() -> int:
-    global _null_fd  # noqa: PLW0603  # one descriptor for the life of the process
-    if _null_fd < 0:
-        _null_fd = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    return _null_fd
-
-
-_null_fd = -1
+    """One descriptor for the life of the process."""
+    return os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
 
 
 class PythonRunner:
@@ -96,7 +94,7 @@ class PythonRunner:
         self._work = work
         self._hosts: dict[str, _Host] = {}
 
-    def limit(self, handler: Handler) -> int:  # noqa: ARG002  # the interface of all kinds
+    def limit(self, handler: Handler) -> int:  # noqa: ARG002  # the interface of all kinds  # the interface of all kinds
         """A stretch of so many; the functions see them one by one or in batches."""
         return STRETCH_MAX
 
@@ -169,7 +167,8 @@ class _Host:
         self._said = b""
 
     def feed(self, run: "PythonRun", lines: list[bytes]) -> None:
-        """Put the lines into the shared memory and say so: that never blocks, however long they are."""
+        """Put the lines into the shared memory and say so: that never blocks, however long they
+        are."""
         self.run = run
         python_host.PROGRESS.pack_into(self.progress, 0, 0, 0)
         text = b"\n".join(lines)
@@ -251,8 +250,9 @@ class PythonRun:
         )
 
     def overdue(self, now_s: float) -> None:
-        """End the host when the event that it is at has had its time; it may have come far meanwhile."""
-        index, since_ns = python_host.PROGRESS.unpack_from(self._host.progress, 0)
+        """End the host when the event that it is at has had its time; it may have come far
+        meanwhile."""
+        _, since_ns = python_host.PROGRESS.unpack_from(self._host.progress, 0)
         ends_s = since_ns / 1e9 + self.handler.policy.timeout_s
         if since_ns and ends_s > now_s and not self._timed_out:
             self.deadline_s = ends_s
@@ -265,7 +265,8 @@ class PythonRun:
             kill_marked({self._host.mark})
 
     def died(self, code: int) -> Ended | None:
-        """The host has ended with this status in the middle of the run: the event that it was at is to blame."""
+        """The host has ended with this status in the middle of the run: the event that it was at is
+        to blame."""
         answered = self._answered(self._host.answers())
         if answered is not None:
             return answered

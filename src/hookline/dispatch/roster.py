@@ -63,7 +63,8 @@ class Roster:
         return known != dict(self._versions())
 
     def refresh(self, domains: list[str]) -> None:
-        """Look at the folder again; listeners of changed files leave first and come back with the new file."""
+        """Look at the folder again; listeners of changed files leave first and come back with the
+        new file."""
         found = discover(self._folder, self._describe)
         for refused in found.refused:
             if refused not in self._found.refused:
@@ -76,7 +77,8 @@ class Roster:
         self.let_go(domains)
 
     def let_go(self, domains: list[str]) -> None:
-        """Part with the leaving listeners that have nothing running, and take on those that are missing."""
+        """Part with the leaving listeners that have nothing running, and take on those that are
+        missing."""
         gone = [each for each in self if each.leaving and not each.subscription.running]
         for listener in gone:
             del self.listeners[listener.name]

@@ -1,4 +1,5 @@
-"""What the dispatcher wants from each kind of handler: begin a run, hear about its descriptors, end it in time."""
+"""What the dispatcher wants from each kind of handler: begin a run, hear about its descriptors, end
+it in time."""
 
 from typing import NamedTuple, Protocol
 
@@ -8,7 +9,8 @@ from hookline.dispatch.subscription import Delivery
 
 
 class Ended(NamedTuple):
-    """A run is over: the first `done` of its deliveries are done, and if one is left, `outcome` is what it came to.
+    """A run is over: the first `done` of its deliveries are done, and if one is left, `outcome` is
+    what it came to.
 
     Deliveries behind that one were not run.
     """
@@ -51,7 +53,8 @@ class Runner(Protocol):
         """How many deliveries may ride in one run."""
 
     def exited(self, pid: int, status: int) -> tuple[Run, Ended] | None:
-        """A process has ended with this wait status: the run that is over thereby, if it was one of ours."""
+        """A process has ended with this wait status: the run that is over thereby, if it was one of
+        ours."""
 
     def forget(self, handler: Handler) -> None:
         """The handler was replaced or removed: end what idles for it."""

@@ -36,7 +36,8 @@ class Settlement:
         self.letters = 0
 
     def ended(self, listener: Listener, deliveries: list[Delivery], ended: Ended) -> None:
-        """A run is over: the first `ended.done` are done, the next came to `ended.outcome`, the rest did not run."""
+        """A run is over: the first `ended.done` are done, the next came to `ended.outcome`, the
+        rest did not run."""
         done, rest = deliveries[: ended.done], deliveries[ended.done :]
         if len(done) > 1:
             self._batch(listener, done, ended.outcome)
@@ -88,9 +89,7 @@ class Settlement:
         self, action: Literal["paused", "resumed"], listener: Listener, reason: str
     ) -> None:
         now = self._clock.now()
-        self._enter(
-            Entry(action=action, time=rfc3339(now), handler=listener.name, reason=reason)
-        )
+        self._enter(Entry(action=action, time=rfc3339(now), handler=listener.name, reason=reason))
         listener.pause(reason if action == "paused" else "", now.timestamp())
         self._books.handler(listener)
 
@@ -152,7 +151,8 @@ class Settlement:
 
 
 def _only_done(ended: Ended, *, alone: bool) -> Outcome:
-    """The outcome of the one event that was done; what was said belongs to the one that was not, if there is one."""
+    """The outcome of the one event that was done; what was said belongs to the one that was not, if
+    there is one."""
     if alone:
         return ended.outcome
     return Outcome(verdict="done", ms=ended.outcome.ms)

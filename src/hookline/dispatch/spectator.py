@@ -1,4 +1,5 @@
-"""Who watches a dispatcher at work: a terminal, a test, a metric. Nothing depends on what it does."""
+"""Who watches a dispatcher at work: a terminal, a test, a metric. Nothing depends on what it
+does."""
 
 from typing import Protocol
 

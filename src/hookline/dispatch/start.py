@@ -15,8 +15,9 @@ _SCAN_BYTES: Final = 1 << 18
 def start_position(stream: Stream, handler: Handler) -> Position:
     """The position of the first event for a new handler, by its `from:`.
 
-    `install`: the first event that was logged after the file came to lie in the folder, whenever a dispatcher
-    sees it first. Times are the writers', so that clocks that differ blur this edge, and nothing else.
+    `install`: the first event that was logged after the file came to lie in the folder, whenever a
+    dispatcher sees it first. Times are the writers', so that clocks that differ blur this edge, and
+    nothing else.
     """
     if handler.start == "beginning":
         return Position(next(iter(stream.ordinals()), stream.live_ordinal()), 0)
@@ -43,7 +44,8 @@ def _first_since(stream: Stream, since_s: float) -> Position:
 
 
 def _narrow(stream: Stream, ordinal: int, size: int, since: str) -> int:
-    """An offset before the first event since then, at most a scan's length: times grow along a log."""
+    """An offset before the first event since then, at most a scan's length: times grow along a
+    log."""
     low, high = 0, size
     while high - low > _SCAN_BYTES:
         middle = (low + high) // 2

@@ -1,7 +1,9 @@
-"""The index of the journal in SQLite: what a dispatcher needs to go on after any death, without reading it all again.
+"""The index of the journal in SQLite: what a dispatcher needs to go on after any death, without
+reading it all again.
 
-It may be deleted: the ledger is then folded from the journal's beginning. WAL with `synchronous=NORMAL` keeps a
-commit through the death of the process; a power cut may take the last commits, and the journal's tail tells them again.
+It may be deleted: the ledger is then folded from the journal's beginning. WAL with
+`synchronous=NORMAL` keeps a commit through the death of the process; a power cut may take the last
+commits, and the journal's tail tells them again.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,12 +23,12 @@ VERSION: Final = 1
 _SCHEMA: Final = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE handler (name TEXT PRIMARY KEY, since REAL, paused TEXT, paused_at REAL) WITHOUT ROWID;
-CREATE TABLE cursor (handler TEXT, domain TEXT, segment INT, offset INT, mark INT, event TEXT, source TEXT,
-  PRIMARY KEY (handler, domain)) WITHOUT ROWID;
+CREATE TABLE cursor (handler TEXT, domain TEXT, segment INT, offset INT, mark INT, event TEXT,
+  source TEXT, PRIMARY KEY (handler, domain)) WITHOUT ROWID;
 CREATE TABLE settled (handler TEXT, domain TEXT, segment INT, offset INT,
   PRIMARY KEY (handler, domain, segment, offset)) WITHOUT ROWID;
-CREATE TABLE pending (handler TEXT, domain TEXT, segment INT, offset INT, replay INT, event TEXT, source TEXT,
-  type TEXT, attempt INT, due REAL, running INT,
+CREATE TABLE pending (handler TEXT, domain TEXT, segment INT, offset INT, replay INT, event TEXT,
+  source TEXT, type TEXT, attempt INT, due REAL, running INT,
   PRIMARY KEY (handler, domain, segment, offset, replay)) WITHOUT ROWID;
 CREATE TABLE closed (letter TEXT PRIMARY KEY) WITHOUT ROWID;
 """
@@ -124,7 +126,7 @@ class State:
         """Replace everything by this ledger."""
         with self._db:
             for table in ("handler", "cursor", "settled", "pending", "closed"):
-                self._db.execute(f"DELETE FROM {table}")
+                self._db.execute(f"DELETE FROM {table}")  # noqa: S608  # our own names
             for name, progress in ledger.handlers.items():
                 self._save_progress(name, progress)
             self.close_letters(ledger.closed)
@@ -138,9 +140,7 @@ class State:
         ledger = Ledger(folded=Position(int(meta.get("segment", 1)), int(meta.get("offset", 0))))
         ledger.closed = {row[0] for row in self._rows("SELECT letter FROM closed")}
         for name, since, paused, paused_at in self._rows("SELECT * FROM handler"):
-            ledger.handlers[name] = Progress(
-                since_s=since, paused=paused, paused_at_s=paused_at
-            )
+            ledger.handlers[name] = Progress(since_s=since, paused=paused, paused_at_s=paused_at)
         for handler, domain, segment, offset, mark, event, source in self._rows(
             "SELECT * FROM cursor"
         ):

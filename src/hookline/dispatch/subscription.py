@@ -1,7 +1,7 @@
 """One handler's progress: which events it has been offered, which it still owes an answer.
 
-A pure state machine: no clock, no disk, no randomness. The dispatcher admits events in log order and is told which
-deliveries may run now; keys keep their order, whatever fails or waits.
+A pure state machine: no clock, no disk, no randomness. The dispatcher admits events in log order
+and is told which deliveries may run now; keys keep their order, whatever fails or waits.
 """
 
 import heapq
@@ -16,15 +16,17 @@ from hookline.dispatch.decide import Plan
 from hookline.model.position import Position
 
 KEYED_OPEN_MAX: Final = 10_000
-"""How many unsettled deliveries a keyed handler may hold: how far it can look past a blocked key."""
+"""How many unsettled deliveries a keyed handler may hold: how far it can look past a blocked
+key."""
 SERIAL_OPEN_MAX: Final = 1_000
 
 
 class Cursor(msgspec.Struct, frozen=True):
     """Everything of a domain before `position` is settled.
 
-    The line at offset `mark` of the same segment, which ends or begins at `position`, has the identity `source` and
-    `event`: that tells whether the log is still the one that the cursor was made for. Empty where there is no line yet.
+    The line at offset `mark` of the same segment, which ends or begins at `position`, has the
+    identity `source` and `event`: that tells whether the log is still the one that the cursor was
+    made for. Empty where there is no line yet.
     """
 
     position: Position
@@ -62,7 +64,8 @@ class Delivery(msgspec.Struct, kw_only=True, eq=False):
 
 
 class _Track:
-    """A domain as one handler sees it: how far it was read, and what of that is not settled, in log order."""
+    """A domain as one handler sees it: how far it was read, and what of that is not settled, in log
+    order."""
 
     __slots__ = ("open", "read", "settled_ahead")
 
@@ -140,13 +143,15 @@ class Subscription:
         self._tracks[domain].read = read
 
     def replay(self, delivery: Delivery) -> None:
-        """Take a dead letter again, once: behind what its key has waiting, outside any domain's order."""
+        """Take a dead letter again, once: behind what its key has waiting, outside any domain's
+        order."""
         if delivery.place not in self._replays:
             self._replays.add(delivery.place)
             self._queue(delivery)
 
     def startable(self, now_s: float) -> Iterator[Delivery]:
-        """Deliveries that may run now, at most as many as may run at once; each must be begun or left."""
+        """Deliveries that may run now, at most as many as may run at once; each must be begun or
+        left."""
         free = self._concurrency - self._running
         while free > 0 and self._ready and self._ready[0][0] <= now_s:
             _, _, key = heapq.heappop(self._ready)
@@ -156,7 +161,8 @@ class Subscription:
     def run_of(self, first: Delivery, limit: int) -> list[Delivery]:
         """`first` and what may follow it in one run of an in-process handler, in log order.
 
-        Only deliveries of one domain that have not failed before ride together: a run is reported as one stretch.
+        Only deliveries of one domain that have not failed before ride together: a run is reported
+        as one stretch.
         """
         run = [first]
         if first.attempt or first.replay or self._keyed:

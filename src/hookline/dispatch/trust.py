@@ -1,7 +1,8 @@
-"""Whoever can write to a handler, its folder or a folder above can run code as the dispatcher: refuse such a place.
+"""Whoever can write to a handler, its folder or a folder above can run code as the dispatcher:
+refuse such a place.
 
-The rule is cron's and sshd's: owned by root or by us, writable for nobody else, all the way up. A sticky folder (such as
-/tmp) may stand above, since nobody can rename there what is not theirs.
+The rule is cron's and sshd's: owned by root or by us, writable for nobody else, all the way up. A
+sticky folder (such as /tmp) may stand above, since nobody can rename there what is not theirs.
 """
 
 import os
@@ -11,7 +12,8 @@ from pathlib import Path
 
 
 def distrust(path: Path) -> str | None:
-    """Why `path` or a folder above it must not be trusted, with the command that mends it; None when it may."""
+    """Why `path` or a folder above it must not be trusted, with the command that mends it; None
+    when it may."""
     reason = _of_one(path, sticky_is_fine=False)
     for parent in path.parents:
         if reason:
@@ -25,7 +27,7 @@ def distrust_handler(path: Path) -> str | None:
     status = path.lstat()
     name = shlex.quote(str(path))
     if stat.S_ISLNK(status.st_mode):
-        return f'{path} is a symbolic link; a handler is a file: cp --remove-destination "$(readlink -f {name})" {name}'
+        return f"{path} is a symbolic link: rm {name}, and copy the file itself there"
     if not stat.S_ISREG(status.st_mode):
         return f"{path} is not a regular file: move it out of the handlers folder"
     if status.st_mode & (stat.S_ISUID | stat.S_ISGID):
@@ -43,4 +45,5 @@ def _of_one(path: Path, *, sticky_is_fine: bool) -> str | None:
         return None
     if sticky_is_fine and status.st_mode & stat.S_ISVTX:
         return None
-    return f"{path} can be written to by others (mode {status.st_mode & 0o7777:04o}): chmod go-w {name}"
+    mode = status.st_mode & 0o7777
+    return f"{path} can be written to by others (mode {mode:04o}): chmod go-w {name}"

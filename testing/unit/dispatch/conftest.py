@@ -58,7 +58,9 @@ class Bench:
             "data": json.dumps(data, separators=(",", ":")).encode(),
             **more,
         }
-        append_line_to_log(self.home.root, type.partition(".")[0], envelope.line(type=type, **fields))
+        append_line_to_log(
+            self.home.root, type.partition(".")[0], envelope.line(type=type, **fields)
+        )
         return fields["id"]
 
     def dispatcher(self, **more):

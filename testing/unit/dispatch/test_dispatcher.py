@@ -15,7 +15,8 @@ from hookline.model.errors import TryAgain
 def test_a_handler_gets_the_event_on_stdin_and_at_the_path_and_in_its_environment(bench):
     bench.shell(
         "on-a-b.sh",
-        'cat >>"$OUT"; cat "$1" "$1" >>"$OUT"; printf "%s\\n" "$EVENT_ID" "$EVENT_TYPE" "$EVENT_ATTEMPT" >>"$OUT"',
+        'cat >>"$OUT"; cat "$1" "$1" >>"$OUT"\n'
+        'printf "%s\\n" "$EVENT_ID" "$EVENT_TYPE" "$EVENT_ATTEMPT" >>"$OUT"',
     )
     event = bench.emit("a.b", {"n": 1})
     bench.drain()
@@ -34,7 +35,13 @@ def test_the_environment_of_a_handler_is_clean(bench):
         del os.environ["SECRET"]
     names = {line.partition("=")[0] for line in bench.said() if "=" in line}
     assert "SECRET" not in names
-    assert {"EVENT_ID", "EVENT_DEADLINE", "EVENT_HOPS", "HOOKLINE_HOME", "HOOKLINE_ATTEMPT"} <= names
+    assert {
+        "EVENT_ID",
+        "EVENT_DEADLINE",
+        "EVENT_HOPS",
+        "HOOKLINE_HOME",
+        "HOOKLINE_ATTEMPT",
+    } <= names
     scratch = bench.said()[-1]
     assert scratch.startswith(str(bench.home.state / "work"))
     assert not Path(scratch).exists()
@@ -52,7 +59,9 @@ def test_what_is_printed_is_kept_with_the_attempt_but_not_all_of_a_flood(bench):
 
 def test_a_handler_that_fails_twice_and_then_succeeds(bench):
     bench.shell(
-        "on-a-b.sh", 'echo "$EVENT_ATTEMPT" >>"$OUT"; exit $((EVENT_ATTEMPT < 3))', "# backoff: 50ms"
+        "on-a-b.sh",
+        'echo "$EVENT_ATTEMPT" >>"$OUT"; exit $((EVENT_ATTEMPT < 3))',
+        "# backoff: 50ms",
     )
     bench.emit("a.b")
     bench.run_until(lambda: ("done", "settled") in bench.verdicts())
@@ -71,7 +80,9 @@ def test_attempts_are_bounded_and_the_letter_says_why(bench):
 
 
 def test_retries_survive_the_end_of_the_dispatcher(bench):
-    bench.shell("on-a-b.sh", 'echo "$EVENT_ATTEMPT" >>"$OUT"; exit 75', "# attempts: 9  backoff: 100ms")
+    bench.shell(
+        "on-a-b.sh", 'echo "$EVENT_ATTEMPT" >>"$OUT"; exit 75', "# attempts: 9  backoff: 100ms"
+    )
     bench.emit("a.b")
     bench.drain()
     assert bench.said() == ["1"]
@@ -351,7 +362,8 @@ def test_a_python_handler_has_all_verdicts(bench):
 def test_a_python_exception_is_kept_with_its_trace(bench):
     bench.handler(
         "on-a-py.py",
-        "# run: python   attempts: 1\nfrom hookline import on\n@on('a.*')\ndef handle(event):\n    1 / 0\n",
+        "# run: python   attempts: 1\n"
+        "from hookline import on\n@on('a.*')\ndef handle(event):\n    1 / 0\n",
     )
     bench.emit("a.b")
     bench.drain()
