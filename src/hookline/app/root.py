@@ -1,4 +1,4 @@
-"""Which home is meant (docs/ARCHITECTURE.md): the environment, the folder one stands in, the checkout."""
+"""Which home is meant: an option, the environment, the folder one stands in, the checkout."""
 
 import os
 from collections.abc import Mapping

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Any, NoReturn, Protocol, cast
 
 from hookline.model.errors import (
@@ -52,10 +53,26 @@ class Command(Protocol):
         """Do it, and return the exit status."""
 
 
+class Help(argparse.HelpFormatter):
+    """Help as wide as the terminal, asked for without shutil: that alone would cost 2 ms."""
+
+    def __init__(self, prog: str) -> None:
+        try:
+            columns = os.get_terminal_size().columns
+        except OSError:
+            columns = 100
+        super().__init__(prog, width=columns - 2)
+
+
+class _RawHelp(Help, argparse.RawDescriptionHelpFormatter):
+    """The same, with the epilog as it is written."""
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser whose complaints are Usage errors."""
 
     def __init__(self, **options: Any) -> None:
+        options.setdefault("formatter_class", Help)
         super().__init__(allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
@@ -77,6 +94,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except Exception as error:  # noqa: BLE001 # the border: nothing gets out as a traceback
+        if isinstance(error, OSError):
+            _abandon_stdout()
         return _complain(arguments, _named(error))
     return status
 
@@ -106,7 +125,7 @@ def _top(arguments: list[str]) -> int:
         usage="hookline COMMAND [ARGUMENT ...]",
         description="An event bus made of files.",
         epilog=f"commands:\n{listing}\n\n{_HOME_HELP}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_RawHelp,
     )
     parser.add_argument("--version", action="store_true", help="print the version")
     parser.add_argument("command", nargs="*", help=argparse.SUPPRESS)
@@ -170,14 +189,14 @@ def _complain(arguments: list[str], error: HooklineError) -> int:
 
 
 def _print_anything() -> None:
-    """Let a character that the locale has not go out as an escape instead of stopping the output."""
+    """Let a character that the locale has not go out as an escape, and not stop the output."""
     for stream in (sys.stdout, sys.stderr):
-        if stream:
+        if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def _abandon_stdout() -> None:
-    """Keep the interpreter from complaining at its end about a pipe that nobody reads."""
+    """Keep the interpreter from complaining at its end about output that nobody takes."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)
