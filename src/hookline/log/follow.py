@@ -1,0 +1,161 @@
+"""Following all domains of a home as they grow."""
+
+import os
+from collections.abc import Iterator, Mapping
+from operator import itemgetter
+from types import TracebackType
+from typing import Final, Self
+
+from hookline.log.errors import LogReplaced
+from hookline.log.home import Home, domain_of_live_name
+from hookline.log.query import Found, OnTrouble, Query, domains_for
+from hookline.log.read import records
+from hookline.log.stream import Stream
+from hookline.log.watch import Watch
+from hookline.model.clock import Clock, SystemClock
+from hookline.model.position import Position
+from hookline.model.types import domain_of_pattern
+
+LOOK_S: Final = 5.0
+"""How often to look at everything, told or not: a parent folder's move is not told, for one."""
+
+_CHUNKS_A_ROUND = 16
+
+
+class _Followed:
+    """One domain's log, and how far it has been read."""
+
+    __slots__ = ("again_s", "mark", "position", "stream")
+
+    def __init__(self, stream: Stream, position: Position) -> None:
+        self.stream = stream
+        self.position = position
+        self.mark = ""
+        # Of the monotonic clock: when to look although nothing was told.
+        self.again_s: float | None = 0.0
+
+
+class Follower:
+    """Gives what a query chooses from where it began, as it comes.
+
+    A domain that is there already is read from its place in `start`, or else from its end; one that
+    comes up later from its beginning. Several processes may follow the same log.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        query: Query,
+        on_trouble: OnTrouble,
+        *,
+        start: Mapping[str, Position] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._home = home
+        self._query = query
+        self._on_trouble = on_trouble
+        self._clock = clock or SystemClock()
+        self._only = domain_of_pattern(query.pattern)
+        # First the watch, then the look: what comes between is told.
+        self._watch = Watch([home.events], poll_only=os.path.exists(home.locked_append))
+        self._followed: dict[str, _Followed] = {}
+        for domain in domains_for(home, query.pattern):
+            stream = Stream.of_domain(home, domain)
+            begin = (start or {}).get(domain) or stream.end()
+            self._followed[domain] = _Followed(stream, begin)
+        self._look_at_s = self._clock.monotonic_s() + LOOK_S
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def positions(self) -> dict[str, Position]:
+        """How far each domain has been read."""
+        return {domain: each.position for domain, each in self._followed.items()}
+
+    def close(self) -> None:
+        """Close all files."""
+        self._watch.close()
+        for followed in self._followed.values():
+            followed.stream.close()
+
+    def rounds(self, idle_s: float | None = None) -> Iterator[list[Found]]:
+        """What came, round by round, for ever; or until nothing has come for `idle_s`."""
+        last_s = self._clock.monotonic_s()
+        while True:
+            found = self.tick()
+            now_s = self._clock.monotonic_s()
+            if found:
+                last_s = now_s
+                yield found
+            elif idle_s is not None and now_s - last_s >= idle_s:
+                return
+            else:
+                self.wait(None if idle_s is None else last_s + idle_s - now_s)
+
+    def wait(self, timeout_s: float | None = None) -> None:
+        """Wait until something may have come, at most so long."""
+        now_s = self._clock.monotonic_s()
+        due_s = self._look_at_s
+        for followed in self._followed.values():
+            if followed.again_s is not None:
+                due_s = min(due_s, followed.again_s)
+        wait_s = max(0.0, due_s - now_s)
+        self._watch.wait(wait_s if timeout_s is None else min(wait_s, max(0.0, timeout_s)))
+
+    def tick(self) -> list[Found]:
+        """What has come since the last call, by time, without waiting."""
+        now_s = self._clock.monotonic_s()
+        names = self._watch.read()
+        if now_s >= self._look_at_s:
+            names = None
+        if names is None:
+            self._look_at_s = now_s + LOOK_S
+            due = set(domains_for(self._home, self._query.pattern)) | self._followed.keys()
+        else:
+            due = {domain for name in names if (domain := self._domain(name)) is not None}
+        for domain, followed in self._followed.items():
+            if followed.again_s is not None and followed.again_s <= now_s:
+                due.add(domain)
+        found: list[tuple[str, Found]] = []
+        for domain in due:
+            found += self._read(domain, now_s)
+        found.sort(key=itemgetter(0))
+        return [each for _, each in found]
+
+    def _domain(self, name: str) -> str | None:
+        domain = domain_of_live_name(name)
+        return domain if self._only in (None, domain) else None
+
+    def _read(self, domain: str, now_s: float) -> list[tuple[str, Found]]:
+        followed = self._followed.get(domain)
+        if followed is None:
+            stream = Stream.of_domain(self._home, domain)
+            followed = self._followed[domain] = _Followed(stream, stream.first())
+        found: list[tuple[str, Found]] = []
+        for _ in range(_CHUNKS_A_ROUND):
+            try:
+                chunk = followed.stream.read(followed.position)
+            except LogReplaced as trouble:
+                self._on_trouble(trouble)
+                followed.position = trouble.resume
+                continue
+            for record in records(chunk):
+                if record.event is not None and record.event.time > followed.mark:
+                    followed.mark = record.event.time
+                if self._query.takes(domain, record, followed.mark):
+                    found.append((followed.mark, Found(domain, record)))
+            followed.position = chunk.next
+            if chunk.at_end:
+                followed.again_s = None if chunk.again_s is None else now_s + chunk.again_s
+                return found
+        followed.again_s = now_s
+        return found

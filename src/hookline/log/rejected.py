@@ -1,0 +1,42 @@
+"""Keeping what could not become an event, with its reason, where a person will find it."""
+
+import base64
+import json
+
+from hookline.log.files import durable_write, make_folder
+from hookline.log.home import Home, log_stem
+from hookline.model.clock import Clock, SystemClock, rfc3339
+from hookline.model.position import Position
+
+
+def reject(
+    home: Home,
+    domain: str,
+    position: Position,
+    raw: bytes,
+    reason: str,
+    *,
+    clock: Clock | None = None,
+) -> None:
+    """Write down a piece of a log that is no event; once, however often it is read.
+
+    Raises CannotCreate, TryAgain or WriteFailed.
+    """
+    name = f"{log_stem(domain)}.{position.segment:08d}.{position.offset}.json"
+    path = home.rejected / name
+    if path.exists():
+        return
+    make_folder(home.rejected)
+    note: dict[str, object] = {
+        "reason": reason,
+        "domain": domain,
+        "segment": position.segment,
+        "offset": position.offset,
+        "time": rfc3339((clock or SystemClock()).now()),
+    }
+    try:
+        note["raw"] = raw.decode()
+    except UnicodeDecodeError:
+        note["raw_base64"] = base64.b64encode(raw).decode()
+    # ASCII only: nothing that a terminal would obey, and no lone surrogate can come up.
+    durable_write(path, json.dumps(note).encode() + b"\n")

@@ -1,0 +1,123 @@
+"""Closing a live log, and compressing closed segments once nobody can write to them."""
+
+import fcntl
+import os
+
+from hookline.log.files import LOCK_WAIT_S, append_line, flock_within, make_folder, sync_folder
+from hookline.log.home import Home
+from hookline.log.lease import Quiescence, is_open_for_writing
+from hookline.log.opened import open_read
+from hookline.log.packing import pack
+from hookline.log.segments import Segments, after
+from hookline.log.stream import Stream
+from hookline.model.clock import Clock, SystemClock
+from hookline.model.errors import CannotCreate, NotAllowed, TryAgain, WriteFailed
+from hookline.model.position import Position
+
+
+def rotate(home: Home, domain: str, *, larger_than: int = 0) -> Position | None:
+    """Close the live log of a domain if it has more bytes than that; where the next one begins.
+
+    None when there was nothing to close. Raises TryAgain, NotAllowed, CannotCreate, WriteFailed.
+    """
+    with Stream.of_domain(home, domain) as stream:
+        return rotate_stream(stream, larger_than=larger_than)
+
+
+def seal(home: Home, domain: str) -> list[int]:
+    """Compress all closed segments of a domain that nobody can write to; the ordinals of these."""
+    with Stream.of_domain(home, domain) as stream:
+        return seal_stream(stream)
+
+
+def rotate_stream(stream: Stream, *, larger_than: int = 0) -> Position | None:
+    """`rotate` for any stream, the journal's for one."""
+    segments = stream.segments
+    make_folder(segments.folder)
+    lock = os.open(segments.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if not flock_within(lock, LOCK_WAIT_S):
+            raise TryAgain(f"another process has locked {segments.folder}: try again")
+        return _rotate_locked(segments, larger_than)
+    except OSError as error:
+        raise WriteFailed(f"cannot rotate {segments.live}: {error.strerror}") from error
+    finally:
+        os.close(lock)
+
+
+def _rotate_locked(segments: Segments, larger_than: int) -> Position | None:
+    try:
+        fd = open_read(segments.live)
+    except FileNotFoundError:
+        return None
+    try:
+        status = os.fstat(fd)
+        if status.st_size <= larger_than:
+            return None
+        if status.st_nlink != 1:
+            raise CannotCreate(f"{segments.live} is a hard link to another file: remove it")
+        # A cursor may name the next segment as soon as it is there, so all before it is made safe.
+        os.fdatasync(fd)
+        ordinal = after(segments.ordinals())
+        os.rename(segments.live, segments.plain(ordinal))
+        sync_folder(segments.folder)
+        sync_folder(os.path.dirname(segments.live))
+        return Position(ordinal + 1, 0)
+    finally:
+        os.close(fd)
+
+
+def seal_stream(stream: Stream, *, clock: Clock | None = None) -> list[int]:
+    """`seal` for any stream."""
+    clock = clock or SystemClock()
+    segments = stream.segments
+    return [
+        ordinal
+        for ordinal in segments.ordinals()
+        if os.path.lexists(segments.plain(ordinal)) and _seal(segments, ordinal, clock)
+    ]
+
+
+def _seal(segments: Segments, ordinal: int, clock: Clock) -> bool:
+    try:
+        fd = open_read(segments.plain(ordinal))
+    except (FileNotFoundError, NotAllowed):
+        return False
+    try:
+        # One sealer a segment. A writer that locks its appends and was paused holds this one too.
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return _seal_locked(segments, ordinal, fd, clock)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        which = segments.packed(ordinal)
+        raise WriteFailed(f"cannot compress to {which}: {error.strerror}") from error
+    finally:
+        os.close(fd)
+
+
+def _seal_locked(segments: Segments, ordinal: int, fd: int, clock: Clock) -> bool:
+    plain, packed = segments.plain(ordinal), segments.packed(ordinal)
+    if os.fstat(fd).st_nlink == 0 or Quiescence(clock).wait_s(fd) > 0.0:
+        return False
+    _end_last_line(fd, plain)
+    # The name is always the same, so that one left by a crash is overwritten by the next sealer.
+    temporary = os.path.join(segments.folder, f".{os.path.basename(packed)}.tmp")
+    try:
+        size = pack(plain, temporary)
+        if is_open_for_writing(fd) or os.fstat(fd).st_size != size:
+            return False
+        os.replace(temporary, packed)
+        sync_folder(segments.folder)
+    finally:
+        if os.path.lexists(temporary):
+            os.unlink(temporary)
+    os.unlink(plain)
+    sync_folder(segments.folder)
+    return True
+
+
+def _end_last_line(fd: int, plain: str) -> None:
+    size = os.fstat(fd).st_size
+    if size and os.pread(fd, 1, size - 1) != b"\n":
+        append_line(plain, b"", sync=True)

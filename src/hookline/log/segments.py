@@ -1,0 +1,189 @@
+"""The segments of one log: which there are, in what order, and which file has which."""
+
+import os
+import re
+from bisect import bisect_left
+from collections import OrderedDict
+from pathlib import Path
+from typing import Final
+
+from hookline.log.errors import LogReplaced, SegmentGone
+from hookline.log.files import sync_folder
+from hookline.log.opened import Opened, Packed, open_read
+from hookline.model.clock import Clock
+from hookline.model.errors import TryAgain
+from hookline.model.position import Position
+
+BEGINNING: Final = Position(1, 0)
+
+_NAME = re.compile(r"(.+)\.([0-9]{8})\.jsonl(?:\.zst)?\Z", re.DOTALL)
+_OPEN_MAX = 4
+_RESOLVE_TRIES = 100
+
+
+def stems(folder: str) -> set[str]:
+    """The stems of all logs that have closed segments in the folder."""
+    return {parts[1] for name in _names(folder) if (parts := _NAME.match(name)) is not None}
+
+
+def after(ordinals: list[int]) -> int:
+    """The ordinal of the live file beside these closed segments."""
+    return ordinals[-1] + 1 if ordinals else 1
+
+
+class Segments:
+    """Finds, opens and keeps open the segments of one log."""
+
+    def __init__(self, live: str, folder: str, stem: str, clock: Clock) -> None:
+        self.live = live
+        self.folder = folder
+        self.stem = stem
+        self._clock = clock
+        self._opened: OrderedDict[int, Opened] = OrderedDict()
+        self._left_unsynced: set[int] = set()
+        self._names_unsynced = False
+
+    def ordinals(self) -> list[int]:
+        """The ordinals of the closed segments, ascending; empty when there is no folder."""
+        prefix = self.stem + "."
+        found = set()
+        for name in _names(self.folder):
+            if name.startswith(prefix):
+                parts = _NAME.match(name)
+                if parts is not None and parts[1] == self.stem:
+                    found.add(int(parts[2]))
+        found.discard(0)
+        return sorted(found)
+
+    def live_ordinal(self) -> int:
+        """The ordinal that the live file has, or will have when somebody makes it."""
+        return after(self.ordinals())
+
+    def plain(self, ordinal: int) -> str:
+        """The path of a closed segment that is not compressed."""
+        return os.path.join(self.folder, f"{self.stem}.{ordinal:08d}.jsonl")
+
+    def packed(self, ordinal: int) -> str:
+        """The path of a sealed and compressed segment."""
+        return self.plain(ordinal) + ".zst"
+
+    def path(self, ordinal: int) -> Path | None:
+        """The file that has the segment just now; None when there is none."""
+        for path in (self.plain(ordinal), self.packed(ordinal)):
+            if os.path.lexists(path):
+                return Path(path)
+        return Path(self.live) if ordinal == self.live_ordinal() else None
+
+    def open(self, position: Position) -> Opened | None:
+        """The segment of a position; the oldest one for the beginning; None: no live file yet.
+
+        Raises LogReplaced for a segment that cannot be any more, NotAllowed, TryAgain.
+        """
+        opened = self._opened.get(position.segment)
+        if opened is None:
+            opened = self._resolve(position)
+            if opened is None:
+                return None
+            self._names_unsynced = True
+            self._opened[opened.ordinal] = opened
+            if len(self._opened) > _OPEN_MAX:
+                self.drop(next(iter(self._opened.values())))
+        self._opened.move_to_end(opened.ordinal)
+        return opened
+
+    def open_live(self) -> tuple[int, Opened | None]:
+        """The live file, opened anew for the caller to close, and its ordinal."""
+        for _ in range(_RESOLVE_TRIES):
+            closed = self.ordinals()
+            opened = self._open_live(after(closed))
+            if self.ordinals() == closed:
+                return after(closed), opened
+            if opened is not None:
+                opened.close()
+        raise TryAgain(f"the segments of {self.stem} change too fast: try again")
+
+    def drop(self, opened: Opened) -> None:
+        """Close a segment; what was read of it is synced all the same by the next `sync`."""
+        if opened.unsynced:
+            self._left_unsynced.add(opened.ordinal)
+        self.forget(opened)
+
+    def forget(self, opened: Opened) -> None:
+        """Close a file that does not belong to the log any more."""
+        self._opened.pop(opened.ordinal, None)
+        opened.close()
+
+    def close(self) -> None:
+        """Close all files."""
+        for opened in list(self._opened.values()):
+            self.drop(opened)
+
+    def sync(self) -> None:
+        """Bring to disk what was read. Raises WriteFailed."""
+        for opened in self._opened.values():
+            opened.sync()
+        while self._left_unsynced:
+            ordinal = next(iter(self._left_unsynced))
+            opened_again = self._open_closed(ordinal) or self._open_live(ordinal)
+            if opened_again is not None:
+                opened_again.unsynced = True
+                try:
+                    opened_again.sync()
+                finally:
+                    opened_again.close()
+            self._left_unsynced.discard(ordinal)
+        if self._names_unsynced:
+            sync_folder(os.path.dirname(self.live))
+            if os.path.isdir(self.folder):
+                sync_folder(self.folder)
+            self._names_unsynced = False
+
+    def _resolve(self, position: Position) -> Opened | None:
+        """Renames, compression and deletion go on meanwhile: look, open, and look again."""
+        for _ in range(_RESOLVE_TRIES):
+            closed = self.ordinals()
+            live = after(closed)
+            if position.segment > live:
+                message = f"{self.stem} ends before segment {position.segment}"
+                raise LogReplaced(message, Position(live, 0))
+            if position.segment == live:
+                opened = self._open_live(live)
+                if self.ordinals() == closed:
+                    return opened
+                if opened is not None:
+                    opened.close()
+            else:
+                opened = self._open_closed(self._existing(position, closed))
+                if opened is not None:
+                    return opened
+        raise TryAgain(f"the segments of {self.stem} change too fast: try again")
+
+    def _existing(self, position: Position, closed: list[int]) -> int:
+        ordinal = closed[bisect_left(closed, position.segment)]
+        if ordinal == position.segment or position == BEGINNING:
+            return ordinal
+        message = f"segment {position.segment} of {self.stem} is gone: reading on at {ordinal}"
+        raise SegmentGone(message, Position(ordinal, 0))
+
+    def _open_live(self, ordinal: int) -> Opened | None:
+        try:
+            return Opened(open_read(self.live), ordinal, self._clock, closed=False)
+        except FileNotFoundError:
+            return None
+
+    def _open_closed(self, ordinal: int) -> Opened | None:
+        try:
+            return Opened(open_read(self.plain(ordinal)), ordinal, self._clock, closed=True)
+        except FileNotFoundError:
+            pass
+        try:
+            return Packed(open_read(self.packed(ordinal)), ordinal, self._clock, self.folder)
+        except FileNotFoundError:
+            return None
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except FileNotFoundError:
+        return []

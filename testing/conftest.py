@@ -1,0 +1,59 @@
+"""What all Python tests share: a sealed home of their own, and the switch for the long runs."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from hookline.log.home import Home
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--soak MINUTES`, or HOOKLINE_SOAK=MINUTES, makes each fault test run for so long."""
+    parser.addoption(
+        "--soak",
+        type=float,
+        metavar="MINUTES",
+        default=os.environ.get("HOOKLINE_SOAK", "0"),
+        help="run each fault test for so long, instead of some seconds",
+    )
+
+
+@pytest.fixture(scope="session")
+def soak_s(request: pytest.FixtureRequest) -> float:
+    """How long a fault test is to run; 0.0: as short as it likes."""
+    return 60.0 * float(request.config.getoption("--soak"))
+
+
+@pytest.fixture(autouse=True)
+def _sealed_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing of the person who runs the tests comes through, least of all their home."""
+    for name in list(os.environ):
+        if name.startswith(("HOOKLINE_", "CORTEX_", "EVENT_")) or name == "TRACEPARENT":
+            monkeypatch.delenv(name)
+    user = tmp_path / "user"
+    user.mkdir()
+    monkeypatch.setenv("HOME", str(user))
+    monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A fresh home, with its folders made and HOOKLINE_HOME leading to it."""
+    home = Home(tmp_path / "home")
+    for folder in (
+        home.segments,
+        home.queue,
+        home.rejected,
+        home.data,
+        home.state,
+        home.config,
+        home.schemas,
+        home.handlers,
+    ):
+        folder.mkdir(parents=True)
+        folder.chmod(0o755)
+    monkeypatch.setenv("HOOKLINE_HOME", str(home.root))
+    return home
