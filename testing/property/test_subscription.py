@@ -1,4 +1,5 @@
-"""Whatever fails, waits and overlaps: keys keep their order, attempts are bounded, the cursor never lies."""
+"""Whatever fails, waits and overlaps: keys keep their order, attempts are bounded, the cursor never
+lies."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st

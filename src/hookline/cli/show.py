@@ -1,7 +1,9 @@
 """A dispatcher's work as lines for people."""
 
+from collections.abc import Mapping
 from typing import TextIO
 
+from hookline.app.config import Program
 from hookline.cli.output import Style
 from hookline.dispatch.dispatcher import Dispatcher
 from hookline.dispatch.ledger import Entry
@@ -46,7 +48,12 @@ class Show:
         self._print(
             f"{style.dim(event.time[11:23])}  {style.bold(event.type)}  "
             f"{style.cyan(printable(event.source))}  {printable(data)}"
+            + (style.paint("  unhandled", "yellow") if self.unhandled(event.type) else "")
         )
+
+    def unhandled(self, type: str) -> bool:  # noqa: ARG002  # for those that know who listens
+        """Whether it is to be said that no handler wants events of this type."""
+        return False
 
     def entered(self, entry: Entry) -> None:
         """An attempt: which handler, what it said, how long it took, what follows."""
@@ -72,30 +79,48 @@ class Show:
         """Something that needs eyes."""
         self._print(self._style.paint(f"hookline: {printable(text)}", "yellow"))
 
-    def welcome(self, home: Home, roster: Roster, programs: list[str]) -> None:
-        """What runs, and what to try next."""
-        style = self._style
-        self._print(f"{style.bold('Hookline')} runs in {home.root}; Ctrl-C ends it.")
-        names = " ".join(listener.name for listener in roster)
-        self._print(f"  {len(roster.listeners)} handlers   {names or 'none yet'}")
-        self._print(f"  {len(programs)} programs   {' '.join(programs) or 'none'}")
-        self._print(
-            '  try         echo \'{"type":"system.cleanup_needed","data":{"cleanup_type":"temp_files"}}\' '
-            f"> {home.events}/.try && mv {home.events}/.try {home.queue}/try.json"
-        )
-        self._print(
-            f"  look        tail -f {home.events}/*-events.jsonl | jq .   or   hookline status"
-        )
-        self._print("")
-
-    def farewell(self, home: Home, bus: Dispatcher, ran_s: float) -> None:
-        """What was done, and where to look."""
-        self._print("")
-        self._print(
-            f"Ended after {ran_s:.0f} s: {self.arrivals} events came, {bus.settled} deliveries were settled, "
-            f"{bus.letters} of them as dead letters."
-        )
-        self._print(f"  {home.deliveries} says it all; scripts/start.sh goes on from here.")
-
     def _print(self, text: str) -> None:
         print(text, file=self._out, flush=True)
+
+
+class Stage(Show):
+    """`hookline up`: all that happens, with a first and a last word."""
+
+    def __init__(self, out: TextIO, home: Home, *, quiet: bool) -> None:
+        super().__init__(out, events=not quiet, attempts=not quiet)
+        self._home = home
+        self._roster: Roster | None = None
+
+    def unhandled(self, type: str) -> bool:
+        """Whether no handler wants it: that is shown, not hidden."""
+        return self._roster is not None and not any(each.wants(type) for each in self._roster)
+
+    def welcome(self, roster: Roster, programs: Mapping[str, Program]) -> None:
+        """What runs, and what to try next."""
+        self._roster = roster
+        style = self._style
+        where = self._home.coordination
+        self._print(f"{style.bold('Hookline')} runs in {self._home.root}; Ctrl-C ends it.\n")
+        for listener in roster:
+            wants = " ".join(listener.handler.patterns)
+            self._print(f"  handler  {listener.name:<28} {style.dim(f'on {wants}')}")
+        for name, program in programs.items():
+            self._print(f"  program  {name:<28} {style.dim(program.about)}")
+        event = '{"specversion":"1.0","type":"system.cleanup_needed","data":{}}'
+        self._print("\nIn another terminal, to see it and to take part:")
+        self._print(f"  tail -f {where}/events/*-events.jsonl | jq .")
+        self._print(
+            f"  echo '{event}' >{where}/try.json && mv {where}/try.json {self._home.queue}/"
+        )
+        self._print("  scripts/events/lib/event-logger.sh --emit hello.world me '{\"n\":1}'\n")
+
+    def farewell(self, bus: Dispatcher, ran_s: float) -> None:
+        """What was done, and where to look."""
+        self._print(
+            f"\nEnded after {ran_s:.0f} s: {self.arrivals} events came, {bus.settled} deliveries "
+            f"were settled, {bus.letters} of them as dead letters. Nothing is lost: what comes now "
+            "waits in the logs."
+        )
+        self._print(f"  what was delivered   jq . {self._home.deliveries}")
+        if bus.letters:
+            self._print("  what was given up    hookline dead-letters list")

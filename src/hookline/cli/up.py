@@ -24,19 +24,19 @@ def run(args: argparse.Namespace) -> int:
     from hookline.app.config import load_config, load_programs
     from hookline.app.init import init
     from hookline.app.programs import ProgramKeeper
-    from hookline.cli.show import Show
+    from hookline.cli.show import Stage
 
     home = home_of(args)
     list(init(home))
     programs = load_programs(home).program
-    show = Show(sys.stdout, events=not args.quiet, attempts=not args.quiet)
+    stage = Stage(sys.stdout, home, quiet=args.quiet)
     begun_s = time.monotonic()
     keeper = ProgramKeeper(home, programs, passed_environment(load_config(home)))
-    bus = dispatcher(home, show, [keeper])
+    bus = dispatcher(home, stage, [keeper])
     try:
-        show.welcome(home, bus.roster, keeper.names)
+        stage.welcome(bus.roster, programs)
         bus.run()
     finally:
         bus.close()
-    show.farewell(home, bus, time.monotonic() - begun_s)
+    stage.farewell(bus, time.monotonic() - begun_s)
     return 0
