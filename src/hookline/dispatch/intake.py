@@ -15,9 +15,8 @@ from hookline.model.position import Position
 
 CHUNKS_A_ROUND: Final = 8
 """How many stretches a listener reads before the others have their turn."""
-LINES_KEPT: Final = 512
-"""How many unsettled lines a listener keeps in memory; those behind are read again when their turn
-comes."""
+KEPT_BYTES_MAX: Final = 4 << 20
+"""How much of unsettled lines a listener keeps in memory; what is behind is read again in time."""
 
 
 class Intake:
@@ -135,5 +134,5 @@ def _delivery(listener: Listener, domain: str, record: Record) -> Delivery:
         type=event.type,
         key=key_of(handler, line) if handler.key else None,
         hops=event.hops or 0,
-        raw=line if listener.subscription.open < LINES_KEPT else None,
+        raw=line if listener.subscription.kept_bytes < KEPT_BYTES_MAX else None,
     )

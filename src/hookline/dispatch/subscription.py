@@ -50,7 +50,9 @@ class Delivery(msgspec.Struct, kw_only=True, eq=False):
     due_s: float = 0.0
     running: bool = False
     raw: bytes | None = None
-    """The line, when it is kept in memory."""
+    """The line, when it is in memory."""
+    kept_bytes: int = 0
+    """How much of it is there for longer than a run."""
     hops: int = 0
     interrupted: bool = False
     """Its last run was cut short by the dispatcher's own end, and has no verdict yet."""
@@ -87,6 +89,7 @@ class Subscription:
         self._sequence = 0
         self._open = 0
         self._running = 0
+        self._kept_bytes = 0
         self._replays: set[tuple[str, Position, int]] = set()
 
     def track(self, domain: str, cursor: Cursor, settled_ahead: set[Position]) -> None:
@@ -112,6 +115,11 @@ class Subscription:
     def room(self) -> int:
         """How many more events it takes now."""
         return (KEYED_OPEN_MAX if self._keyed else SERIAL_OPEN_MAX) - self._open
+
+    @property
+    def kept_bytes(self) -> int:
+        """How many bytes of lines it keeps in memory."""
+        return self._kept_bytes
 
     def head(self, domain: str) -> Position:
         """Where the next event for it is to be read."""
@@ -213,6 +221,8 @@ class Subscription:
         lane = self._lanes.setdefault(delivery.key, deque())
         lane.append(delivery)
         self._open += 1
+        delivery.kept_bytes = len(delivery.raw or b"")
+        self._kept_bytes += delivery.kept_bytes
         self._wait(delivery, delivery.due_s)
 
     def _wait(self, delivery: Delivery, due_s: float) -> None:
@@ -229,6 +239,7 @@ class Subscription:
         lane = self._lanes[delivery.key]
         lane.remove(delivery)
         self._open -= 1
+        self._kept_bytes -= delivery.kept_bytes
         if not delivery.replay:
             del self._tracks[delivery.domain].open[delivery.position]
         if not lane:
