@@ -70,7 +70,7 @@ def as_line(piece: bytes, position: Position, end: int, line_bytes_max: int) -> 
     """A piece that does not begin with a NUL as a line."""
     raw = piece.rstrip(b"\0")
     if len(raw) >= line_bytes_max:
-        return Line(position, end, raw[:SHOWN_BYTES_MAX], True)
+        return Line(position, end, raw[: min(SHOWN_BYTES_MAX, line_bytes_max)], True)
     return Line(position, end, raw)
 
 

@@ -50,12 +50,14 @@ def _blocks(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def _compare(source: IO[bytes], target: IO[bytes], packed: str) -> None:
-    with zstd.ZstdFile(target, "r") as frame:
-        for block in _blocks(source):
-            if frame.read(len(block)) != block:
-                raise BadData(f"{packed} does not unpack to what was packed: is the disk sound?")
-        if frame.read(1):
-            raise BadData(f"{packed} unpacks to more than was packed: is the disk sound?")
+    try:
+        with zstd.ZstdFile(target, "r") as frame:
+            same = all(frame.read(len(block)) == block for block in _blocks(source))
+            same = same and not frame.read(1)
+    except (zstd.ZstdError, EOFError):
+        same = False
+    if not same:
+        raise BadData(f"{packed} does not unpack to what was packed: is the disk sound?")
 
 
 class Unpacked:

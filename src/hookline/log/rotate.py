@@ -98,7 +98,9 @@ def _seal(segments: Segments, ordinal: int, clock: Clock) -> bool:
 
 def _seal_locked(segments: Segments, ordinal: int, fd: int, clock: Clock) -> bool:
     plain, packed = segments.plain(ordinal), segments.packed(ordinal)
-    if os.fstat(fd).st_nlink == 0 or Quiescence(clock).wait_s(fd) > 0.0:
+    status = os.fstat(fd)
+    # Without a name: another sealer was quicker. Empty: nothing to gain, and zstd makes no frame.
+    if status.st_nlink == 0 or status.st_size == 0 or Quiescence(clock).wait_s(fd) > 0.0:
         return False
     _end_last_line(fd, plain)
     # The name is always the same, so that one left by a crash is overwritten by the next sealer.
