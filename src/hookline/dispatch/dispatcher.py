@@ -142,6 +142,7 @@ class Dispatcher:
         for companion in self._companions:
             companion.close()
         self._commit(whole=True)
+        self._intake.close()
         self._state.close()
         self._inbox.close()
         self._selector.close()
@@ -418,6 +419,7 @@ class Dispatcher:
 
     def _commit(self, whole: bool = False) -> None:
         self._commit_at_s = time.monotonic() + COMMIT_S
+        self._intake.save_beginnings()
         moved: dict[str, dict[str, Cursor]] = {}
         for listener in self.roster:
             for domain in listener.moved:

@@ -6,12 +6,14 @@ that were stored twice.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import msgspec
 
+from hookline.dispatch.identities import Identities
 from hookline.dispatch.subscription import Cursor
+from hookline.log import stream
 from hookline.log.home import Home
 from hookline.log.lines import RECORD_PREFIX
 from hookline.log.read import Record, records
@@ -21,9 +23,6 @@ from hookline.model import envelope
 from hookline.model.position import Position
 
 CHUNKS_KEPT: Final = 4
-IDENTITIES_KEPT: Final = 200_000
-"""How many events back an event stored twice is known again: about a day at two a second, 20 MB at
-most."""
 
 
 class Chunk(NamedTuple):
@@ -51,34 +50,40 @@ def line_of(record: Record) -> bytes:
 class Feed:
     """The reading of one domain."""
 
-    def __init__(self, home: Home, domain: str, noted: Callable[[str], None]) -> None:
+    def __init__(
+        self, home: Home, domain: str, identities: Identities, noted: Callable[[str], None]
+    ) -> None:
         self.home = home
-        self.restless = False
-        """Whether it is to be read again soon, since what it waits for is silent."""
-        self._noted = noted
         self.domain = domain
         self.stream = Stream.of_domain(home, domain)
+        self.restless = False
+        """Whether it is to be read again soon, since what it waits for is silent."""
+        self._identities = identities
+        self._noted = noted
         self._chunks: OrderedDict[Position, Chunk] = OrderedDict()
-        self._frontier: Position | None = None
-        self._identities: OrderedDict[tuple[str, str], Position] = OrderedDict()
+
+    def begin(self, position: Position) -> None:
+        """Somebody listens from here on."""
+        self._identities.begin(self.domain, position)
+        if self._identities.reached(self.domain) > self.stream.end():
+            self._identities.rewind(self.domain, position)
 
     def read(self, position: Position) -> Chunk:
         """The events from `position` on, as many as one read gives; none at the end."""
         known = self._chunks.get(position)
         if known is not None:
             return known
-        if self._frontier is None:
-            self._warm_up(position)
         try:
+            self._catch_up(position)
             raw = self.stream.read(position)
         except LogReplaced as replaced:
             self._noted(f"{self.domain}: {replaced}")
             self._chunks.clear()
+            self._identities.rewind(self.domain, replaced.resume)
             return Chunk({}, None, replaced.resume)
         self.restless = raw.again_s is not None
-        lines = list(records(raw))
-        chunk = Chunk(self._by_type(lines), lines[-1] if lines else None, raw.next)
-        if lines:
+        chunk = self._chunk(raw)
+        if chunk.last is not None:
             self._chunks[position] = chunk
             if len(self._chunks) > CHUNKS_KEPT:
                 self._chunks.popitem(last=False)
@@ -109,41 +114,26 @@ class Feed:
         end = self.stream.end()
         return Cursor(Position(min(cursor.position.segment, end.segment), 0))
 
-    def _by_type(self, lines: Iterable[Record]) -> dict[str, list[Record]]:
+    def _chunk(self, raw: stream.Chunk) -> Chunk:
+        lines = list(records(raw))
         by_type: dict[str, list[Record]] = {}
         for record in lines:
-            if record.event is None:
+            event = record.event
+            if event is None:
                 if record.kind == "torn":
                     reject(self.home, self.domain, record.position, record.raw, record.why)
-            elif not self._stored_before(record):
-                by_type.setdefault(record.event.type, []).append(record)
-        return by_type
+            elif not self._identities.is_twin(
+                self.domain, record.position, record.end, event.source, event.id
+            ):
+                by_type.setdefault(event.type, []).append(record)
+        return Chunk(by_type, lines[-1] if lines else None, raw.next)
 
-    def _stored_before(self, record: Record) -> bool:
-        """Whether the same identity lies further up in the log."""
-        if record.event is None:
-            return False
-        identity = (record.event.source, record.event.id)
-        first = self._identities.get(identity)
-        if first is not None and first != record.position:
-            return first < record.position
-        if self._frontier is None or record.position >= self._frontier:
-            self._frontier = record.end
-            self._identities[identity] = record.position
-            if len(self._identities) > IDENTITIES_KEPT:
-                self._identities.popitem(last=False)
-        return False
-
-    def _warm_up(self, position: Position) -> None:
-        """Learn the identities of what lies before the first read: its segment, and the one
-        before."""
-        at = Position(max(1, position.segment - 1), 0)
-        while at < position:
-            raw = self.stream.read(at)
-            for record in records(raw):
-                if record.event is not None and record.position < position:
-                    self._stored_before(record)
-            if raw.next == at:
-                break
-            at = raw.next
-        self._frontier = position
+    def _catch_up(self, position: Position) -> None:
+        """Look at what nobody looked at since the last start, up to where one wants to read."""
+        reached = self._identities.reached(self.domain)
+        while reached < position:
+            raw = self.stream.read(reached)
+            if raw.next == reached:
+                return
+            self._chunk(raw)
+            reached = raw.next

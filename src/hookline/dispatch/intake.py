@@ -4,6 +4,7 @@ it."""
 from typing import Final
 
 from hookline.dispatch.feed import Chunk, Feed, line_of
+from hookline.dispatch.identities import Identities
 from hookline.dispatch.ledger import Progress
 from hookline.dispatch.listener import Listener, key_of
 from hookline.dispatch.spectator import Spectator
@@ -24,6 +25,7 @@ class Intake:
 
     def __init__(self, home: Home, spectator: Spectator) -> None:
         self._home = home
+        self._identities = Identities(home.state / "identities")
         self._arrived = spectator.arrived
         self._noted = spectator.noted
         self._feeds: dict[str, Feed] = {}
@@ -35,7 +37,7 @@ class Intake:
         """The feed of a domain."""
         feed = self._feeds.get(domain)
         if feed is None:
-            feed = self._feeds[domain] = Feed(self._home, domain, self._noted)
+            feed = self._feeds[domain] = Feed(self._home, domain, self._identities, self._noted)
         return feed
 
     def follow(self, listener: Listener, domain: str, progress: Progress) -> Position | None:
@@ -44,9 +46,11 @@ class Intake:
         known = progress.cursors.get(domain)
         if known is not None:
             cursor = feed.still_there(known)
+            feed.begin(cursor.position)
             listener.track(domain, cursor, progress.settled.get(domain, set()))
             return None
         position = start_position(feed.stream, listener.handler)
+        feed.begin(position)
         listener.track(domain, Cursor(position), set())
         return position
 
@@ -55,7 +59,8 @@ class Intake:
         feed = self.feed(domain)
         position = self._seen.get(domain)
         if position is None:
-            self._seen[domain] = feed.stream.end()
+            position = self._seen[domain] = feed.stream.end()
+            feed.begin(position)
             return False
         chunk = feed.read(position)
         for records in chunk.by_type.values():
@@ -64,9 +69,11 @@ class Intake:
         self._seen[domain] = chunk.next
         return chunk.next != position
 
-    def look_from(self, domain: str, position: Position) -> None:
-        """Watch a domain from here on."""
-        self._seen[domain] = position
+    def close(self) -> None:
+        """Write down what is known and let go of the logs."""
+        self._identities.close()
+        for feed in self._feeds.values():
+            feed.stream.close()
 
     def pull(self, listener: Listener, domain: str) -> bool:
         """Admit what a listener has room for; False when the end of the domain was reached."""
@@ -93,6 +100,10 @@ class Intake:
         if record is None or record.event is None or record.event.id != delivery.event:
             return None
         return line_of(record)
+
+    def save_beginnings(self) -> None:
+        """Write down what a restart could not find out again."""
+        self._identities.save_beginnings()
 
     def sync(self, domain: str) -> None:
         """Bring what was read of a domain to disk. Raises WriteFailed."""

@@ -237,6 +237,22 @@ def test_an_event_stored_twice_is_delivered_once(bench):
     assert bench.said() == ["x"]
 
 
+def test_an_event_is_known_again_after_a_kill(bench):
+    bench.shell("on-a-b.sh", 'echo x >>"$OUT"; kill -9 $PPID')
+    bench.emit("a.b", id="same")
+    pid = os.fork()
+    if pid == 0:
+        os.setsid()
+        bench.drain()
+        os._exit(0)
+    os.waitpid(pid, 0)
+    bench.shell("on-a-b.sh", 'echo x >>"$OUT"')
+    bench.drain()
+    bench.emit("a.b", id="same")
+    bench.drain()
+    assert bench.said() == ["x", "x"]
+
+
 def test_a_torn_line_is_set_aside_and_what_is_glued_behind_it_is_delivered(bench):
     bench.shell("on-a-b.sh", 'echo "$EVENT_ID" >>"$OUT"')
     log = bench.home.live("a")

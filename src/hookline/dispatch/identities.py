@@ -1,0 +1,222 @@
+"""Which events were stored before: `source` and `id` are an event's identity, and a second one is
+not delivered.
+
+The newest identities are in memory; older ones are in sorted runs of 64-bit hashes on disk, so that
+nothing is ever forgotten and memory stays small. Nearly every id is a UUIDv7 that is newer than all
+that a run holds, so that nearly no event needs a look into one.
+"""
+
+import contextlib
+import hashlib
+import mmap
+import os
+from array import array
+from bisect import bisect_left
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from hookline.log.files import durable_write
+from hookline.model.position import Position
+
+FRESH_MAX: Final = 65_536
+RUN_MAX: Final = 1 << 20
+RUNS_MERGED: Final = 16
+_UUID_CHARS: Final = 36
+
+
+class Reach(NamedTuple):
+    """How much of a domain was looked at: from `start` to `reached`.
+
+    A higher `generation` begins when what was known is not true any more.
+    """
+
+    generation: int
+    start: Position
+    reached: Position
+
+
+class _Header(msgspec.Struct, kw_only=True):
+    """The first line of a run's file; sorted hashes follow, 8 bytes each in the machine's order."""
+
+    newest_ms: int
+    """The latest moment in the UUIDv7s of the run."""
+    others: int
+    """How many ids of the run are no UUIDv7."""
+    reached: dict[str, "Reach"]
+    twins: dict[str, list[Position]]
+    """For each domain: where an event lies that was stored before."""
+
+
+class _Run:
+    """One file of hashes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with path.open("rb") as file:
+            head = file.readline()
+            self.header = msgspec.json.decode(head, type=_Header)
+            text = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self.hashes = memoryview(text)[len(head) :].cast("Q")
+
+    def __contains__(self, wanted: int) -> bool:
+        at = bisect_left(self.hashes, wanted)
+        return at < len(self.hashes) and self.hashes[at] == wanted
+
+
+class Identities:
+    """The identities of a home's events, as far as somebody listens to them.
+
+    Each domain is looked at in log order, from the first position that a handler began at. Events
+    before it were delivered to nobody, so that a second one of those is no twin.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(mode=0o700, exist_ok=True)
+        self._runs: list[_Run] = []
+        self._domains: dict[str, Reach] = {}
+        self._twins: dict[str, set[Position]] = {}
+        self._fresh: set[tuple[str, int, str, str]] = set()
+        self._number = 0
+        self._begun = False
+        self._load()
+
+    def begin(self, domain: str, position: Position) -> None:
+        """Somebody listens from here on; from further back than ever before: all is looked at
+        again."""
+        known = self._domains.get(domain)
+        if known is None or position < known.start:
+            self.rewind(domain, position)
+
+    def rewind(self, domain: str, position: Position) -> None:
+        """What was known of the domain is not true any more: look at it from here on."""
+        known = self._domains.get(domain)
+        generation = known.generation + 1 if known else 1
+        self._domains[domain] = Reach(generation, position, position)
+        self._twins[domain] = set()
+        self._begun = True
+
+    def reached(self, domain: str) -> Position:
+        """How far the domain was looked at."""
+        return self._domains[domain].reached
+
+    def is_twin(self, domain: str, position: Position, end: Position, source: str, id: str) -> bool:
+        """Whether an event of the domain that lies before this one has its identity."""
+        known = self._domains[domain]
+        if position < known.reached:
+            return position in self._twins[domain]
+        self._domains[domain] = Reach(known.generation, known.start, end)
+        identity = (domain, known.generation, source, id)
+        if identity in self._fresh or self._in_a_run(identity):
+            self._twins[domain].add(position)
+            return True
+        self._fresh.add(identity)
+        if len(self._fresh) >= FRESH_MAX:
+            self.flush()
+        return False
+
+    def flush(self) -> None:
+        """Write what is in memory to a run, and many small runs into one."""
+        moments = [_moment_ms(id) for _, _, _, id in self._fresh]
+        header = _Header(
+            newest_ms=max(moments, default=0),
+            others=moments.count(0),
+            reached=dict(self._domains),
+            twins={name: sorted(found) for name, found in self._twins.items()},
+        )
+        self._write(header, array("Q", sorted(map(_hash, self._fresh))))
+        self._fresh.clear()
+        self._begun = False
+        small = [run for run in self._runs if len(run.hashes) < RUN_MAX]
+        if len(small) >= RUNS_MERGED:
+            self._merge(small)
+
+    def close(self) -> None:
+        """Write down what is in memory."""
+        if self._fresh:
+            self.flush()
+
+    def save_beginnings(self) -> None:
+        """Write down where domains begin, if that is news: it cannot be found out again."""
+        if self._begun:
+            self.flush()
+
+    def _in_a_run(self, identity: tuple[str, int, str, str]) -> bool:
+        moment_ms = _moment_ms(identity[3])
+        wanted: int | None = None
+        for run in self._runs:
+            if run.header.newest_ms < moment_ms if moment_ms else not run.header.others:
+                continue
+            if wanted is None:
+                wanted = _hash(identity)
+            if wanted in run:
+                return True
+        return False
+
+    def _merge(self, runs: list[_Run]) -> None:
+        newest = self._runs[-1].header
+        header = _Header(
+            newest_ms=max(run.header.newest_ms for run in runs),
+            others=sum(run.header.others for run in runs),
+            reached=newest.reached,
+            twins=newest.twins,
+        )
+        hashes = array("Q")
+        for run in runs:
+            hashes.frombytes(run.hashes.tobytes())
+        self._write(header, array("Q", sorted(hashes)))
+        self._runs = [run for run in self._runs if run not in runs]
+        for run in runs:
+            run.path.unlink(missing_ok=True)
+
+    def _write(self, header: _Header, hashes: "array[int]") -> None:
+        self._number += 1
+        path = self._folder / f"{self._number:08d}.run"
+        head = msgspec.json.encode(header)
+        # The hashes are read as 64-bit words in place: they must begin at a multiple of eight.
+        pad = -(len(head) + 1) % 8
+        durable_write(path, head + b" " * pad + b"\n" + hashes.tobytes())
+        self._runs.append(_Run(path))
+
+    def _load(self) -> None:
+        """The runs in the order of their making; the newest says how far all is known."""
+        for name in sorted(os.listdir(self._folder)):
+            if not name.endswith(".run"):
+                continue
+            try:
+                run = _Run(self._folder / name)
+            except (msgspec.MsgspecError, ValueError, TypeError):
+                # Not a whole run: what it knew is looked at again, which finds the same.
+                self._forget_all()
+                return
+            self._runs.append(run)
+            self._number = int(name[:8])
+        if self._runs:
+            newest = self._runs[-1].header
+            self._domains = dict(newest.reached)
+            self._twins = {name: set(found) for name, found in newest.twins.items()}
+
+    def _forget_all(self) -> None:
+        self._runs.clear()
+        for path in self._folder.glob("*.run"):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def _hash(identity: tuple[str, int, str, str]) -> int:
+    """64 bits of BLAKE2b: of ten million events, two would be taken for one with a chance of
+    3e-6."""
+    text = "\0".join(map(str, identity)).encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest())
+
+
+def _moment_ms(id: str) -> int:
+    """The milliseconds since 1970 in a UUIDv7, 0 for any other id."""
+    if len(id) != _UUID_CHARS or id[14] != "7" or id[8] != "-" or id[13] != "-":
+        return 0
+    try:
+        return int(id[:8] + id[9:13], 16)
+    except ValueError:
+        return 0

@@ -1,0 +1,99 @@
+"""An identity is known again however far back, whatever was flushed, merged, lost or reopened."""
+
+import shutil
+import tempfile
+import uuid
+from pathlib import Path
+from unittest import mock
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hookline.dispatch import identities as module
+from hookline.dispatch.identities import Identities
+from hookline.model.position import Position
+
+BEGINNING = Position(1, 0)
+
+
+def identity(number):
+    """A UUIDv7 for even numbers, something else for odd ones."""
+    if number % 2:
+        return f"evt_{number}"
+    head = f"{1_700_000_000_000 + number:012x}"
+    tail = uuid.uuid5(uuid.NAMESPACE_OID, str(number)).hex[12:]
+    return f"{head[:8]}-{head[8:]}-7{tail[1:4]}-{tail[4:8]}-{tail[8:]}"
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    numbers=st.lists(st.integers(0, 30), max_size=120),
+    crashes=st.sets(st.integers(0, 120), max_size=4),
+    closes=st.sets(st.integers(0, 120), max_size=4),
+)
+def test_the_first_of_an_identity_is_no_twin_and_every_later_one_is(numbers, crashes, closes):
+    folder = Path(tempfile.mkdtemp())
+    try:
+        with (
+            mock.patch.object(module, "FRESH_MAX", 8),
+            mock.patch.object(module, "RUNS_MERGED", 3),
+        ):
+            told = tell(folder, numbers, crashes, closes)
+    finally:
+        shutil.rmtree(folder)
+    seen, expected = set(), []
+    for number in numbers:
+        expected.append(number in seen)
+        seen.add(number)
+    assert told == expected
+
+
+def tell(folder, numbers, crashes, closes):
+    known = Identities(folder / "i")
+    known.begin("d", BEGINNING)
+    told = [None] * len(numbers)
+    at = 0
+    while at < len(numbers):
+        if at in crashes | closes:
+            if at in closes:
+                known.close()
+            crashes, closes = crashes - {at}, closes - {at}
+            known = Identities(folder / "i")
+            known.begin("d", BEGINNING)
+            at = known.reached("d").offset
+            continue
+        told[at] = known.is_twin(
+            "d", Position(1, at), Position(1, at + 1), "s", identity(numbers[at])
+        )
+        at += 1
+    return told
+
+
+def test_what_was_looked_at_before_is_told_the_same_again(tmp_path):
+    known = Identities(tmp_path / "i")
+    known.begin("d", BEGINNING)
+    first = [known.is_twin("d", Position(1, at), Position(1, at + 1), "s", "x") for at in (0, 1)]
+    again = [known.is_twin("d", Position(1, at), Position(1, at + 1), "s", "x") for at in (0, 1)]
+    assert first == again == [False, True]
+
+
+def test_another_source_or_domain_is_another_identity(tmp_path):
+    known = Identities(tmp_path / "i")
+    for domain in ("d", "e"):
+        known.begin(domain, BEGINNING)
+    assert not known.is_twin("d", BEGINNING, Position(1, 1), "s", "x")
+    assert not known.is_twin("d", Position(1, 1), Position(1, 2), "t", "x")
+    assert not known.is_twin("e", BEGINNING, Position(1, 1), "s", "x")
+
+
+def test_a_damaged_run_is_made_again(tmp_path):
+    known = Identities(tmp_path / "i")
+    known.begin("d", BEGINNING)
+    known.is_twin("d", BEGINNING, Position(1, 1), "s", "x")
+    known.flush()
+    (run,) = (tmp_path / "i").glob("*.run")
+    run.write_bytes(run.read_bytes()[:20])
+    known = Identities(tmp_path / "i")
+    known.begin("d", BEGINNING)
+    assert known.reached("d") == BEGINNING
+    assert not known.is_twin("d", BEGINNING, Position(1, 1), "s", "x")
