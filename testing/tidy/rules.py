@@ -44,6 +44,10 @@ def _code(source: Source) -> bool:
     return source.is_shell or source.path.endswith((".toml", ".js", ".css"))
 
 
+def _bats(source: Source) -> bool:
+    return source.is_bats
+
+
 def _test(source: Source) -> bool:
     return source.is_python and source.is_test
 
@@ -78,6 +82,7 @@ RULES = (
     Rule("long Python function", _python, python_rules.long_functions),
     Rule("second clock", _python, python_rules.clock_reads),
     Rule("sleep in a test", _test, python_rules.sleeps),
+    Rule("sleep in bats", _bats, shell_rules.sleeps),
     Rule("package with contents", _package, python_rules.package_contents),
     Rule("long shell file", _shell, shell_rules.long_file),
     Rule("long shell function", _shell, shell_rules.long_functions),

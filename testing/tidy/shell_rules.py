@@ -15,6 +15,7 @@ _FUNCTION = re.compile(r"^(?:([\w:.-]+)\(\)|@test (.*)) [{(]")
 _COMMAND = r"(?:^|[;&|({!]|\b(?:then|do|else|command|builtin|exec)\b)\s*"
 _EVAL = re.compile(_COMMAND + r"eval\b(?!=)")
 _ECHO = re.compile(_COMMAND + r"echo\b(?!=)")
+_SLEEP = re.compile(_COMMAND + r"sleep\b(?![^#]*#)")
 _HEADER = ("# Usage: ", "# Summary: ", "# Exit: ")
 _GUARD = re.compile(r"_hookline_\w*_?loaded[-:}].*return|_HOOKLINE_\w*LOADED[-:}].*return")
 
@@ -48,6 +49,11 @@ def evals(source: Source) -> Found:
 def echoes(source: Source) -> Found:
     """What it does with a leading dash or a backslash depends on the shell: printf does not."""
     yield from _commands(source, _ECHO)
+
+
+def sleeps(source: Source) -> Found:
+    """A test waits with `await`. Where there is no condition, a comment beside says so."""
+    yield from _commands(source, _SLEEP)
 
 
 def headers(source: Source) -> Found:

@@ -52,6 +52,7 @@ BAD: dict[str, list[tuple[str, str]]] = {
         ("testing/unit/test_a.py", "sleep(1)\n"),
         ("testing/unit/test_a.py", "async def f():\n    await asyncio.sleep(1)\n"),
     ],
+    "sleep in bats": [("a.bats", "@test 'x' {\n  sleep 1\n}\n"), ("a.bats", "x && sleep 1\n")],
     "package with contents": [
         ("src/hookline/x/__init__.py", "def f():\n    pass\n"),
         ("src/hookline/x/__init__.py", "class A:\n    pass\n"),
@@ -91,7 +92,14 @@ GOOD: dict[str, list[tuple[str, str]]] = {
     "long Python file": [("a.py", "x = 1\n" * 499)],
     "long Python function": [("a.py", "def f():\n" + "    x = 1\n" * 69)],
     "second clock": [("src/hookline/model/clock.py", "datetime.now(UTC)\n"), ("a.py", "now()\n")],
-    "sleep in a test": [("src/a.py", "time.sleep(1)\n"), ("testing/a.py", "done.wait(1)\n")],
+    "sleep in a test": [
+        ("src/a.py", "time.sleep(1)\n"),
+        ("testing/a.py", "done.wait(1)\ntime.sleep(1)  # the load, not a wait\n"),
+    ],
+    "sleep in bats": [
+        ("a.sh", "sleep 1\n"),
+        ("a.bats", "sleep 1 # nothing shows that it is idle\n"),
+    ],
     "package with contents": [
         ("src/hookline/__init__.py", '"""A."""\n\nfrom a import b\n\n__all__ = ["b"]\n'),
         ("src/hookline/x.py", "def f():\n    pass\n"),

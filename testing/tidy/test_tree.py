@@ -15,8 +15,8 @@ from testing.tidy.checkout import ROOT, Source, source, sources
 LINK = re.compile(r"\]\((?!\w+:|#)([^)#\s]+)")
 PIN = re.compile(r"^([\w.-]+)==(\S+)", re.MULTILINE)
 
-# Modules without a unit test file of their own, each with the reason.
-TESTED_ELSEWHERE: dict[str, str] = {}
+# Modules without a unit test file of their own, each with the tests that hold it.
+ELSEWHERE: dict[str, list[str]] = tomllib.loads(source("testing/tidy/tested_elsewhere.toml").text)
 
 
 def broken_links(page: Source) -> list[str]:
@@ -43,15 +43,36 @@ def unhashed(lock: str) -> list[str]:
     return [block for block in blocks if PIN.match(block) and "--hash=sha256:" not in block]
 
 
+def modules() -> list[str]:
+    """As <layer>/<module>."""
+    return [
+        each.path.removeprefix("src/hookline/").removesuffix(".py")
+        for each in sources()
+        if each.path.startswith("src/hookline/") and each.is_python and each.name[:2] != "__"
+    ]
+
+
+def unit_tests() -> list[str]:
+    """As <layer>/<what is tested>."""
+    names = [each.path for each in sources() if each.path.startswith("testing/unit/")]
+    return [
+        re.sub(r"(^|/)test_", r"\1", name.removeprefix("testing/unit/")).removesuffix(".py")
+        for name in names
+        if "/test_" in name
+    ]
+
+
+def is_test_of(test: str, module: str) -> bool:
+    """test_<module>.py, or test_<module>_<aspect>.py."""
+    return test == module or test.startswith(f"{module}_")
+
+
 def without_test(modules: list[str], tests: list[str]) -> list[str]:
-    """Modules for which there is neither test_<module>.py nor test_<module>_<aspect>.py."""
-    missing = []
-    for module in modules:
-        path = PurePosixPath(module)
-        start = f"testing/unit/{path.relative_to('src/hookline').parent}/test_{path.stem}"
-        if not any(test == f"{start}.py" or test.startswith(f"{start}_") for test in tests):
-            missing.append(module)
-    return missing
+    return [module for module in modules if not any(is_test_of(test, module) for test in tests)]
+
+
+def without_module(tests: list[str], modules: list[str]) -> list[str]:
+    return [test for test in tests if not any(is_test_of(test, module) for module in modules)]
 
 
 def scripts() -> list[str]:
@@ -96,26 +117,23 @@ def test_help_prints_the_header(path: str, tmp_path):
 
 
 def test_every_module_has_a_unit_test():
-    modules = [
-        each.path
-        for each in sources()
-        if each.path.startswith("src/hookline/")
-        and each.is_python
-        and each.name != "__init__.py"
-        and each.path not in TESTED_ELSEWHERE
-    ]
-    tests = [each.path for each in sources() if each.path.startswith("testing/unit/")]
-    assert without_test(modules, tests) == []
+    assert [each for each in without_test(modules(), unit_tests()) if each not in ELSEWHERE] == []
 
 
-def test_a_module_without_test_is_found():
-    tests = ["testing/unit/log/test_stream.py", "testing/unit/log/test_read_torn.py"]
-    modules = ["src/hookline/log/stream.py", "src/hookline/log/read.py", "src/hookline/log/log.py"]
-    assert without_test(modules, tests) == ["src/hookline/log/log.py"]
+def test_every_unit_test_has_a_module():
+    assert without_module(unit_tests(), modules()) == []
 
 
-def test_every_exception_is_still_there():
-    assert {path for path in TESTED_ELSEWHERE if not (ROOT / path).exists()} == set()
+def test_a_module_without_test_and_a_test_without_module_are_found():
+    tests, modules = ["log/stream", "log/read_torn", "log/old"], ["log/stream", "log/read", "a/b"]
+    assert without_test(modules, tests) == ["a/b"]
+    assert without_module(tests, modules) == ["log/old"]
+
+
+def test_what_is_tested_elsewhere_is_still_so():
+    assert ELSEWHERE.keys() - set(without_test(modules(), unit_tests())) == set()
+    named = {path for paths in ELSEWHERE.values() for path in paths}
+    assert {path for path in named if not (ROOT / "testing" / path).is_file()} == set()
 
 
 def test_every_handler_has_a_bats_file():
