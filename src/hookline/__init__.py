@@ -6,8 +6,8 @@ The public names load on first use, because `hookline emit` has 60 ms for all of
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hookline.app.log import Log
     from hookline.dispatch.python_api import Reject, Retry, on
-    from hookline.log.log import Log
     from hookline.model.event import Event
 
 __version__ = "0.1.0"
@@ -16,7 +16,7 @@ __all__ = ["Event", "Log", "Reject", "Retry", "on"]
 
 _HOMES = {
     "Event": "hookline.model.event",
-    "Log": "hookline.log.log",
+    "Log": "hookline.app.log",
     "Reject": "hookline.dispatch.python_api",
     "Retry": "hookline.dispatch.python_api",
     "on": "hookline.dispatch.python_api",

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 
+from hookline.model import cause as model
 from hookline.model.attributes import HOPS_MAX, check_string, check_traceparent
 from hookline.model.cause import Cause
 from hookline.model.errors import BadData
@@ -15,6 +16,8 @@ def cause(environ: Mapping[str, str] = os.environ) -> Cause | None:
     A value that cannot be one is as good as none: what a handler passed on by mistake must not
     keep its events from being logged.
     """
+    if model.handling is not None:
+        return model.handling
     id = environ.get("EVENT_ID", "")
     if not environ.get("HOOKLINE_ATTEMPT") or not is_id(id):
         return None

@@ -25,6 +25,7 @@ from typing import Any, Final
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from hookline.dispatch.python_api import MARK, Reject, Retry
+from hookline.model import cause
 from hookline.model.event import Event, decode
 from hookline.model.types import is_pattern, matches
 
@@ -78,6 +79,7 @@ class _Host:
         if count > 1:
             (wish,) = self._wishes_for(events[first].type)
             self._mark(first)
+            _handle(events[first + count - 1])
             try:
                 wish.function(events[first : first + count])
             except Exception:  # noqa: BLE001  # any failure of a batch: find the event to blame below
@@ -92,6 +94,7 @@ class _Host:
 
     def _one(self, index: int, event: Event) -> dict[str, object] | None:
         self._mark(index)
+        _handle(event)
         try:
             for wish in self._wishes_for(event.type):
                 wish.function([event] if wish.batch else event)
@@ -131,6 +134,11 @@ class _Host:
 
     def _mark(self, index: int) -> None:
         PROGRESS.pack_into(self._progress, 0, index, time.monotonic_ns())
+
+
+def _handle(event: Event) -> None:
+    """What the functions append from now on is caused by this event; for a batch, its last."""
+    cause.handling = cause.Cause(event.id, event.correlationid, event.hops, event.traceparent)
 
 
 def _ms_since(begun: float) -> float:

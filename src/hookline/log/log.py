@@ -1,7 +1,7 @@
 """The public Python API of a home's log."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from hookline.log.follow import Follower
 from hookline.log.home import Home
 from hookline.log.query import Found, Query, select
 from hookline.model.attributes import Fields, stored_time
+from hookline.model.cause import Cause, hops_after
 from hookline.model.clock import Clock, rfc3339
 from hookline.model.envelope import LineTooLong
 from hookline.model.errors import BadData
@@ -34,8 +35,15 @@ class Log:
     one thread. Nothing has to be closed.
     """
 
-    def __init__(self, home: Home | Path | str, *, clock: Clock | None = None) -> None:
-        """`home` is the folder that has `coordination/`."""
+    def __init__(
+        self,
+        home: Home | Path | str,
+        *,
+        clock: Clock | None = None,
+        cause: Callable[[], Cause | None] | None = None,
+    ) -> None:
+        """`home` is the folder that has `coordination/`; `cause` tells which event is handled."""
+        self._cause = cause
         self.home = home if isinstance(home, Home) else Home(Path(home))
         self._composer = Composer(clock)
         self._appender = Appender(self.home)
@@ -64,6 +72,12 @@ class Log:
         own, see `value`. Raises BadData, CannotCreate or TryAgain, and then nothing was stored;
         WriteFailed, and then it may be stored or not: append it again with the same id.
         """
+        handled = self._cause() if self._cause else None
+        if handled is not None:
+            causationid = causationid or handled.id
+            correlationid = correlationid or handled.correlationid or handled.id
+            traceparent = traceparent or handled.traceparent
+            hops = max(hops or 0, hops_after(handled))
         said = (
             source, type, subject, priority, correlationid, causationid, hops, traceparent,
             dataschema,

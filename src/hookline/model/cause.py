@@ -14,6 +14,15 @@ class Cause(NamedTuple):
     traceparent: str | None = None
 
 
+handling: Cause | None = None
+"""The event that a Python handler is being called with, in the process that calls it."""
+
+
+def hops_after(cause: Cause) -> int:
+    """The hops of an event that this one causes."""
+    return min(cause.hops + 1, HOPS_MAX)
+
+
 def with_cause(fields: Fields, cause: Cause | None) -> Fields:
     """The fields with `causationid`, `correlationid`, `hops` and `traceparent` from the cause.
 
@@ -27,7 +36,7 @@ def with_cause(fields: Fields, cause: Cause | None) -> Fields:
         caused["causationid"] = cause.id
     if caused.get("correlationid") is None:
         caused["correlationid"] = cause.correlationid or cause.id
-    caused["hops"] = max(caused.get("hops") or 0, min(cause.hops + 1, HOPS_MAX))
+    caused["hops"] = max(caused.get("hops") or 0, hops_after(cause))
     if caused.get("traceparent") is None and cause.traceparent is not None:
         caused["traceparent"] = cause.traceparent
     return caused

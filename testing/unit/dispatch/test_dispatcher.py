@@ -463,3 +463,19 @@ def test_a_stopped_dispatcher_lets_what_runs_end(bench):
     assert bench.said() == ["done"]
     bench.drain()
     assert bench.said() == ["done", "done"]
+
+
+def test_what_a_python_handler_appends_says_what_caused_it(bench):
+    bench.handler(
+        "on-a-py.py",
+        "# run: python\n"
+        "import os\nfrom hookline import Log, on\n"
+        "log = Log(os.environ['HOOKLINE_HOME'])\n"
+        "@on('a.*')\n"
+        "def handle(event):\n"
+        "    log.append('c.d', source='py', data=event.value())\n",
+    )
+    event = bench.emit("a.b", {"n": 1}, hops=3)
+    bench.drain()
+    caused = json.loads(bench.home.live("c").read_text())
+    assert (caused["causationid"], caused["correlationid"], caused["hops"]) == (event, event, 4)
