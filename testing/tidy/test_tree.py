@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
+import hookline
 from testing.tidy.checkout import ROOT, Source, source, sources
 
 LINK = re.compile(r"\]\((?!\w+:|#)([^)#\s]+)")
@@ -146,6 +147,10 @@ def test_every_handler_has_a_bats_file():
 
 def test_handlers_can_be_started():
     assert [each.path for each in sources() if each.is_handler and not each.executable] == []
+
+
+def test_the_version_is_the_same_everywhere():
+    assert hookline.__version__ == project()["version"]
 
 
 def test_the_lock_has_what_the_project_asks_for():
