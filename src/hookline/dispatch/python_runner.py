@@ -57,7 +57,12 @@ def describe(path: Path) -> tuple[str, ...]:
         ours.settimeout(LOAD_S)
         pid = spawn(
             host_argv(path, "--describe"),
-            env={"PATH": os.defpath, "LANG": "C.UTF-8"},
+            env={
+                "PATH": os.defpath,
+                "LANG": "C.UTF-8",
+                # Of <home>/scripts/events/handlers/<name>: a module may want it when it is loaded.
+                "HOOKLINE_HOME": str(path.parents[3]),
+            },
             cwd=path.parent,
             descriptors={0: _null(), 1: _null(), 2: _null(), python_host.CHANNEL: theirs.fileno()},
         )
