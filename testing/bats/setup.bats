@@ -181,7 +181,9 @@ PYTHON
   ln -s -- "$(command -v bash)" "$(command -v env)" "$(command -v dirname)" \
     "$(command -v readlink)" "$(command -v flock)" "$BATS_TEST_TMPDIR/bin"
   chmod -R go+rX "$BATS_TEST_TMPDIR" "$BATS_FILE_TMPDIR" "$BATS_RUN_TMPDIR"
-  run --separate-stderr unshare --user --map-user=65534 env PATH="$BATS_TEST_TMPDIR/bin" \
+  local -a as_nobody=()
+  ((EUID)) || as_nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+  run --separate-stderr "${as_nobody[@]}" env PATH="$BATS_TEST_TMPDIR/bin" \
     bash "$fresh/scripts/setup.sh"
   assert_failure 73
   assert_stderr --partial "neither root nor sudo here: have 'apt-get install jq' done"
