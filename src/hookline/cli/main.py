@@ -84,10 +84,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit status; what goes wrong is one line on stderr."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     try:
-        _print_anything()
+        _open_streams()
         status = _run(arguments)
-        if sys.stdout:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except BrokenPipeError:
         _abandon_stdout()
         return EXIT_BROKEN_PIPE
@@ -188,8 +187,14 @@ def _complain(arguments: list[str], error: HooklineError) -> int:
     return error.exit_code
 
 
-def _print_anything() -> None:
-    """Let a character that the locale has not go out as an escape, and not stop the output."""
+def _open_streams() -> None:
+    """See to it that printing works, whatever the caller closed and whatever its locale lacks."""
+    # A log that is opened as descriptor 1 would get what is printed.
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(fd)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False, encoding="utf-8")
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False, encoding="utf-8")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
