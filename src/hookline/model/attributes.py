@@ -13,7 +13,7 @@ STRING_BYTES_MAX = 256
 HOPS_MAX = 1000
 PRIORITIES = ("low", "medium", "high", "critical")
 _NEVER = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
-_STORED_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\Z", re.ASCII)
+STORED_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\Z", re.ASCII)
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?\Z", re.ASCII)
 _HOPS = re.compile(r"[1-9]\d{0,3}\Z", re.ASCII)
 _TRACEPARENT = re.compile(
@@ -75,7 +75,7 @@ def check_id(value: str) -> str:
 def check_time(value: str) -> str:
     """A time in the stored form. Raises BadData otherwise."""
     try:
-        if _STORED_TIME.match(value) and datetime.fromisoformat(value):
+        if STORED_TIME.match(value) and datetime.fromisoformat(value):
             return value
     except ValueError:
         pass

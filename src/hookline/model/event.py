@@ -1,6 +1,5 @@
 """The event as readers hold it."""
 
-import re
 from typing import Annotated, Any
 
 import msgspec
@@ -23,7 +22,6 @@ _CHECKED_STRINGS = (
     "ecosystem",
     "incident_id",
 )
-_STORED_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\Z", re.ASCII)
 _NO_DATA = msgspec.Raw(b"")
 
 # Types recur, so each is looked at once; the bound is for a flood of invented ones.
@@ -74,7 +72,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 _decode = msgspec.json.Decoder(Event).decode
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _is_id = ID.match
-_is_stored_time = _STORED_TIME.match
+_is_stored_time = attributes.STORED_TIME.match
 
 
 def decode(line: bytes) -> Event:
