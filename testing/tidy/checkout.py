@@ -54,6 +54,14 @@ class Source:
         return "/lib/" in self.path and self.is_shell and not self.text.startswith("#!")
 
     @property
+    def is_script(self) -> bool:
+        """Whether a person starts it: no library, no part of one test, no bats file."""
+        inside_a_test = self.is_test and self.path.count("/") > 1
+        return (
+            self.is_shell and self.text.startswith("#!") and not self.is_bats and not inside_a_test
+        )
+
+    @property
     def is_test(self) -> bool:
         """Whether it is only there to test the rest."""
         return self.path.startswith("testing/")

@@ -53,8 +53,7 @@ def _test(source: Source) -> bool:
 
 
 def _script(source: Source) -> bool:
-    """Scripts that are started: all but the libraries and the bats files, which bats starts."""
-    return source.is_shell and source.text.startswith("#!") and not source.is_bats
+    return source.is_script
 
 
 def _library(source: Source) -> bool:

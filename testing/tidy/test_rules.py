@@ -12,6 +12,7 @@ LONG_BODY = "  :\n" * 69
 ELSEWHERE = "/" + "work/main/x"
 SOMEBODY = "/" + "home/ann/x"
 REGISTRY = "py" + "pi.org"
+INDEX = "--index" + "-url"
 LATER = "TO" + "DO"
 
 # For each rule: files that break it, and files next to them that do not.
@@ -20,8 +21,8 @@ BAD: dict[str, list[tuple[str, str]]] = {
     "machine path": [("a.md", f"see {ELSEWHERE}\n"), ("a.py", f"x = '{SOMEBODY}'\n")],
     "registry address": [
         ("a.md", f"https://{REGISTRY}/simple\n"),
-        ("requirements.lock", "--index-url x\n"),
-        ("requirements.lock", "  --find-links=x\n"),
+        ("requirements.lock", f"{INDEX} x\n"),
+        ("a.sh", f"pip install {INDEX}=x y\n"),
     ],
     "unfinished": [("a.py", f"# {LATER}: later\n")],
     "blank at the end of a line": [("a.md", "x \n"), ("a.md", "x\r\n"), ("a.md", "x")],
