@@ -26,14 +26,14 @@ def soak_s(request: pytest.FixtureRequest) -> float:
 
 
 @pytest.fixture(autouse=True)
-def _sealed_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _sealed_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """Nothing of the person who runs the tests comes through, least of all their home."""
     for name in list(os.environ):
         if name.startswith(("HOOKLINE_", "CORTEX_", "EVENT_")) or name == "TRACEPARENT":
             monkeypatch.delenv(name)
-    user = tmp_path / "user"
-    user.mkdir()
-    monkeypatch.setenv("HOME", str(user))
+    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("user")))
     monkeypatch.setenv("TZ", "UTC")
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
     monkeypatch.setenv("NO_COLOR", "1")

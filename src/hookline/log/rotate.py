@@ -56,10 +56,9 @@ def _rotate_locked(segments: Segments, larger_than: int) -> Position | None:
             return None
         if status.st_nlink != 1:
             raise CannotCreate(f"{segments.live} is a hard link to another file: remove it")
-        # A cursor may name the next segment as soon as it is there, so all before it is made safe.
-        os.fdatasync(fd)
         ordinal = after(segments.ordinals())
         os.rename(segments.live, segments.plain(ordinal))
+        # A cursor may name the next ordinal from now on: it must not go back in a power cut.
         sync_folder(segments.folder)
         sync_folder(os.path.dirname(segments.live))
         return Position(ordinal + 1, 0)
