@@ -45,7 +45,7 @@ def init(home: Home) -> Iterator[str]:
     Raises CannotCreate when the folder cannot be written to.
     """
     try:
-        yield from _folders(home)
+        yield from make_folders(home)
         yield from _texts(home)
         yield from _scripts(home)
     except OSError as error:
@@ -67,7 +67,8 @@ def link_command(home: Home) -> None:
     temporary.rename(link)
 
 
-def _folders(home: Home) -> Iterator[str]:
+def make_folders(home: Home) -> Iterator[str]:
+    """The folders that are missing, a line for each."""
     for folder in (
         home.events,
         home.segments,

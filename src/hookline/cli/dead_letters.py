@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from hookline.app.root import home_of
-from hookline.cli.output import print_json, print_table
+from hookline.cli.output import print_table
 
 if TYPE_CHECKING:
     from hookline.dispatch.books import DeadLetter
@@ -33,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """List, show, replay or drop."""
-    from msgspec import to_builtins
+    from msgspec.json import encode
 
     from hookline.dispatch import letters as book
     from hookline.model.clock import SystemClock
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.json or args.action == "show":
         for letter in chosen:
-            print_json({**to_builtins(letter), "event": _event(letter.event)})
+            print(encode(letter).decode())
         return 0
     print_table(
         ["LETTER", "TIME", "TYPE", "ATTEMPTS", "VERDICT", "ERROR"],

@@ -22,12 +22,13 @@ def run(args: argparse.Namespace) -> int:
 
     from hookline.app.bus import dispatcher, passed_environment
     from hookline.app.config import load_config, load_programs
-    from hookline.app.init import init
+    from hookline.app.init import link_command, make_folders
     from hookline.app.programs import ProgramKeeper
     from hookline.cli.show import Stage
 
     home = home_of(args)
-    list(init(home))
+    list(make_folders(home))
+    link_command(home)
     programs = load_programs(home).program
     stage = Stage(sys.stdout, home, quiet=args.quiet)
     begun_s = time.monotonic()

@@ -368,6 +368,8 @@ class Dispatcher:
         self._state.save(ledger)
         self._books.take_over(ledger)
         self._inbox.look()
+        for domain in self._inbox.domains:
+            self._intake.look_from_here(domain)
         self.roster.refresh(self._inbox.domains)
         self._commit()
 

@@ -1,0 +1,237 @@
+"""The commands as their users call them, in a home that `init` has made."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from hookline.cli.main import main
+from hookline.dispatch.lock import Lock
+from hookline.log.home import Home
+
+HANDLER = """#!/bin/bash
+# attempts: 2   backoff: 10ms
+exit "$(jq .data.exit "$1")"
+"""
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch, capsys):
+    """A home as `hookline init` makes it, without the handlers that come with it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HOOKLINE_HOME", raising=False)
+    assert main(["init", "project"]) == 0
+    monkeypatch.setenv("HOOKLINE_HOME", str(tmp_path / "project"))
+    home = Home(tmp_path / "project")
+    for handler in home.handlers.iterdir():
+        handler.unlink()
+    capsys.readouterr()
+    return home
+
+
+def install(home, name, text=HANDLER):
+    path = home.handlers / name
+    path.write_text(text)
+    path.chmod(0o750)
+
+
+def lines_of(capsys):
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_init_makes_a_home_once_and_keeps_what_is_there(made):
+    assert (made.root / "scripts/events/lib/event-logger.sh").exists()
+    made.config.joinpath("hookline.toml").write_text('envelope = "cortex"\n')
+    assert main(["init", str(made.root)]) == 0
+    assert 'envelope = "cortex"' in made.config.joinpath("hookline.toml").read_text()
+    assert oct(made.handlers.stat().st_mode & 0o777) == "0o750"
+
+
+def test_init_in_a_file_says_so(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert main(["init", str(tmp_path / "file")]) == os.EX_CANTCREAT
+    assert "is not a folder" in capsys.readouterr().err
+
+
+def test_dispatch_once_delivers_and_leaves_letters_to_be_replayed(made, capsys):
+    install(made, "on-a-b.sh")
+    for status in (0, 65):
+        assert main(["emit", "a.b", f"exit:={status}"]) == 0
+    assert main(["dispatch", "--once"]) == 0
+    capsys.readouterr()
+    main(["dead-letters", "list", "--json"])
+    (letter,) = lines_of(capsys)
+    assert (letter["handler"], letter["exit"]) == ("on-a-b.sh", 65)
+    assert letter["event"]["data"] == {"exit": 65}
+
+    install(made, "on-a-b.sh", "#!/bin/bash\nexit 0\n")
+    assert main(["dead-letters", "replay", letter["letter"], "--dry-run"]) == 0
+    assert "would be replayed" in capsys.readouterr().out
+    assert main(["dead-letters", "replay", letter["letter"]]) == 0
+    assert "nobody dispatches now" in capsys.readouterr().out
+    assert main(["dispatch", "--once"]) == 0
+    capsys.readouterr()
+    main(["dead-letters", "--json"])
+    assert lines_of(capsys) == []
+
+
+@pytest.mark.usefixtures("made")
+def test_a_letter_that_is_not_there_is_a_usage_error(capsys):
+    assert main(["dead-letters", "drop", "nothing"]) == os.EX_USAGE
+    assert "dead-letters list" in capsys.readouterr().err
+    assert main(["dead-letters", "replay"]) == os.EX_USAGE
+
+
+def test_status_says_what_needs_somebody(made, capsys):
+    install(made, "on-a-b.sh")
+    assert main(["status"]) == 0
+    assert "all is well" in capsys.readouterr().out
+    main(["emit", "a.b", "exit:=65"])
+    main(["dispatch", "--once"])
+    capsys.readouterr()
+    assert main(["status", "--json"]) == os.EX_TEMPFAIL
+    (found,) = lines_of(capsys)
+    assert found["dead_letters"] == 1
+    assert found["needs"] == ["1 dead letters: hookline dead-letters list"]
+
+
+def test_status_names_the_dispatcher(made, capsys):
+    lock = Lock(made)
+    capsys.readouterr()
+    main(["status", "--json"])
+    lock.close()
+    assert lines_of(capsys)[0]["dispatcher"] == os.getpid()
+
+
+def test_handlers_shows_how_far_each_has_got(made, capsys):
+    install(made, "on-a-b.sh")
+    main(["emit", "a.b", "exit:=0"])
+    main(["dispatch", "--once"])
+    main(["emit", "a.b", "exit:=0"])
+    capsys.readouterr()
+    assert main(["handlers", "--json"]) == 0
+    (handler,) = lines_of(capsys)
+    assert handler["on"] == ["a.b"]
+    assert handler["behind_bytes"] > 0
+
+
+def test_a_handler_can_be_paused_and_resumed(made, capsys):
+    install(made, "on-a-b.sh")
+    assert main(["handlers", "pause", "on-a-b.sh", "--reason", "a holiday"]) == 0
+    main(["emit", "a.b", "exit:=0"])
+    main(["dispatch", "--once"])
+    assert not (made.deliveries.read_text().count('"attempt"'))
+    capsys.readouterr()
+    main(["explain", "a.b", "--json"])
+    (row,) = lines_of(capsys)
+    assert row["answer"] == "paused"
+    assert "a holiday" in row["why"]
+    assert main(["handlers", "resume", "on-a-b.sh"]) == 0
+    main(["dispatch", "--once"])
+    assert made.deliveries.read_text().count('"verdict":"done"') == 1
+    assert main(["handlers", "pause", "on-x.sh"]) == os.EX_USAGE
+
+
+def test_a_folder_that_others_may_write_to_is_refused_with_what_mends_it(made, capsys):
+    install(made, "on-a-b.sh")
+    made.handlers.chmod(0o777)
+    assert main(["handlers"]) == os.EX_DATAERR
+    said = capsys.readouterr().err
+    command = re.search(r"chmod go-w \S+", said)[0]
+    assert main(["doctor"]) == os.EX_CONFIG
+    subprocess.run(command, shell=True, check=True)  # noqa: S602  # the very command it names
+    capsys.readouterr()
+    assert main(["handlers"]) == 0
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o757])
+def test_a_handler_that_others_may_write_to_is_refused(made, capsys, mode):
+    install(made, "on-a-b.sh")
+    (made.handlers / "on-a-b.sh").chmod(mode)
+    assert main(["handlers"]) == os.EX_DATAERR
+    assert "chmod go-w" in capsys.readouterr().err
+
+
+def test_a_link_and_a_folder_above_that_others_may_write_to_are_refused(made, capsys):
+    install(made, "on-a-b.sh")
+    (made.handlers / "on-a-c.sh").symlink_to(made.handlers / "on-a-b.sh")
+    assert main(["handlers"]) == os.EX_DATAERR
+    assert "symbolic link" in capsys.readouterr().err
+    (made.handlers / "on-a-c.sh").unlink()
+    made.root.chmod(0o777)
+    assert main(["handlers"]) == os.EX_DATAERR
+    assert f"chmod go-w {made.root}\n" in capsys.readouterr().err
+
+
+def test_explain_tells_what_became_of_an_event(made, capsys):
+    install(made, "on-a-b.sh")
+    install(made, "on-other-thing.sh")
+    main(["emit", "a.b", "exit:=3", "--id", "the-one"])
+    capsys.readouterr()
+    main(["explain", "the-one", "--json"])
+    waiting = {row["handler"]: row["answer"] for row in lines_of(capsys)}
+    assert waiting == {"on-a-b.sh": "waits", "on-other-thing.sh": "no"}
+    main(["dispatch", "--once"])
+    capsys.readouterr()
+    main(["explain", "the-one", "--json"])
+    (told, _) = lines_of(capsys)
+    assert told["answer"] == "failed"
+    assert "attempt 1" in told["why"]
+
+
+@pytest.mark.usefixtures("made")
+def test_explain_of_what_is_nowhere(capsys):
+    assert main(["explain", "no-such-event"]) == os.EX_DATAERR
+    assert main(["explain", "nobody.wants_this"]) == 0
+    assert "unhandled" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['envelop = "cortex"', 'envelope = "other"', "[handlers]\nenv = 3", "not toml at all"],
+)
+def test_a_wrong_configuration_is_named(made, capsys, text):
+    made.config.joinpath("hookline.toml").write_text(text)
+    assert main(["dispatch", "--once"]) == os.EX_CONFIG
+    assert "hookline.toml" in capsys.readouterr().err
+    assert main(["doctor"]) == os.EX_CONFIG
+
+
+def test_a_second_dispatcher_exits_with_75(made, capsys):
+    lock = Lock(made)
+    assert main(["dispatch", "--once"]) == os.EX_TEMPFAIL
+    assert "runs already" in capsys.readouterr().err
+    lock.close()
+
+
+def test_up_shows_what_happens_and_ends_with_what_was_done(made):
+    install(made, "on-a-b.sh")
+    made.config.joinpath("programs.toml").write_text(
+        '[program.emitter]\ncommand = ["/bin/sh", "-c", "sleep 300"]\nabout = "sleeps"\n'
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hookline", "up", "--home", str(made.root)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUNBUFFERED": "1"},
+    )
+    said = ""
+    while "another terminal" not in said:
+        said += process.stdout.readline()
+    main(["emit", "a.b", "exit:=0", "--home", str(made.root)])
+    main(["emit", "x.y", "--home", str(made.root)])
+    while not ("unhandled" in said and "done" in said):
+        said += process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    begun_s = time.monotonic()
+    said += process.communicate(timeout=20)[0]
+    assert time.monotonic() - begun_s < 10
+    assert process.returncode == 0
+    assert "program  emitter" in said
+    assert "2 events came, 1 deliveries were settled" in said
