@@ -15,7 +15,7 @@ _MACHINE_PATH = re.compile(r"(?<![\w.}*)-])/(?:(?:work|root)/|home/[a-z])")
 _REGISTRY = re.compile(
     r"\b(?:pypi|pythonhosted|npmjs|crates|rubygems)\.(?:org|com|io)\b"
     r"|\b(?:deb|ftp|security)\.debian\.org\b|\b(?:archive|ports|security)\.ubuntu\.com\b"
-    r"|--(?:extra-)?index-url\b|--find-links\b",
+    r"|--(?:extra-)?index-url\b|--find[-]links\b",
     re.IGNORECASE,
 )
 _UNFINISHED = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME)\b")
