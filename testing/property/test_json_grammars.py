@@ -70,6 +70,7 @@ def python_verdict(text: bytes) -> bytes | None:
         return None
 
 
+@pytest.mark.timeout(600)
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(text=TEXTS)
 @example(text=b"")
