@@ -1,0 +1,34 @@
+# shellcheck shell=bash disable=SC2034,SC2154 # see event-logger.sh
+# Where a home is, and the append protocol of FORMAT.md section 5.
+
+_HOOKLINE_LINE_BYTES_MAX=262144
+# Bash hands a longer line to the kernel in pieces, so only a short one may use the builtin: the
+# log's one promise is one write per event.
+_HOOKLINE_PRINTF_BYTES_MAX=4096
+
+_hookline_find_home() { # sets _hookline_home
+  local _folder=$PWD
+  _hookline_home=${HOOKLINE_HOME:-${CORTEX_HOME-}}
+  if [[ $_hookline_home ]]; then
+    [[ $_hookline_home == /* ]] || _hookline_home=${_folder%/}/$_hookline_home
+    return
+  fi
+  while [[ $_folder && ! -d $_folder/coordination ]]; do
+    _folder=${_folder%/*}
+  done
+  _hookline_home=$_folder
+  [[ $_folder || -d /coordination ]] || _hookline_home=$_hookline_checkout
+}
+
+_hookline_append() { # <type>: stores _hookline_line
+  _hookline_home=${HOOKLINE_HOME-} HOOKLINE_EVENT_ID=$_hookline_id
+  [[ $_hookline_home == /* ]] || _hookline_find_home
+  _hookline_log=$_hookline_home/coordination/events/${1%%.*}-events.jsonl
+  if [[ ${#_hookline_line} -lt $_HOOKLINE_PRINTF_BYTES_MAX && ! $_hookline_sync &&
+    -f $_hookline_log && ! -L $_hookline_log &&
+    ! -e $_hookline_home/coordination/config/locked-append ]]; then
+    builtin printf '%s\n' "$_hookline_line" >>"$_hookline_log" || _hookline_not_written
+  else
+    _hookline_append_rare
+  fi
+}

@@ -1,0 +1,167 @@
+#!/bin/bash -p
+# Usage: event-logger.sh [--sync] EVENT | --create ARGUMENTS | --emit ARGUMENTS | --help
+# Summary: the way in: makes, checks and stores events
+# Exit: 0 done, 64 usage, 65 bad event, 73 cannot open the log, 74 writing failed, 75 try again
+#
+#   ARGUMENTS  TYPE SOURCE DATA [CORRELATION] [PRIORITY]; DATA is any JSON value
+#   EVENT      a CloudEvents or Cortex object, as argument or on stdin, is stored; its id and time
+#              are filled in where they are missing
+#   --create   prints the event and stores nothing
+#   --emit     stores it and prints its id
+#   --sync     it is on disk before the command returns
+# After exit 74 the event may or may not be stored: log it again with the same id.
+#
+# Sourced, in bash 5.1 or newer, it gives these functions, and else only names that begin with
+# _hookline_ or _HOOKLINE_; no option, trap or variable of the caller changes:
+#   emit_event TYPE SOURCE DATA [CORRELATION] [PRIORITY]     its id is in HOOKLINE_EVENT_ID
+#   create_and_log_event                                     another name for it
+#   create_event TYPE SOURCE DATA [CORRELATION] [PRIORITY]   prints the event
+#   log_event EVENT                                          stores it and says so
+#   validate_event EVENT, generate_event_id                  as event-validator.sh
+# There is no fork for lines up to 4096 bytes, once the log is there.
+
+# shellcheck disable=SC2154
+# For whoever reads on. The parts share variables that begin with _hookline_ through bash's dynamic
+# scope (SC2034, SC2154), split texts by IFS on purpose (SC2206) and index by text (SC2004). Other
+# locals begin with an underscore: a global `readonly id` of the caller would make `local id` fail.
+# Bash copies a function whenever it calls it: where each event passes, functions are small, and
+# what is seldom needed has functions and parts of its own.
+
+if [ -z "${BASH_VERSION-}" ] || ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] < 501)); then
+  printf 'ERROR: %s\n' 'event-logger.sh needs bash 5.1 or newer; run it with such a bash' >&2
+  # shellcheck disable=SC2317 # return works where it is sourced, exit where it is run
+  return 78 2>/dev/null || exit 78
+fi
+if declare -F _hookline_append >/dev/null && [[ ${BASH_SOURCE[0]} != "$0" ]]; then
+  return 0
+fi
+
+# A caller's aliases would be expanded in our functions; allexport would hand those to each child.
+_hookline_was=$-:$BASHOPTS
+\shopt -u expand_aliases
+\set +a
+
+_HOOKLINE_LATE=(event-attributes event-timestamp event-append-rare event-translate json-rare
+  json-text)
+_hookline_sync='' # --sync sets it
+
+_hookline_load() {
+  _hookline_find_lib "${BASH_SOURCE[0]}"
+  _hookline_checkout=${_hookline_lib%/scripts/events/lib}
+  _hookline_load_parts event-room event-time event-append event-envelope json-grammar || return
+  if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
+    _hookline_load_parts event-late
+  else
+    _hookline_load_parts "${_HOOKLINE_LATE[@]}"
+  fi
+}
+
+_hookline_find_lib() { # <this file>: its folder, whatever link or relative path led here
+  local _self=$1 _target
+  while [[ -L $_self ]]; do
+    _target=$(command -p readlink -- "$_self")
+    [[ $_target == /* ]] || _target=${_self%"${_self##*/}"}$_target
+    _self=$_target
+  done
+  [[ $_self == /* ]] || _self=$PWD/$_self
+  _hookline_lib=${_self%/*}
+  [[ $_hookline_lib/ != */./* && $_hookline_lib/ != */../* ]] ||
+    _hookline_lib=$(CDPATH='' cd -- "$_hookline_lib" && pwd -P)
+}
+
+_hookline_load_parts() { # <name...>
+  local _part
+  for _part; do
+    # In posix mode a `source` that finds nothing would end the caller's shell.
+    [[ -r $_hookline_lib/$_part.sh ]] || return
+    # shellcheck source=/dev/null
+    source "$_hookline_lib/$_part.sh"
+  done
+}
+
+emit_event() { # <type> <source> <json-data> [<correlation>] [<priority>]
+  HOOKLINE_EVENT_ID=''
+  _hookline_room _hookline_compose append "$@" 2>/dev/null || _hookline_report "$?"
+}
+
+create_and_log_event() { # <type> <source> <json-data> [<correlation>] [<priority>]
+  emit_event "$@"
+}
+
+create_event() { # <type> <source> <json-data> [<correlation>] [<priority>]
+  _hookline_room _hookline_compose print "$@" 2>/dev/null || _hookline_report "$?"
+}
+
+log_event() { # <event>
+  HOOKLINE_EVENT_ID=''
+  _hookline_room _hookline_given append "$@" 2>/dev/null || _hookline_report "$?"
+}
+
+validate_event() { # <event>
+  _hookline_room _hookline_given approve "$@" 2>/dev/null || _hookline_report "$?"
+}
+
+generate_event_id() { # prints one
+  _hookline_room _hookline_print_id 2>/dev/null
+}
+
+_hookline_given() { # <append|approve> <event>
+  local _hookline_found='' _hookline_json _hookline_line _hookline_type _hookline_log=''
+  local -a _hookline_parts
+  local -A _hookline_keys=()
+  (($# == 2)) || _hookline_fail 64 'expected one event; quote it' || return
+  _hookline_read_event "$2" && "_hookline_$1" "$_hookline_type" || return
+  # The event is checked or stored, whether anybody reads this or not.
+  builtin printf 'Event validation passed\n%s' \
+    "${_hookline_log:+Event logged: $_hookline_id -> $_hookline_log$'\n'}" || :
+}
+
+_hookline_approve() { # in place of append: would the line be accepted?
+  ((${#_hookline_line} < _HOOKLINE_LINE_BYTES_MAX)) ||
+    _hookline_too_long $((${#_hookline_line} + 1))
+}
+
+_hookline_print() { # <type>: in place of append
+  _hookline_find_home
+  [[ ! -f $_hookline_home/coordination/config/hookline.toml ]] || ! _hookline_wants_cortex ||
+    _hookline_to_cortex "$1"
+  builtin printf '%s\n' "$_hookline_line" ||
+    _hookline_fail 74 'cannot write the event to stdout; give it a place to go'
+}
+
+_hookline_print_id() {
+  _hookline_stamp
+  builtin printf '%s\n' "$_hookline_id"
+}
+
+_hookline_load ||
+  printf 'ERROR: %s\n' "parts are missing in $_hookline_lib; install Hookline again" >&2
+[[ ${_hookline_was%%:*} != *a* ]] || set -a
+[[ :${_hookline_was#*:}: != *:expand_aliases:* ]] || shopt -s expand_aliases
+unset -v _hookline_was
+
+_hookline_logger_command() { # <arguments...>
+  # A log at its size limit is an error to report, not a reason to die without a word.
+  trap '' XFSZ
+  case ${1-} in
+    --sync)
+      _hookline_sync=1
+      shift
+      _hookline_logger_command "$@"
+      ;;
+    --create) create_event "${@:2}" ;;
+    --emit)
+      emit_event "${@:2}" || return
+      # The event is stored, whether anybody reads its id or not.
+      printf '%s\n' "$HOOKLINE_EVENT_ID" 2>/dev/null || :
+      ;;
+    *)
+      _hookline_load_parts event-command
+      _hookline_event_command log_event "$@"
+      ;;
+  esac
+}
+
+if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
+  _hookline_logger_command "$@"
+fi
