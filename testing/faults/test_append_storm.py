@@ -25,19 +25,16 @@ READERS = ("reader-1", "reader-2")
 
 def commands() -> dict[str, list[str]]:
     """Sixteen writers: half of them bash, half of them Python."""
-    python = [sys.executable, str(WRITERS / "storm_writer.py")]
-    return {
-        **{f"burst-{i}": [*python, "{home}", f"burst-{i}", "burst"] for i in range(4)},
-        **{f"single-{i}": [*python, "{home}", f"single-{i}", "single"] for i in range(4)},
-        **{
-            f"raw-{i}": ["bash", str(WRITERS / "storm_raw.sh"), "{home}", f"raw-{i}"]
-            for i in range(4)
-        },
-        **{
-            f"emit-{i}": ["bash", str(WRITERS / "storm_emit.sh"), "{home}", f"emit-{i}"]
-            for i in range(4)
-        },
-    }
+    found: dict[str, list[str]] = {}
+    for mode, many in (("burst", 3), ("single", 2), ("slow", 3)):
+        for i in range(many):
+            script = [sys.executable, str(WRITERS / "storm_writer.py")]
+            found[f"{mode}-{i}"] = [*script, "{home}", f"{mode}-{i}", mode]
+    for kind in ("raw", "emit"):
+        for i in range(4):
+            script = ["bash", str(WRITERS / f"storm_{kind}.sh")]
+            found[f"{kind}-{i}"] = [*script, "{home}", f"{kind}-{i}"]
+    return found
 
 
 @contextmanager

@@ -30,29 +30,30 @@ def pack(plain: str, packed: str) -> int:
     }
     flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     with open(plain, "rb") as source, open(os.open(packed, flags, MODE), "r+b") as target:
+        status = os.fstat(source.fileno())
         with zstd.ZstdFile(target, "w", options=options) as frame:
-            for block in _blocks(source):
+            for block in _blocks(source, status.st_size):
                 frame.write(block)
-        size = source.tell()
         target.flush()
         os.fsync(target.fileno())
-        source.seek(0)
         target.seek(0)
-        _compare(source, target, packed)
-        changed_ns = os.fstat(source.fileno()).st_mtime_ns
-        os.utime(target.fileno(), ns=(changed_ns, changed_ns))
-    return size
+        _compare(_blocks(source, status.st_size), target, packed)
+        os.utime(target.fileno(), ns=(status.st_mtime_ns, status.st_mtime_ns))
+    return status.st_size
 
 
-def _blocks(file: IO[bytes]) -> Iterator[bytes]:
-    while block := file.read(_BLOCK_BYTES):
+def _blocks(file: IO[bytes], size: int) -> Iterator[bytes]:
+    """The first `size` bytes of a file."""
+    file.seek(0)
+    while block := file.read(min(_BLOCK_BYTES, size)):
+        size -= len(block)
         yield block
 
 
-def _compare(source: IO[bytes], target: IO[bytes], packed: str) -> None:
+def _compare(source: Iterator[bytes], target: IO[bytes], packed: str) -> None:
     try:
         with zstd.ZstdFile(target, "r") as frame:
-            same = all(frame.read(len(block)) == block for block in _blocks(source))
+            same = all(frame.read(len(block)) == block for block in source)
             same = same and not frame.read(1)
     except (zstd.ZstdError, EOFError):
         same = False

@@ -4,19 +4,20 @@
 # Exit: 0 done; HOME/NAME.count has how many were appended
 set -euo pipefail
 
+exec {quiet}<> <(:) # never says a word: reading it is a pause without a fork
 readonly SIZES=(30 200 600 3000 90 3900 150 30000 400 4096 250 180000)
 
 main() { # <home> <name>
   local home=$1 name=$2 log=$1/coordination/events/storm-events.jsonl
   local count=0 size text line
-  RANDOM=$((16#$(printf %s "$name" | cksum | printf '%x' "$(cut -d' ' -f1)") % 32768))
   while [[ ! -e $home/stop ]]; do
+    ((RANDOM % 10)) || read -rt 0.02 -u "$quiet" || :
     size=${SIZES[RANDOM % ${#SIZES[@]}]}
-    printf -v text '%*s' "$size" ''
+    printf -v text '%0*d' "$size" 0
     count=$((count + 1))
     line='{"specversion":"1.0","id":"'$name-$count'","source":"'$name'","type":"storm.raw",'
     line+='"time":"2026-11-21T01:35:31.123456Z","data":{"n":'$count',"len":'$size',"text":"'
-    line+=${text// /r}'"}}'
+    line+=$text'"}}'
     if ((${#line} < 4096)); then
       printf '%s\n' "$line" >>"$log"
     else

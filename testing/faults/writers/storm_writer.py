@@ -1,66 +1,114 @@
-"""Appends numbered events as fast as it can until it is told to stop.
+"""Appends numbered events until it is told to stop.
 
-Usage: storm_writer.py HOME NAME burst|single
-`burst` is a long-lived program that uses Log, `single` opens the log anew for each event. How many
-were appended goes to HOME/NAME.count.
+Usage: storm_writer.py HOME NAME burst|single|slow
+`burst` is a long-lived program that uses Log, `single` opens the log anew for each event, `slow`
+falls asleep between opening the log and writing. How many were appended goes to HOME/NAME.count.
 """
 
+import os
 import random
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from hookline.log.append import append_event
+from hookline.log.compose import dumps
+from hookline.log.files import append_line, open_append
+from hookline.log.home import Home
 from hookline.log.log import Log
+from hookline.model import envelope
+from hookline.model.attributes import Fields
 from hookline.model.clock import SystemClock, rfc3339
 from hookline.model.ids import uuid7
-from hookline.model.jsontext import dumps
 
-BURST = 100
-
-
-def text_bytes(rng: random.Random) -> int:
-    """Lines of 100 bytes to 200 KB, most of them short."""
-    kind = rng.random()
-    if kind < 0.95:
-        return rng.randrange(1, 900)
-    return rng.randrange(900, 20_000) if kind < 0.995 else rng.randrange(20_000, 200_000)
+PAUSE_S = 0.05
+SLEEP_S = 0.3
 
 
-def writer(home: Path, name: str, mode: str) -> Callable[[dict[str, object]], None]:
-    """What appends one event."""
-    log = Log(home)
-    if mode == "burst":
-        return lambda data: void(log.append("storm.python", source=name, data=data))
+class Writer:
+    """One writer of the storm."""
 
-    def single(data: dict[str, object]) -> None:
-        now = rfc3339(SystemClock().now())
-        id = uuid7(time.time_ns())
-        append_event(
-            home,
-            {"id": id, "source": name, "type": "storm.python", "time": now, "data": dumps(data)},
-        )
+    # Readers must keep up, or they meet only segments that are long closed, and no race.
+    burst = 30
 
-    return single
+    def __init__(self, home: Path, name: str) -> None:
+        self.home = Home(home)
+        self.name = name
+        self.random = random.Random(name)  # noqa: S311 - dice, no secret
+        self.count = 0
+
+    def append(self, data: object) -> None:
+        """Append one event."""
+        raise NotImplementedError
+
+    def data(self) -> object:
+        """What the next event says: its number, and a text to check."""
+        self.count += 1
+        size = self.size()
+        return {"n": self.count, "len": size, "text": chr(97 + self.count % 26) * size}
+
+    def size(self) -> int:
+        """Lines of 100 bytes to 200 KB, most of them short."""
+        kind = self.random.random()
+        if kind < 0.95:
+            return self.random.randrange(1, 900)
+        return self.random.randrange(900, 20_000 if kind < 0.995 else 200_000)
+
+    def fields(self, data: object) -> Fields:
+        """A whole event."""
+        return {
+            "id": uuid7(time.time_ns()),
+            "source": self.name,
+            "type": "storm.python",
+            "time": rfc3339(SystemClock().now()),
+            "data": dumps(data),
+        }
+
+    def run(self) -> None:
+        """Append until there is a file `stop`."""
+        while not (self.home.root / "stop").exists():
+            for _ in range(self.burst):
+                self.append(self.data())
+            time.sleep(PAUSE_S)
+        (self.home.root / f"{self.name}.count").write_text(str(self.count))
 
 
-def void(_: object) -> None:
-    """For an expression's result."""
+class Burst(Writer):
+    """Uses Log, which holds the log open while appends follow each other closely."""
+
+    def __init__(self, home: Path, name: str) -> None:
+        super().__init__(home, name)
+        self.log = Log(home)
+
+    def append(self, data: object) -> None:
+        self.log.append("storm.python", source=self.name, data=data)
 
 
-def main(home: Path, name: str, mode: str) -> None:
-    rng = random.Random(name)  # noqa: S311 - dice, no secret
-    append = writer(home, name, mode)
-    count = 0
-    while not (home / "stop").exists():
-        for _ in range(BURST):
-            size = text_bytes(rng)
-            append({"n": count + 1, "len": size, "text": chr(97 + count % 26) * size})
-            count += 1
-        time.sleep(0.005)
-    (home / f"{name}.count").write_text(str(count))
+class Single(Writer):
+    """Opens the log for each event."""
+
+    def append(self, data: object) -> None:
+        append_event(self.home.root, self.fields(data))
+
+
+class Slow(Writer):
+    """Is caught by rotations between opening the log and writing to it."""
+
+    burst = 1
+
+    def append(self, data: object) -> None:
+        fd = open_append(self.home.live("storm"))
+        try:
+            for _ in range(self.random.randrange(1, 4)):
+                time.sleep(self.random.random() * SLEEP_S)
+                append_line(fd, envelope.line(**self.fields(data)))
+                data = self.data()
+            append_line(fd, envelope.line(**self.fields(data)))
+        finally:
+            os.close(fd)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *sys.argv[2:])
+    {"burst": Burst, "single": Single, "slow": Slow}[sys.argv[3]](
+        Path(sys.argv[1]), sys.argv[2]
+    ).run()
