@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# Usage: on-cleanup-needed.sh EVENT-FILE
+# Summary: clears away what is old, below coordination/ only, and says what was really done
+# Exit: 0 done, 65 bad data, 75 a state file was locked too long
+# on: system.cleanup_needed
+# timeout: 15m   attempts: 3
+set -uo pipefail
+umask 027
+
+# shellcheck source=../lib/state-file.sh
+source "${BASH_SOURCE[0]%/*}/../lib/state-file.sh"
+
+HOOKLINE_HOME=${HOOKLINE_HOME:-${BASH_SOURCE[0]%/*}/../../..}
+SHAPES='[{"total_cleanups": "number", "by_type": "object"}, {"tasks": "array"},
+  {"workers": "array"}]'
+STATES=(metrics/maintenance-stats.json task-queue.json worker-pool.json)
+TEMP_AGE_MIN=1440
+
+# The target is only ever compared with ids: it is foreign text and names no path.
+# shellcheck disable=SC2016 # a jq program
+REQUEST='
+def kinds: ["old_events", "failed_workers", "stale_tasks", "temp_files", "general"];
+def type_asked: text("cleanup_type"; 64) // "general" | if . as $type | kinds | index([$type])
+  then . else reject("data.cleanup_type is none of: " + (kinds | join(", "))) end;
+'
+
+# Failed workers are on record elsewhere and go at once, silent ones after a day. A task that has
+# been in work for a day is marked: what becomes of it is for others to decide.
+# shellcheck disable=SC2016 # a jq program
+WORK='
+def day_s: 86400;
+def is_meant($target): type == "object"
+  and ($target == null or (.id // .worker_id // .task_id) == $target);
+def is_gone: .status == "failed"
+  or (.status == "stale" and $now - (.last_heartbeat | epoch_or($now)) > day_s);
+def is_stuck: (.status | . == "in_progress" or . == "assigned" or . == "running")
+  and ([.updated_at, .started_at, .assigned_at, .created_at | epoch_or(null) | values]
+    | length > 0 and $now - max > day_s);
+
+def dismissed($target): [(.workers // [])[] | select(is_meant($target) and is_gone)] as $gone
+  | [$gone[] | .id // .worker_id | strings] as $ids
+  | {workers: ($gone | length), worker_ids: $ids[:100], state: (.workers |= ((. // []) - $gone)
+      | if .active_workers | type == "object" then .active_workers |= delpaths($ids | map([.]))
+        else . end)};
+def abandoned($target): [(.tasks // [])[] | is_meant($target) and is_stuck] as $stuck
+  | {tasks: ($stuck | map(select(.)) | length), state: (.tasks |= [[. // [], $stuck]
+      | transpose[] | .[0] + if .[1] then {status: "stale", stale_since: $at} else null end])};
+
+type_asked as $type | id("target") as $target |
+def part($name; result): if $type == $name or $type == "general" then {($name): result} else {} end;
+(part("old_events"; $archive | fromjson) + part("temp_files"; $temp | fromjson)
+  + part("failed_workers"; $states[2] | dismissed($target))
+  + part("stale_tasks"; $states[1] | abandoned($target))) as $parts
+| ($parts | map_values(del(.state))) as $results
+| {cleanup_type: $type, target: $target,
+    status: (if any($results[]; .status == "failed") then "partial" else "completed" end),
+    items: ([$results[] | .files, .workers, .tasks | numbers] | add // 0),
+    bytes: ([$results[].bytes | numbers] | add // 0)} as $done
+| append("system-maintenance.jsonl"; {timestamp: $at, action: "cleanup"} + $done),
+  ($states[0] | save(0; .total_cleanups += 1 | .last_cleanup = $at | .by_type |= count($type)
+    | .total_items += $done.items | .total_bytes += $done.bytes)),
+  ($parts.stale_tasks | select(.tasks > 0) | save(1; .state)),
+  ($parts.failed_workers | select(.workers > 0) | save(2; .state)),
+  emit("system.cleanup_completed"; "medium"; $done + {results: $results})
+'
+
+# A file may be what another program has just begun: a day old and still called .tmp is litter.
+# Links are not followed, file systems not left; what `find` could not do it has not counted.
+clear_temp_files() { # prints the result
+  local sizes size bytes=0 status='"done"' count=0
+  sizes=$(cd -P -- "$HOOKLINE_HOME/coordination" &&
+    find . -xdev -type f -name '*.tmp' -mmin "+$TEMP_AGE_MIN" -delete -printf '%s\n') ||
+    status='"failed"'
+  while read -r size; do
+    [[ -n $size ]] || continue
+    count=$((count + 1)) bytes=$((bytes + size))
+  done <<<"$sizes"
+  printf '{"status":%s,"files":%d,"bytes":%d}\n' "$status" "$count" "$bytes"
+}
+
+# A segment may be deleted only when no cursor needs it, and only the archiver asks the cursors.
+archive_old_events() { # prints the result
+  local archiver=$HOOKLINE_HOME/scripts/events/event-archiver.sh status=0 before after
+  if [[ ! -x $archiver ]]; then
+    printf '{"status":"skipped","note":"there is no event-archiver.sh: nothing was touched"}\n'
+    return
+  fi
+  before=$(segment_bytes)
+  "$archiver" >&2 </dev/null || status=$?
+  after=$(segment_bytes)
+  if ((status == 0)); then
+    printf '{"status":"done","bytes":%d}\n' $((before > after ? before - after : 0))
+  else
+    printf '{"status":"failed","note":"event-archiver.sh failed with exit %d"}\n' "$status"
+  fi
+}
+
+segment_bytes() {
+  local size bytes=0
+  while read -r size; do bytes=$((bytes + size)); done < <(
+    find "$HOOKLINE_HOME/coordination/events/segments" -type f -printf '%s\n' 2>/dev/null
+  )
+  printf '%d\n' "$bytes"
+}
+
+main() { # <event-file>
+  local type archive='{}' temp='{}'
+  [[ ${1-} != --help ]] || { state_help && return; }
+  type=$(state_apply on-cleanup-needed "${1-}" "$SHAPES" "$REQUEST print(type_asked)" \
+    "${STATES[@]}") || return
+  [[ $type != old_events && $type != general ]] || archive=$(archive_old_events)
+  [[ $type != temp_files && $type != general ]] || temp=$(clear_temp_files)
+  [[ -z $type ]] || state_apply on-cleanup-needed "$1" "$SHAPES" "$REQUEST$WORK" \
+    "${STATES[@]}" -- --arg archive "$archive" --arg temp "$temp"
+}
+
+main "$@"

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Usage: on-routing-decision.sh EVENT-FILE
+# Summary: keeps the routing record and its figures, and says when confidence or balance is lost
+# Exit: 0 done, 65 bad data, 75 the figures were locked too long
+# on: routing.decision_made routing.decision
+# timeout: 30s
+set -uo pipefail
+umask 027
+
+# shellcheck source=../lib/state-file.sh
+source "${BASH_SOURCE[0]%/*}/../lib/state-file.sh"
+
+SHAPES='[{"masters": "object", "total_decisions": "number", "_recent": "array",
+  "_alerted": "object"}]'
+
+# An assignment is a decision too: it names the kind of worker for its master and has no confidence.
+# An imbalance makes a learning event, which may well make routing decisions: hence once an hour.
+# shellcheck disable=SC2016 # a jq program
+PROGRAM='
+def master: $data._metadata | if type == "object" and (.master | type) == "string"
+  then .master | clean[:256] else null end;
+
+def rated($confidence): (.confidence_count // (if .avg_confidence then .decision_count else 0 end))
+    as $count
+  | if $confidence == null then . else .confidence_count = $count + 1
+    | .avg_confidence = ((.avg_confidence // 0) * $count + $confidence) / ($count + 1) end;
+def decided($master; $confidence): .total_decisions += 1
+  | (.masters // {}) as $known | ($master | among($known)) as $name
+  | .masters[$name] |= (rated($confidence) | .decision_count += 1 | .last_updated = $at)
+  | ._recent = ((._recent // []) + [[$name, $confidence]] | .[-50:]);
+
+def quiet($what): $now - (._alerted[$what] | epoch_or(0)) >= 3600;
+def average: [._recent[][1] | numbers] | if length < 10 then 1 else add / length end;
+def favourite: ._recent | length as $all | group_by(.[0]) | max_by(length)
+  | {pattern_type: "routing_imbalance", master: .[0][0], share: (length / $all), decisions: $all};
+
+(master // id("master") // id("worker_type") | required("master")) as $master
+| (kind("confidence"; "number") | if . == null or (. >= 0 and . <= 1) then .
+    else reject("data.confidence is not from 0 to 1") end) as $confidence
+| append("routing/routing-decisions.jsonl"; {timestamp: $at, master: $master,
+    confidence: $confidence, routing_reason: text("routing_reason"; 2000),
+    task_id: id("task_id"), worker_id: id("worker_id"), decision: text("decision"; 256)}),
+  ($states[0] | decided($master; $confidence) | average as $average | favourite as $favourite
+    | ($average < 0.5 and quiet("low_confidence")) as $low
+    | ($favourite.decisions >= 20 and $favourite.share > 0.8 and (.masters | length) > 1
+        and quiet("imbalance")) as $tilted
+    | if $low then ._alerted.low_confidence = $at else . end
+    | if $tilted then ._alerted.imbalance = $at else . end
+    | save(0; .),
+      if $low then emit("system.health_alert"; "high"; {alert_type: "low_routing_confidence",
+        avg_confidence: ($average * 1e4 | round / 1e4), threshold: 0.5,
+        decisions: $favourite.decisions}) else empty end,
+      if $tilted then emit("learning.pattern_detected"; "medium"; $favourite) else empty end)
+'
+
+state_apply on-routing-decision "${1-}" "$SHAPES" "$PROGRAM" metrics/routing-stats.json

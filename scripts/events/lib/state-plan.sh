@@ -1,0 +1,77 @@
+# shellcheck shell=bash disable=SC2016,SC2034 # jq programs, used by state-file.sh
+# The jq half of state-file.sh: the frame that a handler's program stands in, and the words that
+# it is written with. What comes out are lines that tell the shell what to do.
+#
+# jq 1.6 takes 16 ms to start and then about a millisecond for each four lines that are used, run
+# or not; a definition that nothing calls is free, and so is the second call of one.
+
+[[ -n ${_hookline_state_plan_loaded-} ]] && return
+_hookline_state_plan_loaded=1
+
+# The brackets confine `try`: that of jq 1.6 also catches what fails later, in the code after it.
+# What a terminal might obey is taken out: jq escapes control characters up to U+001F only.
+# A far machine's clock may be ahead: $now is the time of the event, but never later than ours.
+_HOOKLINE_STATE_FRAME='
+def reject($why): $handler + ": " + $why + "\n" | halt_error(65);
+def parsed: [try fromjson catch null][0];
+def clean: explode | map(. as $c | if any([[0, 31], [127, 159], [8203, 8207], [8232, 8238],
+    [8294, 8297], [65279, 65279]][]; .[0] <= $c and $c <= .[1]) then 32 else $c end) | implode;
+def epoch_or($default): strings // "" | if endswith("Z") or endswith("+00:00") or endswith("+0000")
+  then .[:19] + "Z" | [try fromdateiso8601 catch $default][0] else $default end;
+def opened($shape): if . == "" then {} else parsed | . as $state
+  | if type == "object" and all($shape | keys[]; . as $key | $state[$key]
+      | . == null or type == $shape[$key]) then . else null end end;
+
+($event_text | parsed) as $event
+| if [$event | objects | .id, .source, .time | strings] | length != 3
+  then reject("this is no event")
+  elif $event.dataref and $payload == [] then "payload\t" + $event.dataref
+  else
+    (if $payload != [] then $payload[0] elif $event.data == null then {} else $event.data end)
+      as $data
+    | if $data | type != "object" then reject("data is no object") else . end
+    | {event_id: ($event.id | clean), event_source: ($event.source | clean)} as $identity
+    | ($shapes | .[0]._applied = "object" | [., $raw] | transpose | map(.[0] as $shape | .[1]
+        | opened($shape))) as $opened
+    | ($opened | map(. // {})) as $states
+    | if $states[0]._applied[$handler] // [] | index([$identity | join(" ")]) then empty else
+        now as $clock | ([$event.time | epoch_or($clock), $clock] | min) as $now
+        | (if $now == $clock then now | todate else $event.time end) as $at |
+'
+
+_HOOKLINE_STATE_WORDS='
+# Rows of an array or of a map stay on a line each: grep and diff work on a state file.
+def members(rendered): [keys_unsorted[] as $key | ($key | tojson) + ": " + (.[$key] | rendered)];
+def rows: if type == "array" then "[\n    " + (map(tojson) | join(",\n    ")) + "\n  ]"
+  else "{\n    " + (members(tojson) | join(",\n    ")) + "\n  }" end;
+def document: "{\n  " + (members(if (type == "array" or type == "object") and length > 0
+  and all(.[]; type == "object") then rows else tojson end) | join(",\n  ")) + "\n}";
+
+# The effects. The first state carries the identities of the newest events applied to it.
+def print($text): "print\t" + $text + "\t";
+def append($file; $line): ($identity | tojson[1:]) as $key
+  | "append\t" + $file + "\t" + $key + "\t" + ($line | tojson[:-1]) + "," + $key;
+# At most one of a type from one event: the id says so.
+def emit($type; $priority; $data): "emit\t" + $type + "\t" + ({id: ($event.id[:100] + "."
+  + ($type | split(".")[1][:27])), source: $handler, priority: $priority} | tojson[1:-1])
+  + "\t" + ($data | tojson);
+def write($word; $name; $text): $word + "\t" + $name + "\t"
+  + ($text | split("\n") | length | tostring) + "\n" + $text;
+def save($n; $state): (if $opened[$n] == null then "damaged\t\($n)\t" else empty end),
+  write("state"; $n | tostring; $state | if $n == 0 then
+    ._applied[$handler] |= ((. // []) + [$identity | join(" ")] | .[-500:]) else . end | document);
+
+# The fields of the data.
+def kind($key; $kind): $data[$key] | if . == null or type == $kind then . else
+  reject("data." + $key + " is of type " + type + ", not " + $kind) end;
+def text($key; $length): kind($key; "string") | if . == null then . else .[:$length] | clean end;
+# An id names the same thing everywhere: it is taken whole or refused, never altered.
+def id($key): kind($key; "string") | if . == null or . == "" then null
+  elif length > 256 or . != clean then reject("data." + $key + " is not fit for an id") else . end;
+def required($key): . // reject("data." + $key + " is missing");
+
+# A key of a counter may be foreign text: past the limit all new ones are counted as one.
+def among($map): . as $key
+  | if ($map | has($key)) or ($map | length) < 1000 then . else "(other)" end;
+def count($key): (. // {}) | . as $map | .[$key | among($map)] += 1;
+'
