@@ -21,12 +21,20 @@ def append_event(home_root: str | os.PathLike[str], fields: Fields, sync: bool =
     Data too long for a line goes to a file of its own first. Raises BadData before anything is
     stored, and else as `append_line` does.
     """
-    try:
-        line = envelope.line(**fields)
-    except LineTooLong:
-        line = beside(home_root, fields)
+    line = line_of(home_root, fields)
     append_line_to_log(home_root, envelope.domain(fields), line, sync)
     return line
+
+
+def line_of(home_root: str | os.PathLike[str], fields: Fields) -> bytes:
+    """The line of these fields; data too long for it is in a file of its own by then.
+
+    Raises as `append_event` does.
+    """
+    try:
+        return envelope.line(**fields)
+    except LineTooLong:
+        return _beside(home_root, fields)
 
 
 def append_line_to_log(
@@ -45,7 +53,7 @@ def append_line_to_log(
     append_line(live, line, sync, locked=appends_locked(coordination))
 
 
-def beside(home_root: str | os.PathLike[str], fields: Fields) -> bytes:
+def _beside(home_root: str | os.PathLike[str], fields: Fields) -> bytes:
     """Put the data of these fields into a file of its own, durably; the line that refers to it.
 
     Raises BadData for more than 64 MiB, and when the id has other data already.

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import msgspec
 
-from hookline.log import append, rotate
-from hookline.log.appender import Appender
+from hookline.log import rotate
+from hookline.log.append import line_of
+from hookline.log.appender import Appender, Buffer
 from hookline.log.compose import Composer, dumps
 from hookline.log.errors import LogReplaced
 from hookline.log.follow import Follower
@@ -16,10 +17,11 @@ from hookline.log.home import Home
 from hookline.log.query import Found, Query, select
 from hookline.model.attributes import Fields, stored_time
 from hookline.model.cause import Cause, hops_after
+from hookline.model.cause import Cause, with_cause
 from hookline.model.clock import Clock, rfc3339
 from hookline.model.envelope import LineTooLong
 from hookline.model.errors import BadData
-from hookline.model.event import Event, of_fields
+from hookline.model.event import Event, decode
 from hookline.model.position import Position
 from hookline.model.types import domain_of
 
@@ -83,18 +85,39 @@ class Log:
             dataschema,
         )  # fmt: skip
         text = b"" if data is None else dumps(data)
-        try:
-            event, line = self._composer.compose(said, text, id, time)
-        except LineTooLong:
-            fields = self._composer.fields(said, text, id, time)
-            return self.append_fields(fields, sync=sync)
-        self._appender.append(domain_of(type), line, sync)
-        return event
+        if self._cause is None or self._cause() is None:
+            try:
+                event, line = self._composer.compose(said, text, id, time)
+            except LineTooLong:
+                pass
+            else:
+                self._appender.append(domain_of(type), line, sync)
+                return event
+        return self.append_fields(self._composer.fields(said, text, id, time), sync=sync)
 
     def append_fields(self, fields: Fields, *, sync: bool = False) -> Event:
         """Append an event from fields such as `envelope.from_outside` gives; else as `append`."""
-        append.append_event(self.home.root, fields, sync)
-        return of_fields(fields)
+        if self._cause is not None:
+            fields = with_cause(fields, self._cause())
+        line = line_of(self.home.root, fields)
+        self._appender.append(domain_of(fields["type"]), line, sync)
+        return decode(line)
+
+    @contextmanager
+    def batch(self) -> Iterator[Self]:
+        """A log whose appends are written some hundred at a time, and all of them at the end.
+
+        For one thread. An append raises what went wrong with those before it, too.
+        """
+        buffer = Buffer(
+            self._appender if isinstance(self._appender, Appender) else Appender(self.home)
+        )
+        log = copy(self)
+        log._appender = buffer
+        try:
+            yield log
+        finally:
+            buffer.flush()
 
     def value(self, event: Event) -> object:
         """The decoded data of an event, wherever it lies; None where there is none.
