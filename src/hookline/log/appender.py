@@ -132,7 +132,7 @@ class Appender:
 class Buffer:
     """Stands in for an Appender and gathers lines, for one write at every BUFFER_BYTES."""
 
-    def __init__(self, appender: Appender) -> None:
+    def __init__(self, appender: "Appender | Buffer") -> None:
         self._appender = appender
         self._lines: dict[str, list[bytes]] = {}
         self._bytes = 0

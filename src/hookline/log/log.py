@@ -2,8 +2,11 @@
 
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import copy
 from datetime import datetime
 from pathlib import Path
+from typing import Self
 
 import msgspec
 
@@ -16,8 +19,7 @@ from hookline.log.follow import Follower
 from hookline.log.home import Home
 from hookline.log.query import Found, Query, select
 from hookline.model.attributes import Fields, stored_time
-from hookline.model.cause import Cause, hops_after
-from hookline.model.cause import Cause, with_cause
+from hookline.model.cause import Cause, hops_after, with_cause
 from hookline.model.clock import Clock, rfc3339
 from hookline.model.envelope import LineTooLong
 from hookline.model.errors import BadData
@@ -48,7 +50,7 @@ class Log:
         self._cause = cause
         self.home = home if isinstance(home, Home) else Home(Path(home))
         self._composer = Composer(clock)
-        self._appender = Appender(self.home)
+        self._appender: Appender | Buffer = Appender(self.home)
 
     def append(
         self,
@@ -74,12 +76,6 @@ class Log:
         own, see `value`. Raises BadData, CannotCreate or TryAgain, and then nothing was stored;
         WriteFailed, and then it may be stored or not: append it again with the same id.
         """
-        handled = self._cause() if self._cause else None
-        if handled is not None:
-            causationid = causationid or handled.id
-            correlationid = correlationid or handled.correlationid or handled.id
-            traceparent = traceparent or handled.traceparent
-            hops = max(hops or 0, hops_after(handled))
         said = (
             source, type, subject, priority, correlationid, causationid, hops, traceparent,
             dataschema,
@@ -109,10 +105,8 @@ class Log:
 
         For one thread. An append raises what went wrong with those before it, too.
         """
-        buffer = Buffer(
-            self._appender if isinstance(self._appender, Appender) else Appender(self.home)
-        )
         log = copy(self)
+        buffer = Buffer(self._appender)
         log._appender = buffer
         try:
             yield log
