@@ -12,7 +12,7 @@ from hookline.model.errors import BadData
 from hookline.model.event import decode
 from hookline.model.types import check_type, domain_of
 
-VECTORS = Path(__file__).parents[2] / "vectors"
+VECTORS = Path(__file__).parents[1] / "vectors"
 FILLED = {"id": "filled", "source": "filled", "time": "2026-01-02T03:04:05.000006Z"}
 
 
