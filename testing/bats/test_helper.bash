@@ -8,9 +8,11 @@ bats_require_minimum_version 1.5.0
 HOOKLINE_CHECKOUT=$(cd -- "${BASH_SOURCE[0]%/*}/../.." && pwd -P)
 export HOOKLINE_CHECKOUT
 
-sandbox() { # sets HOOKLINE_HOME, HOME, TMPDIR and the working folder, all below BATS_TEST_TMPDIR
+# Sets HOOKLINE_HOME, HOME, TMPDIR and the working folder, all below BATS_TEST_TMPDIR.
+sandbox() {
   _clean_environment
-  export HOOKLINE_HOME=$BATS_TEST_TMPDIR/home HOME=$BATS_TEST_TMPDIR/user TMPDIR=$BATS_TEST_TMPDIR/tmp
+  export HOOKLINE_HOME=$BATS_TEST_TMPDIR/home HOME=$BATS_TEST_TMPDIR/user
+  export TMPDIR=$BATS_TEST_TMPDIR/tmp
   mkdir -p -- "$HOOKLINE_HOME/coordination/events/segments" "$HOOKLINE_HOME/coordination/events/queue" \
     "$HOOKLINE_HOME/coordination/events/rejected" "$HOOKLINE_HOME/coordination/config" \
     "$HOOKLINE_HOME/scripts/events/handlers" "$HOME" "$TMPDIR"
@@ -28,7 +30,8 @@ _clean_environment() {
     esac
   done < <(compgen -e)
   export LC_ALL=C.UTF-8 TZ=UTC NO_COLOR=1
-  export PATH=${BATS_LIBEXEC:+$BATS_LIBEXEC:}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+  export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+  PATH=${BATS_LIBEXEC:+$BATS_LIBEXEC:}$PATH
 }
 
 fail() { # <message...>
@@ -36,7 +39,9 @@ fail() { # <message...>
   return 1
 }
 
-assert_success() { ((status == 0)) || fail "exit $status, expected 0" "output: $output" "stderr: ${stderr-}"; }
+assert_success() {
+  ((status == 0)) || fail "exit $status, expected 0" "output: $output" "stderr: ${stderr-}"
+}
 
 assert_failure() { # [<exit>]
   if (($#)); then

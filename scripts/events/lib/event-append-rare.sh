@@ -1,6 +1,9 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # see event-logger.sh
 # Appending where one builtin printf will not do, and what to say when it went wrong.
 
+[[ -z ${_hookline_event_append_rare_loaded-} ]] || return 0
+_hookline_event_append_rare_loaded=1
+
 _hookline_append_rare() { # a long line, a sync, a lock, or a log that is not there yet
   local _made='' _bytes=$((${#_hookline_line} + 1))
   ((_bytes <= _HOOKLINE_LINE_BYTES_MAX)) || _hookline_too_long "$_bytes" || return

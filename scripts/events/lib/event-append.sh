@@ -1,6 +1,9 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # see event-logger.sh
 # Where a home is, and the append protocol of FORMAT.md section 5.
 
+[[ -z ${_hookline_event_append_loaded-} ]] || return 0
+_hookline_event_append_loaded=1
+
 _HOOKLINE_LINE_BYTES_MAX=262144
 # Bash hands a longer line to the kernel in pieces, so only a short one may use the builtin: the
 # log's one promise is one write per event.

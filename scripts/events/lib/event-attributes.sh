@@ -2,6 +2,9 @@
 # What the attributes of an event may be (FORMAT.md section 4). Optional ones wait in
 # _hookline_event, name to JSON text, until they are put in order.
 
+[[ -z ${_hookline_event_attributes_loaded-} ]] || return 0
+_hookline_event_attributes_loaded=1
+
 _hookline_check_type() { # <type>; the shape also keeps a type from naming a file outside its folder
   if [[ $1 != [a-z]*.* || $1 == *[!a-z0-9_.]* || $1 == *..* || $1 == *. || ${#1} -gt 96 ]]; then
     _hookline_excerpt "$1"

@@ -1,6 +1,9 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # see event-logger.sh
 # What the commands event-logger.sh and event-validator.sh share: stdin, help, usage errors.
 
+[[ -z ${_hookline_event_command_loaded-} ]] || return 0
+_hookline_event_command_loaded=1
+
 _HOOKLINE_STDIN_BYTES_MAX=16777216
 _HOOKLINE_STDIN_CHUNK_BYTES=1048576
 

@@ -1,6 +1,9 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # see event-logger.sh
 # A new event from arguments, checked and complete, is handed to append or print.
 
+[[ -z ${_hookline_event_envelope_loaded-} ]] || return 0
+_hookline_event_envelope_loaded=1
+
 _hookline_compose() { # <append|print> <type> <source> <data> [<correlation>] [<priority>]
   local _hookline_found='' _hookline_json=${4-} _hookline_line
   local _source=\"${3-}\" _optional='' _cortex=''

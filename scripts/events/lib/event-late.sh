@@ -2,6 +2,9 @@
 # A command loads the seldom needed parts when it needs the first of them. A shell that sources the
 # library has them all from the start: an update of the files must not mix two versions in one life.
 
+[[ -z ${_hookline_event_late_loaded-} ]] || return 0
+_hookline_event_late_loaded=1
+
 _hookline_late() { # <function> <arguments...>
   _hookline_load_parts "${_HOOKLINE_LATE[@]}" ||
     _hookline_fail 70 "parts are missing in $_hookline_lib; install Hookline again" || return

@@ -20,7 +20,7 @@
 #   validate_event EVENT, generate_event_id                  as event-validator.sh
 # There is no fork for lines up to 4096 bytes, once the log is there.
 
-# shellcheck disable=SC2154
+# shellcheck disable=SC2154 # see the next lines
 # For whoever reads on. The parts share variables that begin with _hookline_ through bash's dynamic
 # scope (SC2034, SC2154), split texts by IFS on purpose (SC2206) and index by text (SC2004). Other
 # locals begin with an underscore: a global `readonly id` of the caller would make `local id` fail.
@@ -44,6 +44,8 @@ _hookline_was=$-:$BASHOPTS
 _HOOKLINE_LATE=(event-attributes event-timestamp event-append-rare event-translate json-rare
   json-text)
 _hookline_sync='' # --sync sets it
+# Whatever the environment holds under these names, it is not ours.
+unset -v "${!_hookline_event_@}" "${!_hookline_json_@}"
 
 _hookline_load() {
   _hookline_find_lib "${BASH_SOURCE[0]}"

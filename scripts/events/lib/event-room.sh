@@ -2,6 +2,9 @@
 # A room of our own inside somebody else's shell: whatever options, locale or separators the caller
 # has, our functions run with the same ones, and the caller gets all of them back.
 
+[[ -z ${_hookline_event_room_loaded-} ]] || return 0
+_hookline_event_room_loaded=1
+
 # Call it as `_hookline_room … 2>/dev/null || _hookline_report "$?"`: bash warns on stderr each time
 # it goes back to a locale that is not installed, so our own error waits until that is over.
 _hookline_room() { # <function> <arguments...>

@@ -2,6 +2,9 @@
 # Times and ids without a fork and without the caller's TZ. Dates are counted as in Howard Hinnant,
 # "chrono-Compatible Low-Level Date Algorithms": years begin in March, so the leap day comes last.
 
+[[ -z ${_hookline_event_time_loaded-} ]] || return 0
+_hookline_event_time_loaded=1
+
 # Set here, so that no arithmetic ever meets what the environment may hold under these names.
 _hookline_second=0 _hookline_tick=0
 

@@ -1,6 +1,9 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # see event-logger.sh
 # Times that others wrote: RFC 3339 with any offset becomes UTC with six decimals, more are cut off.
 
+[[ -z ${_hookline_event_timestamp_loaded-} ]] || return 0
+_hookline_event_timestamp_loaded=1
+
 _hookline_time_of() { # <text> [<cortex>: +0000 without a colon will do too]: sets _hookline_time
   local _t=$1 _rest _fraction='' _offset=0 _d='[0-9]'
   [[ $_t == $_d$_d$_d$_d-@(0[1-9]|1[0-2])-@(0[1-9]|[12][0-9]|3[01])[Tt]* ]] || return

@@ -2,6 +2,9 @@
 # Events from outside: a CloudEvents or a Cortex object becomes a line; and the way back to Cortex.
 # The text of a value is kept as it came: no number passes through a program that could round it.
 
+[[ -z ${_hookline_event_translate_loaded-} ]] || return 0
+_hookline_event_translate_loaded=1
+
 # Sets _hookline_line, _hookline_id, _hookline_time and _hookline_type.
 _hookline_read_event() { # <text of one event>
   local _source='' _optional _given_id='' _given_time=''
@@ -170,13 +173,12 @@ _hookline_complete() { # <data as JSON, or nothing>
 
 _hookline_wants_cortex() { # does the home say so, before the first table of its configuration?
   local _line
-  while IFS=$' \t\r' read -r _line || [[ $_line ]]; do
-    case ${_line//[$' \t\'']/\"} in
-      '['*) return 1 ;;
-      envelope*=*) break ;;
+  while IFS= read -r _line || [[ $_line ]]; do
+    _line=${_line//[$' \t\r']/}
+    case $_line in
+      '['* | envelope=*) break ;;
     esac
   done <"$_hookline_home/coordination/config/hookline.toml"
-  _line=${_line//[$' \t']/}
   [[ ${_line%%#*} == envelope=[\"\']cortex[\"\'] ]]
 }
 

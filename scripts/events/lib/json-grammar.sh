@@ -5,6 +5,9 @@
 # each closing bracket it falls into words (" ":" ":1 ":{ }), and the grammar is a table of which
 # word may stand where. The caller has LC_ALL=C, noglob, and an IFS of its own to give away.
 
+[[ -z ${_hookline_json_grammar_loaded-} ]] || return 0
+_hookline_json_grammar_loaded=1
+
 _HOOKLINE_LEVELS_MAX=64
 _HOOKLINE_SCALAR='@(true|false|null|?(-)@(0|[1-9]*([0-9]))?(.+([0-9])))'
 

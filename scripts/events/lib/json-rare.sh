@@ -2,6 +2,9 @@
 # The part of the JSON grammar that few texts need: rare words, huge numbers, and what to say about
 # a text that is not JSON. Reads and writes the variables of the scan in json-grammar.sh.
 
+[[ -z ${_hookline_json_rare_loaded-} ]] || return 0
+_hookline_json_rare_loaded=1
+
 # 2^1024 - 2^970, where IEEE 754 doubles round up to infinity: 309 digits.
 _HOOKLINE_OVERFLOW='17976931348623158079372897140530341507993413271003782693617377898044496829'
 _HOOKLINE_OVERFLOW+='2764750946649017977587207096330286416692887910946555547851940402630657488671'

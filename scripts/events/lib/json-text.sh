@@ -1,6 +1,9 @@
 # shellcheck shell=bash disable=SC2004,SC2034,SC1003,SC2141,SC2154,SC2206 # see event-logger.sh
 # Bytes beyond ASCII and escapes. Reads and writes the variables of the scan in json-grammar.sh.
 
+[[ -z ${_hookline_json_text_loaded-} ]] || return 0
+_hookline_json_text_loaded=1
+
 _hookline_json_bytes() { # checks _text as bytes; masks its escaped quotes
   [[ $_text != *[$'\x01'-$'\x08\x0b\x0c\x0e'-$'\x1f']* ]] ||
     _hookline_json_bad 'a control byte; write it as \u00XX inside a string' || return
