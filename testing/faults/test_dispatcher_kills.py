@@ -63,9 +63,10 @@ from hookline.dispatch.python_runner import describe
 from hookline.log.home import Home
 from hookline.model.clock import SystemClock
 root = Path(sys.argv[1])
+passed = {"PATH": os.defpath, "OUT": str(root / "out")}
 dispatcher = Dispatcher(
-    Home(root), clock=SystemClock(), describe=describe, lines=lambda _, d: d.raw,
-    alert=lambda *a: None, passed={"PATH": os.defpath, "OUT": str(root / "out")},
+    Home(root), clock=SystemClock(), describe=lambda path: describe(path, passed),
+    lines=lambda _, d: d.raw, alert=lambda *a: None, passed=passed,
 )
 dispatcher.run() if sys.argv[3] == "run" else dispatcher.drain()
 dispatcher.close()
@@ -131,6 +132,7 @@ def test_nothing_is_lost_however_often_the_dispatcher_is_killed(home, soak_s, na
     process = start(home, "run")
     deadline_s = time.monotonic() + 240
     while not acknowledged <= answered(home):
+        assert process.poll() is None, process.stderr.read().decode()
         assert time.monotonic() < deadline_s, "the backlog does not drain"
         time.sleep(0.2)  # the condition is read from files, of which nobody tells
     process.terminate()

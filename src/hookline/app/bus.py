@@ -1,12 +1,10 @@
 """The dispatcher of a home, put together."""
 
-import os
-import pwd
-import sys
 from collections.abc import Sequence
-from pathlib import Path
+from functools import partial
 
 from hookline.app.config import Config, load_config
+from hookline.app.environment import passed_environment
 from hookline.dispatch.companion import Companion
 from hookline.dispatch.dispatcher import Dispatcher
 from hookline.dispatch.exec_runner import Lines
@@ -24,8 +22,6 @@ from hookline.model.event import decode
 SOURCE = "hookline"
 """The source of the events that the bus emits about itself."""
 
-_FOLDERS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
 
 def dispatcher(
     home: Home, spectator: Spectator | None = None, companions: Sequence[Companion] = ()
@@ -35,30 +31,17 @@ def dispatcher(
     Raises TryAgain when another one runs, BadConfig when the configuration is wrong.
     """
     config = load_config(home)
+    passed = passed_environment(config)
     return Dispatcher(
         home,
         clock=SystemClock(),
-        describe=describe,
+        describe=partial(describe, passed=passed),
         lines=_lines(config),
         alert=_alert(home),
-        passed=passed_environment(config),
+        passed=passed,
         spectator=spectator,
         companions=companions,
     )
-
-
-def passed_environment(config: Config) -> dict[str, str]:
-    """What of our environment a handler gets: the same under cron, a terminal and systemd."""
-    user = pwd.getpwuid(os.geteuid())
-    env = {
-        "PATH": f"{Path(sys.executable).parent}:{_FOLDERS}",
-        "HOME": user.pw_dir,
-        "USER": user.pw_name,
-        "LOGNAME": user.pw_name,
-        "LANG": "C.UTF-8",
-    }
-    env.update((name, os.environ[name]) for name in config.handlers.env if name in os.environ)
-    return env
 
 
 def _lines(config: Config) -> Lines:

@@ -2,9 +2,12 @@
 
 import os
 from collections.abc import Iterator
+from functools import partial
 
 import msgspec
 
+from hookline.app.config import load_config
+from hookline.app.environment import passed_environment
 from hookline.dispatch.books import read_ledger
 from hookline.dispatch.handlers import Handler, Handlers, discover
 from hookline.dispatch.ledger import Ledger, Progress
@@ -61,7 +64,7 @@ class Survey(msgspec.Struct, kw_only=True):
 
 def survey(home: Home) -> Survey:
     """Look at everything once."""
-    found = discover(home.handlers, describe)
+    found = find_handlers(home)
     ledger = read_ledger(home)
     letters: dict[str, int] = {}
     for letter in open_letters(home):
@@ -81,7 +84,8 @@ def survey(home: Home) -> Survey:
 
 def find_handlers(home: Home) -> Handlers:
     """The handlers folder as it is now."""
-    return discover(home.handlers, describe)
+    passed = passed_environment(load_config(home))
+    return discover(home.handlers, partial(describe, passed=passed))
 
 
 def _handler(

@@ -20,8 +20,9 @@ def run(args: argparse.Namespace) -> int:
     """Run until Ctrl-C or SIGTERM. 0 done, 75 when a dispatcher runs already."""
     import time
 
-    from hookline.app.bus import dispatcher, passed_environment
+    from hookline.app.bus import dispatcher
     from hookline.app.config import load_config, load_programs
+    from hookline.app.environment import passed_environment
     from hookline.app.init import link_command, make_folders
     from hookline.app.programs import ProgramKeeper
     from hookline.cli.show import Stage

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -46,8 +47,10 @@ def host_argv(path: Path, *options: str) -> list[str]:
     return [sys.executable, "-I", python_host.__file__, str(path), *options]
 
 
-def describe(path: Path) -> tuple[str, ...]:
+def describe(path: Path, passed: Mapping[str, str]) -> tuple[str, ...]:
     """The patterns that a Python handler's functions are marked with.
+
+    `passed` is what its host would get of our environment: a module may want it when it is loaded.
 
     Raises:
         BadData: it cannot be loaded, or says nothing for 20 s.
@@ -57,12 +60,8 @@ def describe(path: Path) -> tuple[str, ...]:
         ours.settimeout(LOAD_S)
         pid = spawn(
             host_argv(path, "--describe"),
-            env={
-                "PATH": os.defpath,
-                "LANG": "C.UTF-8",
-                # Of <home>/scripts/events/handlers/<name>: a module may want it when it is loaded.
-                "HOOKLINE_HOME": str(path.parents[3]),
-            },
+            # Of <home>/scripts/events/handlers/<name>.
+            env={**passed, "HOOKLINE_HOME": str(path.parents[3])},
             cwd=path.parent,
             descriptors={0: _null(), 1: _null(), 2: _null(), python_host.CHANNEL: theirs.fileno()},
         )

@@ -4,6 +4,7 @@ import json
 import os
 import stat
 import time
+from functools import partial
 
 import pytest
 
@@ -64,13 +65,14 @@ class Bench:
         return fields["id"]
 
     def dispatcher(self, **more):
+        passed = {"PATH": os.defpath, "HOME": "/nonexistent", "OUT": str(self.out)}
         return Dispatcher(
             self.home,
             clock=SystemClock(),
-            describe=describe,
+            describe=partial(describe, passed=passed),
             lines=lambda _, delivery: delivery.raw,
             alert=lambda *alert: self.alerts.append(alert),
-            passed={"PATH": os.defpath, "HOME": "/nonexistent", "OUT": str(self.out)},
+            passed=passed,
             spectator=self.spectator,
             random_seed=1,
             **more,
