@@ -1,5 +1,6 @@
 """A dispatcher's work as lines for people."""
 
+import shutil
 from collections.abc import Mapping
 from typing import TextIO
 
@@ -23,7 +24,6 @@ _COLOURS = {
     "broken": "red",
     "looped": "red",
 }
-_DATA_CHARS_MAX = 100
 
 
 class Show:
@@ -34,6 +34,7 @@ class Show:
         self._style = Style(out)
         self._events = events
         self._attempts = attempts
+        self._width = shutil.get_terminal_size((120, 24)).columns
         self.arrivals = 0
 
     def arrived(self, domain: str, record: Record) -> None:  # noqa: ARG002  # a Spectator
@@ -42,13 +43,16 @@ class Show:
         self.arrivals += 1
         if not self._events or event is None:
             return
-        data = bytes(event.data or b"").decode()
-        data = data if len(data) <= _DATA_CHARS_MAX else f"{data[:_DATA_CHARS_MAX]}…"
         style = self._style
+        ending = "  unhandled" if self.unhandled(event.type) else ""
+        head = f"{event.time[11:23]}  {event.type:<24}  {printable(event.source)}"
+        room = self._width - len(head) - len(ending) - 2
+        data = printable(bytes(event.data or b"").decode())
+        if len(data) > room:
+            data = f"{data[: max(room - 1, 0)]}…"
         self._print(
-            f"{style.dim(event.time[11:23])}  {style.bold(event.type)}  "
-            f"{style.cyan(printable(event.source))}  {printable(data)}"
-            + (style.paint("  unhandled", "yellow") if self.unhandled(event.type) else "")
+            f"{style.dim(event.time[11:23])}  {style.bold(f'{event.type:<24}')}  "
+            f"{style.cyan(printable(event.source))}  {data}{style.paint(ending, 'yellow')}"
         )
 
     def unhandled(self, type: str) -> bool:  # noqa: ARG002  # for those that know who listens

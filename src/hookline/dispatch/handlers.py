@@ -171,6 +171,8 @@ def _kind(path: Path, header: dict[str, str]) -> Kind:
     if kind == "python":
         if path.suffix != ".py":
             raise BadData(f"{path.name}: run: python needs a file that ends in .py")
+        if "on" in header:
+            raise BadData(f"{path.name}: on: is not for run: python; its functions are marked @on")
         return "python"
     if kind != "exec":
         raise BadData(f"{path.name}: run: {kind!r} is not known; it is exec or python")

@@ -1,0 +1,120 @@
+"""What a handler's file says of it, and which files are none."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hookline.dispatch.handlers import discover, is_handler_name
+
+SHIPPED = Path(__file__).resolve().parents[3] / "scripts" / "events" / "handlers"
+
+
+def look(bench, name, header="", mode=0o750):
+    bench.shell(name, "true", header).chmod(mode)
+    found = discover(bench.home.handlers, lambda _: ("a.b",))
+    return found.handlers[0] if found.handlers else found.refused[0].reason
+
+
+def test_the_name_gives_the_type(bench):
+    handler = look(bench, "on-system-daemon-start-requested.sh")
+    assert handler.patterns == ("system.daemon_start_requested",)
+
+
+def test_the_header_says_more(bench):
+    handler = look(
+        bench,
+        "on-any.sh",
+        "# A word about it.\n# on: a.b c.*\n# timeout: 1m   attempts: 7  key: data.worker_id\n"
+        "# concurrency: 4   envelope: cortex   from: beginning  backoff: 250ms",
+    )
+    assert handler.patterns == ("a.b", "c.*")
+    assert (handler.policy.timeout_s, handler.policy.attempts, handler.policy.backoff_s) == (
+        60.0,
+        7,
+        0.25,
+    )
+    assert (handler.key, handler.concurrency) == (("data", "worker_id"), 4)
+    assert (handler.envelope, handler.start) == ("cortex", "beginning")
+
+
+def test_only_the_comments_at_the_top_count(bench):
+    handler = look(bench, "on-a-b.sh", "true\n# on: c.d")
+    assert handler.patterns == ("a.b",)
+
+
+@pytest.mark.parametrize(
+    ("header", "word"),
+    [
+        ("# on: not-a-type", "not-a-type"),
+        ("# timeout: soon", "soon"),
+        ("# attempts: 0", "attempts"),
+        ("# attempts: -1", "attempts"),
+        ("# attempts: 9999999999999999999999", "attempts"),
+        ("# concurrency: many", "concurrency"),
+        ("# concurrency: 0", "concurrency"),
+        ("# key: data", "key"),
+        ("# key: data.a; rm", "key"),
+        ("# envelope: xml", "xml"),
+        ("# from: yesterday", "yesterday"),
+        ("# run: warm-ish", "warm-ish"),
+        ("# run: python", ".py"),
+        ("# timeout: 1s   nonsense: 3", "nonsense"),
+        ("# timeout: 1s\n# timeout: 2s", "twice"),
+    ],
+)
+def test_a_wrong_header_is_refused_with_its_reason(bench, header, word):
+    reason = look(bench, "on-a-b.sh", header)
+    assert isinstance(reason, str)
+    assert word in reason
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        ("on-a-b.sh", True),
+        ("on-a-b", True),
+        ("on-a-b.py", True),
+        ("on-.sh", False),
+        ("on-a b.sh", False),
+        ("on-a;b.sh", False),
+        ("on-a.sh~", False),
+        ("on-a.bak", False),
+        (".on-a.sh.swp", False),
+        ("on-a.swp", False),
+        ("on-a.dpkg-new", False),
+        ("on-../../x.sh", False),
+        ("on-A-B.sh", False),
+        ("README.md", False),
+    ],
+)
+def test_leavings_of_editors_and_packagers_are_no_handlers(name, is_one):
+    assert is_handler_name(name) is is_one
+
+
+def test_a_name_without_a_type_needs_a_header(bench):
+    assert "# on: TYPE" in look(bench, "on-heartbeat.sh")
+
+
+def test_a_file_that_is_not_executable_says_what_mends_it(bench):
+    assert "chmod +x" in look(bench, "on-a-b.sh", mode=0o640)
+
+
+def test_a_python_handler_says_its_types_in_its_functions(bench):
+    bench.handler("on-a-py.py", "# run: python\n# on: a.b\n")
+    found = discover(bench.home.handlers, lambda _: ("a.b",))
+    assert "@on" in found.refused[0].reason
+
+
+def test_a_machine_under_load_is_an_alert_once_in_a_while(bench):
+    source = (SHIPPED / "on-system-load-measured.py").read_text()
+    bench.handler("on-system-load-measured.py", source)
+    for load, cores in ((1.0, 2), (9.0, 2), (9.5, 2)):
+        bench.emit("system.load_measured", {"load_1m": load, "cores": cores})
+    bench.emit("system.load_measured", {"load_1m": "much"})
+    bench.drain()
+    events = [json.loads(line) for line in bench.home.live("system").read_text().splitlines()]
+    (alert,) = [event for event in events if event["type"] == "system.health_alert"]
+    assert alert["data"] == {"alert_type": "overload", "load_1m": 9.0, "cores": 2}
+    assert alert["causationid"] == events[1]["id"]
+    assert bench.verdicts() == [("done", "settled"), ("rejected", "dead-letter")]
