@@ -4,6 +4,7 @@ One thing must hold: whatever the short ways below make is to the byte what `env
 `jsontext.dumps` make of it, or they leave it to these.
 """
 
+import re
 import time as system_time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -46,6 +47,10 @@ Said = tuple[str | int | None, ...]
 _SOME_ID = "00000000-0000-7000-8000-000000000000"
 _SOME_TIME = "1970-01-01T00:00:00.000000Z"
 _SCALARS: Final = frozenset({str, int, bool, type(None)})
+
+_DIGITS = 300
+_MAY_OVERFLOW = re.compile(rb"[0-9]{%d}" % _DIGITS).search
+"""An integer that may be beyond a double."""
 
 _encode = msgspec.json.Encoder().encode
 _replace = msgspec.structs.replace
@@ -141,7 +146,12 @@ def dumps(value: object) -> bytes:
             text = _encode(value)
         except (msgspec.MsgspecError, UnicodeError, OverflowError, RecursionError):
             return jsontext.dumps(value)
-        if text.isascii() and not (b"\\u" in text or b"\x7f" in text or b'{"specversion"' in text):
+        if text.isascii() and not (
+            b"\\u" in text
+            or b"\x7f" in text
+            or b'{"specversion"' in text
+            or (len(text) >= _DIGITS and _MAY_OVERFLOW(text))
+        ):
             return text
     return jsontext.dumps(value)
 

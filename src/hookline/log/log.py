@@ -19,7 +19,7 @@ from hookline.log.follow import Follower
 from hookline.log.home import Home
 from hookline.log.query import Found, Query, select
 from hookline.model.attributes import Fields, stored_time
-from hookline.model.cause import Cause, hops_after, with_cause
+from hookline.model.cause import Cause, with_cause
 from hookline.model.clock import Clock, rfc3339
 from hookline.model.envelope import LineTooLong
 from hookline.model.errors import BadData

@@ -1,0 +1,216 @@
+"""Appending from a long-lived process."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hookline.log import appender as appending
+from hookline.log.appender import BUFFER_BYTES, BURST, HOLD_S, Appender, Buffer
+from hookline.log.home import Home
+from hookline.log.lease import is_open_for_writing
+from hookline.log.rotate import rotate
+from hookline.model.errors import CannotCreate, WriteFailed
+
+
+@pytest.fixture
+def appender(home: Home) -> Iterator[Appender]:
+    appender = Appender(home)
+    yield appender
+    appender.close()
+
+
+@pytest.fixture
+def held(home: Home) -> Callable[[], bool]:
+    """Whether this process has the log open."""
+    return lambda: str(home.live("test")) in open_files()
+
+
+def open_files() -> set[str]:
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found.add(os.readlink(f"/proc/self/fd/{name}"))
+        except FileNotFoundError:
+            pass
+    return found
+
+
+def burst(appender: Appender, count: int = BURST + 5) -> None:
+    for number in range(count):
+        appender.append("test", b"%d" % number)
+
+
+def eventually(condition: Callable[[], bool], wait_s: float = 5.0) -> bool:
+    deadline_s = time.monotonic() + wait_s
+    while not condition():
+        if time.monotonic() > deadline_s:
+            return False
+        time.sleep(0.001)
+    return True
+
+
+@pytest.fixture
+def slow_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A burst must not end because this machine is slow; only the closer's sleep is real."""
+    monkeypatch.setattr(appending, "_HOLD_NS", int(3600e9))
+
+
+def test_lines_are_appended_in_order(appender: Appender, home: Home) -> None:
+    burst(appender, 100)
+    assert home.live("test").read_bytes() == b"".join(b"%d\n" % number for number in range(100))
+
+
+def test_single_appends_hold_nothing(appender: Appender, held: Callable[[], bool]) -> None:
+    burst(appender, BURST)
+    assert not held()
+
+
+@pytest.mark.usefixtures("slow_clock")
+def test_a_burst_holds_the_log_open(appender: Appender, held: Callable[[], bool]) -> None:
+    burst(appender)
+    assert held()
+    appender.close()
+    assert not held()
+
+
+def test_what_a_burst_leaves_behind_is_closed_soon(
+    appender: Appender, held: Callable[[], bool]
+) -> None:
+    """Else a process that fell silent would keep every reader at the closed segment."""
+    burst(appender, 500)
+    assert eventually(lambda: not held())
+    assert eventually(lambda: threading.active_count() == 1)
+
+
+def test_a_burst_that_goes_on_comes_over_to_the_new_log(appender: Appender, home: Home) -> None:
+    burst(appender)
+    rotate(home, "test")
+    end_s = time.monotonic() + 5.0
+    while not home.live("test").exists() and time.monotonic() < end_s:
+        appender.append("test", b"later")
+    closed = home.segments / "test-events.00000001.jsonl"
+    assert home.live("test").read_bytes() == b"later\n"
+    assert eventually(lambda: not is_open(closed))
+
+
+def is_open(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return is_open_for_writing(file.fileno()) is True
+
+
+@pytest.mark.usefixtures("slow_clock")
+def test_a_child_does_not_hold_what_its_parent_held(
+    appender: Appender, home: Home, held: Callable[[], bool]
+) -> None:
+    burst(appender)
+    assert held()
+    child = os.fork()
+    if child == 0:
+        clean = not held()
+        appender.append("test", b"from the child")
+        os._exit(0 if clean else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert home.live("test").read_bytes().endswith(b"from the child\n")
+
+
+@pytest.mark.usefixtures("slow_clock")
+def test_a_fork_finds_no_thread(appender: Appender) -> None:
+    """Python warns of a fork in a process with threads, and warnings are errors here."""
+    burst(appender)
+    assert threading.active_count() == 2
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert threading.active_count() == 1
+
+
+def test_threads_append_at_once(appender: Appender, home: Home) -> None:
+    threads = [threading.Thread(target=burst, args=(appender, 300)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(home.live("test").read_bytes().split()) == sorted(
+        b"%d" % number for number in range(300) for _ in range(4)
+    )
+
+
+def test_with_locks_nothing_is_held(
+    appender: Appender, home: Home, held: Callable[[], bool]
+) -> None:
+    home.locked_append.touch()
+    burst(appender)
+    assert not held()
+
+
+def test_a_synced_append_goes_its_own_way(appender: Appender, home: Home) -> None:
+    appender.append("test", b"a", sync=True)
+    assert home.live("test").read_bytes() == b"a\n"
+
+
+def test_what_stands_in_the_logs_place_is_refused_in_a_burst_too(
+    appender: Appender, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(appending, "_HOLD_NS", 0)
+    burst(appender)
+    home.live("test").unlink()
+    home.live("test").symlink_to("/dev/null")
+    with pytest.raises(CannotCreate):
+        burst(appender)
+
+
+@pytest.mark.usefixtures("slow_clock")
+def test_a_full_disk_is_told_in_a_burst_too(
+    appender: Appender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    burst(appender)
+
+    def write(_fd: int, _data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", write)
+    with pytest.raises(WriteFailed, match="No space"):
+        appender.append("test", b"x")
+
+
+def test_a_buffer_writes_when_it_is_full_and_at_the_end(appender: Appender, home: Home) -> None:
+    buffer = Buffer(appender)
+    line = b"x" * (BUFFER_BYTES // 4)
+    for _ in range(3):
+        buffer.append("test", line)
+    assert not home.live("test").exists()
+    buffer.append("test", line)
+    assert home.live("test").stat().st_size == BUFFER_BYTES + 4
+    buffer.append("other", b"y")
+    buffer.flush()
+    assert home.live("other").read_bytes() == b"y\n"
+    buffer.flush()
+    assert home.live("other").read_bytes() == b"y\n"
+
+
+def test_a_buffer_keeps_what_could_not_be_written(appender: Appender, home: Home) -> None:
+    home.live("test").mkdir()
+    buffer = Buffer(appender)
+    buffer.append("test", b"x")
+    with pytest.raises(CannotCreate):
+        buffer.flush()
+    home.live("test").rmdir()
+    buffer.flush()
+    assert home.live("test").read_bytes() == b"x\n"
+
+
+def test_a_synced_append_to_a_buffer_is_on_disk_with_all_before_it(
+    appender: Appender, home: Home
+) -> None:
+    buffer = Buffer(appender)
+    buffer.append("test", b"x")
+    buffer.append("test", b"y", sync=True)
+    assert home.live("test").read_bytes() == b"x\ny\n"
+
+
+assert HOLD_S < 0.1, "a reader waits for the grace of a segment anyway, and should for no longer"

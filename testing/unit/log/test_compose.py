@@ -1,0 +1,218 @@
+"""Making lines quickly: to the byte what the slow way makes."""
+
+import json
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hookline.log.compose import OPTIONAL, SHAPES_MAX, Composer, Said, dumps
+from hookline.model import envelope, jsontext
+from hookline.model.attributes import Fields
+from hookline.model.envelope import LINE_BYTES_MAX, LineTooLong
+from hookline.model.errors import BadData
+from hookline.model.event import decode
+from testing.unit.log.clocks import HandClock
+
+NOTHING: tuple[None, ...] = (None,) * len(OPTIONAL)
+
+texts = st.text(max_size=20)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | texts,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def said(source: str = "test", type: str = "test.done", **others: str | int) -> Said:
+    return (source, type, *(others.get(name) for name in OPTIONAL))
+
+
+@given(values)
+def test_a_value_is_written_as_the_slow_way_writes_it_or_refused_by_it(value: object) -> None:
+    assert outcome(dumps, value) == outcome(jsontext.dumps, value)
+
+
+def outcome(write: Callable[[object], bytes], value: object) -> bytes | str:
+    try:
+        return write(value)
+    except BadData as why:
+        return str(why)
+
+
+class Text(str):
+    __slots__ = ()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        float("nan"),
+        [float("inf")],
+        {1: 2},
+        {None: 1},
+        {Text("a"): 1, "b": {2: 3}},
+        "\ud800",
+        ["a\0b"],
+        {"k\0": 1},
+        object(),
+        b"bytes",
+        {1, 2},
+        datetime.now(UTC),
+        uuid.uuid4(),
+        10**400,
+        [[{"x": [float("nan")]}]],
+    ],
+)
+def test_what_json_does_not_have_is_refused_not_altered(value: object) -> None:
+    with pytest.raises(BadData):
+        dumps(value)
+
+
+def nested(levels: int) -> object:
+    value: object = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def test_depth_ends_where_the_format_says() -> None:
+    assert dumps(nested(64)) == jsontext.dumps(nested(64))
+    for levels in (65, 1000, 100_000):
+        with pytest.raises(BadData, match="levels of arrays"):
+            dumps(nested(levels))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        2**63, -(2**70), 2**53 + 1, 0.1, 1e22, -0.0, True, None, "", (), (1, (2,)), {"": {}},
+        "\x7f\u200b\u2028\ufeff", 'a"b\\c/d\n\t\x01', "\u00e9\U0001f600", {"specversion": 1},
+        [{"specversion": "1.0", "id": "x"}], "\\u0000", Text("t"),
+    ],
+)  # fmt: skip
+def test_unusual_values_take_the_slow_way(value: object) -> None:
+    assert dumps(value) == jsontext.dumps(value)
+    assert json.loads(dumps(value)) == json.loads(jsontext.dumps(value))
+
+
+@given(
+    source=st.text(min_size=1, max_size=30),
+    subject=st.none() | st.text(min_size=1, max_size=30),
+    data=st.none() | values,
+)
+def test_a_line_is_what_the_envelope_makes(source: str, subject: str | None, data: Any) -> None:
+    clock = HandClock()
+    composer = Composer(clock)
+    given_said = said(source, **({} if subject is None else {"subject": subject}))
+    try:
+        text = b"" if data is None else dumps(data)
+        event, line = composer.compose(given_said, text)
+    except BadData:
+        fields = Fields(
+            id="x",
+            type="test.done",
+            source=source,
+            subject=subject,
+            time="1970-01-01T00:00:00.000000Z",
+        )
+        with pytest.raises(BadData):
+            envelope.line(**fields, data=jsontext.dumps(data))
+        return
+    slow = envelope.line(
+        id=event.id, source=source, type="test.done", time=event.time, subject=subject, data=text
+    )
+    assert line == slow
+    assert decode(line) == event
+    assert composer.compose(given_said, text)[1][-60:] == slow[-60:]
+
+
+def test_all_that_can_be_said_is_in_the_line() -> None:
+    everything = said(
+        subject="s", priority="high", correlationid="c", causationid="k", hops=3,
+        traceparent="00-" + "a" * 32 + "-" + "b" * 16 + "-01", dataschema="d",
+    )  # fmt: skip
+    event, line = Composer().compose(everything, b"{}")
+    assert decode(line) == event
+    assert list(json.loads(line)) == [
+        "specversion", "id", "source", "type", "time", *OPTIONAL, "data",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        said(type="nodot"), said(type="../x.y"), said(source=""), said(source="a\nb"),
+        said(priority="urgent"), said(hops=0), said(traceparent="x"), said(subject="x" * 257),
+    ],
+)  # fmt: skip
+def test_bad_attributes_are_refused(bad: Said) -> None:
+    composer = Composer()
+    for _ in range(2):
+        with pytest.raises(BadData):
+            composer.compose(bad, b"")
+
+
+def test_a_source_that_looks_like_a_time_confuses_nobody() -> None:
+    nasty = said(
+        source='","time":"1970-01-01T00:00:00.000000Z', subject="1970-01-01T00:00:00.000000Z"
+    )
+    event, line = Composer().compose(nasty, b"1")
+    assert decode(line) == event
+
+
+def test_the_clock_gives_time_and_id() -> None:
+    clock = HandClock()
+    event, _ = Composer(clock).compose(said(), b"")
+    assert event.time == clock.now().isoformat(timespec="microseconds")[:26] + "Z"
+    ms = int(event.id.replace("-", "")[:12], 16)
+    assert ms == int(clock.now().timestamp() * 1000)
+
+
+def test_the_time_of_each_event_is_its_own() -> None:
+    clock = HandClock()
+    composer = Composer(clock)
+    first, _ = composer.compose(said(), b"")
+    clock.advance(0.999999)
+    second, _ = composer.compose(said(), b"")
+    clock.advance(3600)
+    third, _ = composer.compose(said(), b"")
+    assert first.time < second.time < third.time
+
+
+def test_ids_are_sound_and_go_up() -> None:
+    composer = Composer()
+    ids = [composer.compose(said(), b"")[0].id for _ in range(1000)]
+    assert ids == sorted(set(ids))
+    assert uuid.UUID(ids[0]).version == 7
+
+
+def test_a_given_id_and_time_are_taken() -> None:
+    moment = datetime(2026, 11, 21, 3, 0, tzinfo=timezone(timedelta(hours=2)))
+    event, line = Composer().compose(said(), b"", "my-id", moment)
+    assert (event.id, event.time) == ("my-id", "2026-11-21T01:00:00.000000Z")
+    assert decode(line) == event
+    event, _ = Composer().compose(said(), b"", None, "2026-11-21T03:00:00+02:00")
+    assert event.time == "2026-11-21T01:00:00.000000Z"
+    for id, time in (("a/b", None), ("", None), (None, "yesterday"), (None, "")):
+        with pytest.raises(BadData):
+            Composer().compose(said(), b"", id, time)
+
+
+def test_a_line_over_the_limit_is_told_apart() -> None:
+    composer = Composer()
+    room = LINE_BYTES_MAX - len(composer.compose(said(), b'""')[1]) - 1
+    assert len(composer.compose(said(), b'"' + b"x" * room + b'"')[1]) == LINE_BYTES_MAX - 1
+    with pytest.raises(LineTooLong):
+        composer.compose(said(), b'"' + b"x" * (room + 1) + b'"')
+
+
+def test_a_flood_of_correlations_does_not_fill_the_memory() -> None:
+    composer = Composer()
+    for number in range(2 * SHAPES_MAX):
+        composer.compose(said(correlationid=f"c{number}"), b"")
+    assert len(composer._shapes) <= SHAPES_MAX
