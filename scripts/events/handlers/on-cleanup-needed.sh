@@ -39,19 +39,24 @@ def is_stuck: (.status | . == "in_progress" or . == "assigned" or . == "running"
 
 def dismissed($target): [(.workers // [])[] | select(is_meant($target) and is_gone)] as $gone
   | [$gone[] | .id // .worker_id | strings] as $ids
-  | {workers: ($gone | length), worker_ids: $ids[:100], state: (.workers |= ((. // []) - $gone)
-      | if .active_workers | type == "object" then .active_workers |= delpaths($ids | map([.]))
-        else . end)};
+  | {result: {workers: ($gone | length), worker_ids: $ids[:100]},
+      state: (.workers |= ((. // []) - $gone) | if .active_workers | type == "object"
+        then .active_workers |= delpaths($ids | map([.])) else . end)};
 def abandoned($target): [(.tasks // [])[] | is_meant($target) and is_stuck] as $stuck
-  | {tasks: ($stuck | map(select(.)) | length), state: (.tasks |= [[. // [], $stuck]
+  | {result: {tasks: ($stuck | map(select(.)) | length)}, state: (.tasks |= [[. // [], $stuck]
       | transpose[] | .[0] + if .[1] then {status: "stale", stale_since: $at} else null end])};
 
+# Killed between two state files, the next run finds one of them cleaned and must not say "nothing".
+def once(work): if ._cleaned.event == $identity then {result: ._cleaned.result} else
+  work | .state._cleaned = {event: $identity, result} end;
+
 type_asked as $type | id("target") as $target |
-def part($name; result): if $type == $name or $type == "general" then {($name): result} else {} end;
-(part("old_events"; $archive | fromjson) + part("temp_files"; $temp | fromjson)
-  + part("failed_workers"; $states[2] | dismissed($target))
-  + part("stale_tasks"; $states[1] | abandoned($target))) as $parts
-| ($parts | map_values(del(.state))) as $results
+def part($name; work): if $type == $name or $type == "general" then {($name): work} else {} end;
+(part("old_events"; {result: ($archive | fromjson)})
+  + part("temp_files"; {result: ($temp | fromjson)})
+  + part("failed_workers"; $states[2] | once(dismissed($target)))
+  + part("stale_tasks"; $states[1] | once(abandoned($target)))) as $parts
+| ($parts | map_values(.result)) as $results
 | {cleanup_type: $type, target: $target,
     status: (if any($results[]; .status == "failed") then "partial" else "completed" end),
     items: ([$results[] | .files, .workers, .tasks | numbers] | add // 0),
@@ -59,8 +64,8 @@ def part($name; result): if $type == $name or $type == "general" then {($name): 
 | append("system-maintenance.jsonl"; {timestamp: $at, action: "cleanup"} + $done),
   ($states[0] | save(0; .total_cleanups += 1 | .last_cleanup = $at | .by_type |= count($type)
     | .total_items += $done.items | .total_bytes += $done.bytes)),
-  ($parts.stale_tasks | select(.tasks > 0) | save(1; .state)),
-  ($parts.failed_workers | select(.workers > 0) | save(2; .state)),
+  ($parts.stale_tasks | select(.state and .result.tasks > 0) | save(1; .state)),
+  ($parts.failed_workers | select(.state and .result.workers > 0) | save(2; .state)),
   emit("system.cleanup_completed"; "medium"; $done + {results: $results})
 '
 

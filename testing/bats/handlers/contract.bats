@@ -1,0 +1,175 @@
+#!/usr/bin/env bats
+# What every handler must stand. A new one is in here as soon as samples/ has data for it.
+
+load handlers
+
+setup() { sandbox; }
+
+each_handler() { # <function>: with each handler and the data of its sample, in a new home each
+  local path handler
+  for path in "$HANDLERS"/on-*.sh; do
+    handler=${path##*/} handler=${handler%.sh}
+    rm -rf -- "${HOOKLINE_HOME:?}/coordination"
+    mkdir -p -- "$HOOKLINE_HOME/coordination/events"
+    printf 'this is %s\n' "$handler"
+    # Not in a condition: errexit would be off in there, and no assertion would count but the last.
+    "$1" "$handler" "$(<"$BATS_TEST_DIRNAME/samples/$handler.json")"
+  done
+}
+
+applied() { # <handler>: the identities in the state files
+  find "$HOOKLINE_HOME/coordination" -name '*.json' -exec cat {} + |
+    jq -r --arg handler "$1" '._applied[$handler] // [] | .[]'
+}
+
+@test "fields that nobody knows are passed over" {
+  unknown_fields() {
+    handled "$1" one "${2%\}},\"unknown\":{\"deep\":[1,null]},\"another\":null}"
+    [[ $(stored) ]]
+  }
+  each_handler unknown_fields
+}
+
+@test "an unknown payload is done or refused in one line" {
+  unknown_payload() {
+    handle "$1" one '{"nobody":"knows this"}'
+    [[ $status == 65 && $stderr == "$1: data."* && $stderr != *$'\n'* ]] || assert_success
+    handle "$1" two null
+    [[ $status == 65 && $stderr == "$1: data."* && $stderr != *$'\n'* ]] || assert_success
+  }
+  each_handler unknown_payload
+}
+
+@test "data that is no object is refused and nothing is stored" {
+  no_object() {
+    local data
+    for data in '[1]' '"x"' false; do refused "$1" one "$data"; done
+  }
+  each_handler no_object
+}
+
+@test "a field of the wrong type is refused by its name and nothing is stored" {
+  wrong_types() {
+    local key
+    for key in $(jq -r 'keys[]' <<<"$2"); do
+      refused "$1" one "$(jq -c --arg key "$key" '.[$key] = {"an": "object"}' <<<"$2")"
+      assert_stderr --partial "data.$key "
+    done
+  }
+  each_handler wrong_types
+}
+
+@test "what a terminal would obey gets into no file" {
+  hostile() {
+    local key files hostile='"a\u001b]52;c;eA==\u0007\u009b2J\u202e\u007f"'
+    for key in $(jq -r 'keys_unsorted[]' <<<"$2"); do
+      handle "$1" "$key" "$(jq -c --arg key "$key" ".[\$key] = $hostile" <<<"$2")"
+      ((status == 65)) || assert_success
+      [[ ! $stderr =~ [[:cntrl:]] ]] || fail "$(printf %q "$stderr")"
+    done
+    files=$(LC_ALL=C grep -rlP '\x1b|\x7f|\xc2[\x80-\x9f]|\xe2\x80\xae' \
+      "$HOOKLINE_HOME/coordination") || :
+    assert_equal "$files" ''
+  }
+  each_handler hostile
+}
+
+@test "the same event twice changes nothing" {
+  twice() {
+    local before
+    handled "$1" one "$2"
+    before=$(snapshot)
+    [[ $before ]]
+    handled "$1" one "$2"
+    assert_equal "$(snapshot)" "$before"
+    assert_equal "$(applied "$1")" 'one a-test'
+  }
+  each_handler twice
+}
+
+@test "two sources may use the same id" {
+  same_id() {
+    handled "$1" one "$2" 0 here
+    handled "$1" one "$2" 0 there
+    assert_equal "$(applied "$1")" $'one here\none there'
+  }
+  each_handler same_id
+}
+
+@test "stdin may be closed" {
+  closed_stdin() {
+    event one "$2"
+    run --separate-stderr deliver "$1" one bash -c 'exec "$@" <&-' -
+    assert_success
+    assert_equal "$(applied "$1")" 'one a-test'
+  }
+  each_handler closed_stdin
+}
+
+@test "20 runs at once lose no update" {
+  at_once() {
+    local n file
+    local -a runs=()
+    for n in {01..20}; do
+      event "$n" "$2"
+      deliver "$1" "$n" &
+      runs+=("$!")
+    done
+    for n in "${runs[@]}"; do wait "$n"; done
+    all_state_is_valid
+    assert_equal "$(applied "$1" | sort | tr '\n' ' ')" "$(printf '%s a-test ' {01..20})"
+    while IFS= read -r file; do
+      assert_equal "$(jq -s 'map(.event_id // .id) | unique | length' "$file")" 20
+      assert_equal "$(wc -l <"$file")" 20
+    done < <(find "$HOOKLINE_HOME/coordination" -name '*.jsonl' ! -path '*/events/*')
+  }
+  each_handler at_once
+}
+
+@test "killed anywhere, the next run makes whole what was begun" {
+  killed() {
+    handled "$1" zero "$2"
+    event one "$2" 1
+    killed_everywhere "$1" one
+  }
+  each_handler killed
+}
+
+@test "a damaged state file is kept and never overwritten" {
+  damaged() {
+    local file
+    handled "$1" one "$2"
+    while IFS= read -r file; do printf '{"torn":' >"$file"; done \
+      < <(find "$HOOKLINE_HOME/coordination" -name '*.json')
+    handle "$1" two "$2"
+    assert_success
+    assert_stderr --partial 'is damaged: kept as'
+    while IFS= read -r file; do
+      grep -qxF '{"torn":' "$file" "$file".corrupt-* || fail "overwritten: $file"
+    done < <(find "$HOOKLINE_HOME/coordination" -name '*.json')
+    assert_equal "$(applied "$1")" 'two a-test'
+  }
+  each_handler damaged
+}
+
+@test "nothing is written outside coordination" {
+  outside() {
+    handled "$1" one "$2"
+    assert_equal "$(find "$HOOKLINE_HOME" "$HOME" "$TMPDIR" "$BATS_TEST_TMPDIR/scratch" -type f \
+      ! -path "$HOOKLINE_HOME/coordination/*")" ''
+  }
+  each_handler outside
+}
+
+@test "without an event it says how it is used" {
+  no_event() {
+    run --separate-stderr "$HANDLERS/$1.sh"
+    assert_failure 64
+    assert_stderr --partial "usage: $1.sh EVENT-FILE"
+    printf 'no JSON\n' >"$BATS_TEST_TMPDIR/garbage"
+    run --separate-stderr "$HANDLERS/$1.sh" "$BATS_TEST_TMPDIR/garbage"
+    assert_failure 65
+    assert_stderr "$1: this is no event"
+  }
+  each_handler no_event
+}

@@ -1,0 +1,175 @@
+#!/usr/bin/env bats
+# shellcheck disable=SC2016 # what looks like a command is data
+
+load handlers
+
+H=on-worker-heartbeat
+
+setup() { sandbox; }
+
+beat() { # <worker> <seconds> [<data>]
+  local data=${3-}
+  [[ $data ]] || data='{"worker_id":"'$1'"}'
+  handled "$H" "$1-$2" "$data" "$2" "$1"
+}
+
+@test "a heartbeat puts the worker into the pool and on record" {
+  handled "$H" one "$(<"$BATS_TEST_DIRNAME/samples/$H.json")" 5
+  assert_state worker-pool.json '.workers' \
+    '[{"id":"w1","status":"busy","worker_type":"implementer","task_id":"t1",
+      "last_heartbeat":"2020-01-01T10:00:05.000000Z"}]'
+  assert_state worker-pool.json '.active_workers.w1 | .status, .last_heartbeat' \
+    $'"busy"\n"2020-01-01T10:00:05.000000Z"'
+  assert_equal "$(lines worker-health-metrics.jsonl \
+    '[.timestamp, .worker_id, .heartbeat_time, .status, .event_id, .event_source]')" \
+    '["2020-01-01T10:00:05.000000Z","w1","2020-01-01T10:00:00Z","healthy","one","a-test"]'
+}
+
+@test "without a worker_id the source is the worker" {
+  handled "$H" one '{}' 0 worker-7
+  handled "$H" two null 0 worker-8
+  handled "$H" three '{"worker_id":null}' 0 worker-9
+  handled "$H" four '{"worker_id":""}' 0 worker-10
+  assert_state worker-pool.json '[.workers[].id]' '["worker-7","worker-8","worker-9","worker-10"]'
+}
+
+@test "a number is no worker_id: it would come out rounded" {
+  refused "$H" one '{"worker_id":1763700009000000123}'
+  assert_stderr "$H: data.worker_id is of type number, not string"
+}
+
+@test "a worker that lives long is not reported" {
+  local s
+  for s in 0 120 240 360 480 600; do beat w1 "$s"; done
+  assert_equal "$(emitted .)" ''
+  assert_state worker-pool.json '.workers | length' 1
+}
+
+@test "all the silent workers are named in one alert, as a JSON array" {
+  beat w1 0
+  beat w2 30
+  beat w3 200
+  beat w4 340
+  assert_equal "$(emitted \
+    '[.type, .priority, .source, (.data | .alert_type, .workers, .worker_count,
+      .threshold_minutes)]')" \
+    '["system.health_alert","high","on-worker-heartbeat","stale_workers",["w1","w2"],2,5]'
+  assert_state worker-pool.json '[.workers[].status]' '["stale","stale","running","running"]'
+  assert_state worker-pool.json '[.active_workers[].status]' '["stale","stale","running","running"]'
+}
+
+@test "silence counts from five minutes on, not before" {
+  beat w1 0
+  beat w2 300
+  assert_equal "$(emitted .)" ''
+  beat w2 301
+  assert_equal "$(emitted .data.workers)" '["w1"]'
+}
+
+@test "the same silent workers are told once in five minutes, a new one at once" {
+  beat w1 0
+  beat w2 10
+  local s
+  for s in 305 306 307; do beat w3 "$s"; done
+  assert_equal "$(emitted .data.workers)" '["w1"]'
+  beat w3 311
+  assert_equal "$(emitted .data.workers)" $'["w1"]\n["w1","w2"]'
+  beat w3 610
+  assert_equal "$(emitted . | wc -l)" 2
+  beat w3 611
+  assert_equal "$(emitted .data.workers)" $'["w1"]\n["w1","w2"]\n["w1","w2"]'
+}
+
+@test "who comes back is running again, and may fall silent again" {
+  beat w1 0
+  beat w2 400
+  beat w1 410
+  assert_state worker-pool.json '[.workers[].status]' '["running","running"]'
+  beat w2 800
+  assert_equal "$(emitted .data.workers)" $'["w1"]\n["w1"]'
+}
+
+@test "a backlog makes nobody stale: the clock is that of the log" {
+  beat w1 0
+  beat w2 1
+  beat w1 200
+  assert_equal "$(emitted .)" ''
+}
+
+@test "an old heartbeat that comes late takes nothing back" {
+  beat w1 100
+  beat w1 50
+  assert_state worker-pool.json '.workers[0].last_heartbeat' '"2020-01-01T10:01:40.000000Z"'
+}
+
+@test "a clock that is ahead makes nobody stale for ever" {
+  local now
+  printf -v now '%(%s)T' -1
+  handled "$H" one '{"worker_id":"w1"}' "$((now - T0_S))"
+  handled "$H" two '{"worker_id":"w2"}' "$((now - T0_S + 864000))"
+  assert_equal "$(emitted .)" ''
+  assert_state worker-pool.json '.workers[1].last_heartbeat < "'"$(TZ=UTC printf \
+    '%(%Y-%m-%dT%H:%M:%S)T' "$((now + 60))")"'"' true
+}
+
+@test "who has ended is not missed, and a late heartbeat does not revive him" {
+  state_is worker-pool.json \
+    '{"workers":[{"id":"w1","status":"completed","last_heartbeat":"2020-01-01T09:00:00Z"},
+    {"id":"w2","status":"failed","last_heartbeat":"2020-01-01T09:00:00Z"}]}'
+  beat w3 0
+  assert_equal "$(emitted .)" ''
+  beat w1 1
+  assert_state worker-pool.json '[.workers[].status]' '["completed","failed","running"]'
+}
+
+@test "workers without a heartbeat, null and foreign entries in the pool are left alone" {
+  state_is worker-pool.json \
+    '{"version":7,"workers":[null,"x",{"id":"w1"},{"id":null,"status":"running"},
+    {"worker_id":"w2","status":"running","last_heartbeat":"2020-01-01T09:00:00+0000","extra":[1]},
+    {"id":"w3","last_heartbeat":"yesterday"}],"active_workers":["w1"]}'
+  beat w9 0
+  assert_equal "$(emitted .data.workers)" '["w2"]'
+  assert_state worker-pool.json \
+    '[.version, .active_workers, .workers[:4], .workers[4].extra, .workers[5].last_heartbeat]' \
+    '[7,["w1"],[null,"x",{"id":"w1"},{"id":null,"status":"running"}],[1],"yesterday"]'
+}
+
+@test "a worker's name may be anything that is text" {
+  local name='..\/..\/etc $(id) *'
+  handled "$H" one "{\"worker_id\":\"$name\"}"
+  assert_state worker-pool.json '.workers[0].id' '"../../etc $(id) *"'
+  assert_equal "$(stored)" $'./worker-health-metrics.jsonl\n./worker-pool.json'
+}
+
+@test "the alert says which heartbeat it answers" {
+  beat w1 0
+  beat w2 400
+  assert_equal "$(emitted '[.id, .causationid, .hops]')" '["w2-400.health_alert","w2-400",1]'
+}
+
+@test "killed anywhere with an alert to tell, it tells that one once" {
+  beat w1 0
+  beat w2 1
+  event one '{"worker_id":"w2"}' 400
+  killed_everywhere "$H" one
+  assert_equal "$(snapshot | grep -c '"alert_type":"stale_workers"')" 1
+}
+
+@test "a schedule finds the silent workers when nobody is left to send" {
+  beat w1 0
+  beat w2 10
+  event tick '{"schedule":"worker-check"}' 400
+  check() {
+    HOOKLINE_HOME=$HOOKLINE_HOME bash -c '
+      source "$0/scripts/events/lib/worker-health.sh" && workers_check on-schedule-tick "$1"' \
+      "$HOOKLINE_CHECKOUT" "$BATS_TEST_TMPDIR/events/tick"
+  }
+  run --separate-stderr check
+  assert_success
+  assert_equal "$(emitted '[.source, .data.workers]')" '["on-schedule-tick",["w1","w2"]]'
+  run --separate-stderr check
+  assert_equal "$(emitted . | wc -l)" 1
+  # The heartbeats know what the schedule has told.
+  beat w3 410
+  assert_equal "$(emitted . | wc -l)" 1
+}

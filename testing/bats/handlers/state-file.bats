@@ -1,0 +1,200 @@
+#!/usr/bin/env bats
+# shellcheck disable=SC2016 # jq programs, and what is for an inner shell
+# What state-file.sh promises beyond what each handler's contract shows.
+
+load handlers
+
+SHAPES='[{"count": "number", "list": "array"}]'
+COUNT='append("lines.jsonl"; {n: ($data.n // 0)}), ($states[0] | save(0; .count += 1))'
+
+setup() {
+  sandbox
+  # shellcheck source=../../../scripts/events/lib/state-file.sh
+  source "$HOOKLINE_CHECKOUT/scripts/events/lib/state-file.sh"
+}
+
+apply() { # <id> [<data> [<program>]]: to state.json
+  event "$1" "${2-null}"
+  run --separate-stderr state_apply on-test "$BATS_TEST_TMPDIR/events/$1" "$SHAPES" "${3-$COUNT}" \
+    state.json
+}
+
+spy() { # <command> <body>: a command of ours, which notes in $SPY how it was called
+  export SPY=$BATS_TEST_TMPDIR/spy
+  mkdir -p -- "$BATS_TEST_TMPDIR/bin"
+  printf '#!/bin/bash\n%s\n' "$2" >"$BATS_TEST_TMPDIR/bin/$1"
+  chmod +x -- "$BATS_TEST_TMPDIR/bin/$1"
+}
+
+@test "sourcing it twice prints nothing and leaves options, IFS and folder alone" {
+  run bash -c \
+    'before=$-$IFS$PWD$BASHOPTS; source "$1"; source "$1"; [[ $before == "$-$IFS$PWD$BASHOPTS" ]]' \
+    - \
+    "$HOOKLINE_CHECKOUT/scripts/events/lib/state-file.sh"
+  assert_success
+  assert_output ''
+}
+
+@test "the lock is given back, and waits are bounded" {
+  apply one
+  assert_success
+  exec {held}>>"$HOOKLINE_HOME/coordination/state/locks/state.json.lock"
+  flock --nonblock "$held"
+  _HOOKLINE_LOCK_WAIT_S=0 apply two
+  assert_failure 75
+  assert_stderr --partial 'somebody held'
+  exec {held}>&-
+  apply two
+  assert_success
+  assert_state state.json .count 2
+}
+
+@test "a lock that was deleted while we waited for it is not taken for the new one" {
+  apply one
+  local lock=$HOOKLINE_HOME/coordination/state/locks/state.json.lock waiting
+  exec {old}>>"$lock"
+  flock "$old"
+  event two null
+  state_apply on-test "$BATS_TEST_TMPDIR/events/two" "$SHAPES" "$COUNT" state.json {old}>&- &
+  waiting=$!
+  await 10 pgrep -P "$waiting" flock
+  rm -r -- "$HOOKLINE_HOME/coordination/state"
+  mkdir -p -- "${lock%/*}"
+  exec {new}>>"$lock"
+  flock "$new"
+  exec {old}>&-
+  waits_for_new() {
+    find /proc/"$(pgrep -P "$waiting" flock)"/fd -lname "*${lock##*/}" | grep -q .
+  }
+  await 10 waits_for_new
+  assert_state state.json .count 1
+  exec {new}>&-
+  wait "$waiting"
+  assert_state state.json .count 2
+}
+
+@test "handlers that share two files do not wait for each other for ever" {
+  local n
+  local -a runs=()
+  for n in {1..8}; do
+    event "a$n" null
+    state_apply one "$BATS_TEST_TMPDIR/events/a$n" '[{}, {}]' 'save(0; {}), save(1; {})' a.json \
+      b.json &
+    runs+=("$!")
+    state_apply two "$BATS_TEST_TMPDIR/events/a$n" '[{}, {}]' 'save(0; {}), save(1; {})' b.json \
+      a.json &
+    runs+=("$!")
+  done
+  for n in "${runs[@]}"; do wait "$n"; done
+}
+
+@test "only the newest 500 identities are kept" {
+  state_is state.json "$(jq -n \
+    '{_applied: {"on-test": [range(600) | "e\(.) a-test"], other: ["x y"]}}')"
+  apply new
+  assert_state state.json '._applied | [(.["on-test"] | length), .["on-test"][499], .other]' \
+    '[500,"new a-test",["x y"]]'
+}
+
+@test "a line torn by a full disk is closed off, not glued to the next" {
+  printf '{"torn":' >"$HOOKLINE_HOME/coordination/lines.jsonl"
+  apply one '{"n":1}'
+  assert_equal "$(<"$HOOKLINE_HOME/coordination/lines.jsonl")" \
+    $'{"torn":\n{"n":1,"event_id":"one","event_source":"a-test"}'
+}
+
+@test "a line is one write, however long" {
+  local long
+  spy dd '/usr/bin/dd "${@/status=none/status=noxfer}" 2>>"$SPY"'
+  printf -v long '%060000d' 0
+  PATH=$BATS_TEST_TMPDIR/bin:$PATH apply one "{\"n\":\"$long\"}"
+  PATH=$BATS_TEST_TMPDIR/bin:$PATH apply two "{\"n\":\"$long\"}"
+  assert_equal "$(<"$SPY")" $'0+1 records in\n0+1 records out\n0+1 records in\n0+1 records out'
+  assert_equal "$(lines lines.jsonl '.n | length')" $'60000\n60000'
+}
+
+@test "what is renamed into place is on disk before, and its folder after" {
+  spy sync 'printf "%s " sync "${@##*/}" >>"$SPY"; exec /usr/bin/sync "$@"'
+  spy mv 'printf "%s " mv "${@##*/}" >>"$SPY"; exec /usr/bin/mv "$@"'
+  PATH=$BATS_TEST_TMPDIR/bin:$PATH apply one
+  assert_success
+  assert_equal "$(<"$SPY")" "sync --data -- lines.jsonl .state.json.tmp \
+mv -fT -- .state.json.tmp state.json sync -- coordination "
+}
+
+@test "a link or a folder where a file should be is refused and left" {
+  local there=$HOOKLINE_HOME/coordination
+  printf 'mine\n' >"$BATS_TEST_TMPDIR/victim"
+  ln -s "$BATS_TEST_TMPDIR/victim" "$there/lines.jsonl"
+  apply one
+  assert_failure 73
+  ln -s "$BATS_TEST_TMPDIR/victim" "$there/.state.json.tmp"
+  apply one null 'save(0; {})'
+  assert_failure 73
+  assert_equal "$(<"$BATS_TEST_TMPDIR/victim")" mine
+  rm -- "$there/.state.json.tmp"
+  mkfifo "$there/state.json"
+  apply one null 'save(0; {})'
+  assert_failure 73
+  assert_stderr --partial 'is not a plain file; move it away'
+}
+
+@test "a state of another shape is set aside, an empty file is a new one" {
+  state_is state.json '{"count":"three"}'
+  apply one
+  assert_success
+  assert_equal "$(cat "$HOOKLINE_HOME"/coordination/state.json.corrupt-*)" '{"count":"three"}'
+  : >"$HOOKLINE_HOME/coordination/state.json"
+  apply two
+  assert_equal "$stderr" ''
+  assert_state state.json .count 1
+}
+
+@test "a payload beside the log is read, and only from there" {
+  mkdir -p -- "$HOOKLINE_HOME/coordination/events/data"
+  printf '{"n":7}\n' >"$HOOKLINE_HOME/coordination/events/data/one.json"
+  event one null
+  sed -i 's|"data":null|"dataref":"data/one.json"|' "$BATS_TEST_TMPDIR/events/one"
+  run --separate-stderr state_apply on-test "$BATS_TEST_TMPDIR/events/one" "$SHAPES" "$COUNT" \
+    state.json
+  assert_success
+  assert_equal "$(lines lines.jsonl .n)" 7
+  local ref
+  for ref in data/two.json ../../config/x.json data/../../../x.json /etc/hostname \
+    'data/.one.json'; do
+    sed -i "s|\"dataref\":\"[^\"]*\"|\"dataref\":\"$ref\"|" "$BATS_TEST_TMPDIR/events/one"
+    run --separate-stderr state_apply on-other "$BATS_TEST_TMPDIR/events/one" "$SHAPES" "$COUNT" \
+      state.json
+    assert_failure 65
+    assert_stderr --partial "the event's payload is not at"
+  done
+}
+
+@test "a program of mine that fails is no bad event, and stores nothing" {
+  apply one null 'save(0; {}), error("oh")'
+  assert_failure 70
+  assert_equal "$(stored)" ''
+  state_is state.json '{"count":3}'
+  apply one null '$states[0] | error("oh")'
+  assert_failure 70
+  assert_equal "$(stored)" ./state.json
+}
+
+@test "an emission that fails leaves the state as it was" {
+  printf 'in the way\n' >"$HOOKLINE_HOME/coordination/events/broken-events.jsonl.x"
+  mkdir -p -- "$HOOKLINE_HOME/coordination/events/broken-events.jsonl"
+  apply one null 'save(0; {count: 1}), emit("broken.thing"; "low"; {})'
+  assert_failure 75
+  refute_exists "$HOOKLINE_HOME/coordination/state.json"
+}
+
+@test "a person's .jq and time zone change nothing" {
+  printf 'def now: 0; def tojson: "x"; def save(a; b): empty;\n' >"$HOME/.jq"
+  TZ=America/New_York apply one null 'save(0; {a: $at, t: ($now | todate)})'
+  assert_state state.json '[.a, .t]' '["2020-01-01T10:00:00.000000Z","2020-01-01T10:00:00Z"]'
+}
+
+@test "files are not for everybody" {
+  handled on-worker-heartbeat one '{"worker_id":"w1"}'
+  assert_equal "$(find "$HOOKLINE_HOME/coordination" -type f -perm /007)" ''
+}
