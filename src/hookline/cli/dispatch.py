@@ -36,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
         bus.close()
     if args.verbose or not args.once:
         print(
-            f"{bus.settled} deliveries settled, {bus.letters} of them dead letters", file=sys.stderr
+            f"deliveries settled: {bus.settled}, dead letters among them: {bus.letters}",
+            file=sys.stderr,
         )
     return 0

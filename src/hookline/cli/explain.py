@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
             print_json(row)
         return 0
     print_table(
-        ["HANDLER", "", "WHY"], [(row["handler"], row["answer"], row["why"]) for row in rows]
+        ["HANDLER", "ANSWER", "WHY"], [(row["handler"], row["answer"], row["why"]) for row in rows]
     )
     if not any(row["answer"] not in ("no", "refused") for row in rows):
         print(f"hookline: unhandled: no handler wants {args.what}", file=sys.stderr)

@@ -67,7 +67,8 @@ class Show:
         verdict = entry.verdict or entry.action
         words = style.paint(f"{verdict:<8}", _COLOURS.get(verdict, "yellow"))
         took = f"{entry.ms:.0f} ms" if entry.ms is not None else ""
-        line = f"              └ {entry.handler:<30} {words} {took:>8}"
+        lead = "              └" if self._events else style.dim(entry.time[11:23]) + " "
+        line = f"{lead} {entry.handler:<30} {words} {took:>8}"
         if entry.events:
             line += f"  {entry.events} events"
         if entry.attempt > 1:
@@ -121,9 +122,9 @@ class Stage(Show):
     def farewell(self, bus: Dispatcher, ran_s: float) -> None:
         """What was done, and where to look."""
         self._print(
-            f"\nEnded after {ran_s:.0f} s: {self.arrivals} events came, {bus.settled} deliveries "
-            f"were settled, {bus.letters} of them as dead letters. Nothing is lost: what comes now "
-            "waits in the logs."
+            f"\nEnded after {ran_s:.0f} s. Events: {self.arrivals}. "
+            f"Deliveries settled: {bus.settled}, dead letters among them: {bus.letters}. "
+            "What is emitted now waits in the logs."
         )
         self._print(f"  what was delivered   jq . {self._home.deliveries}")
         if bus.letters:

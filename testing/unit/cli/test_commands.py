@@ -234,4 +234,4 @@ def test_up_shows_what_happens_and_ends_with_what_was_done(made):
     assert time.monotonic() - begun_s < 10
     assert process.returncode == 0
     assert "program  emitter" in said
-    assert "2 events came, 1 deliveries were settled" in said
+    assert "Events: 2. Deliveries settled: 1," in said
