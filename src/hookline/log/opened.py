@@ -76,7 +76,12 @@ class Opened:
 
     def close(self) -> None:
         """Give the descriptor back."""
-        os.close(self.fd)
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def __del__(self) -> None:
+        self.close()
 
 
 class Packed(Opened):

@@ -106,7 +106,9 @@ class Unpacked:
         """Let go of the unpacked text."""
         self._frame.close()
         self._packed.close()
-        os.close(self._plain)
+        if self._plain >= 0:
+            os.close(self._plain)
+            self._plain = -1
 
 
 def _nameless(folder: str) -> int:

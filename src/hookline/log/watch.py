@@ -102,6 +102,9 @@ class Watch:
                 os.close(fd)
         self._inotify = self._timer = -1
 
+    def __del__(self) -> None:
+        self.close()
+
     def _read_inotify(self, names: set[str] | None) -> set[str] | None:
         while True:
             try:

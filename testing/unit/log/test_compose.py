@@ -121,7 +121,7 @@ def test_a_line_is_what_the_envelope_makes(source: str, subject: str | None, dat
             time="1970-01-01T00:00:00.000000Z",
         )
         with pytest.raises(BadData):
-            envelope.line(**fields, data=jsontext.dumps(data))
+            envelope.line(**(fields | {"data": jsontext.dumps(data)}))
         return
     slow = envelope.line(
         id=event.id, source=source, type="test.done", time=event.time, subject=subject, data=text

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hookline.log import packing
 from hookline.log import rotate as rotating
 from hookline.log.files import append_line, open_append
 from hookline.log.home import Home
@@ -201,7 +202,7 @@ def test_growth_while_it_is_compressed_keeps_the_plain_file(
 ) -> None:
     write(home, b"a")
     rotate(home, "test")
-    real = rotating.pack
+    real = packing.pack
 
     def pack(plain: str, packed: str) -> int:
         size = real(plain, packed)
