@@ -103,24 +103,24 @@ def read_runs(path: Path) -> list[Run]:
     runs = []
     for line in path.read_text().splitlines() if path.exists() else []:
         what, event, key, attempt, moment, *status = line.split()
-        place = (event, int(attempt))
+        number = int(attempt)
         if what == "begin":
-            begun[place].append((key, int(moment)))
+            begun[event, number].append((key, int(moment)))
             continue
-        key, since = begun[place].pop()
+        key, since = begun[event, number].pop()
         runs.append(
             Run(
                 event=event,
                 key=key,
-                attempt=int(attempt),
+                attempt=number,
                 begun_ns=since,
                 ended_ns=int(moment),
                 exit=int(status[0]),
             )
         )
-    for (event, attempt), open_runs in begun.items():
+    for (event, number), open_runs in begun.items():
         runs += [
-            Run(event=event, key=key, attempt=attempt, begun_ns=since, ended_ns=0, exit=-1)
+            Run(event=event, key=key, attempt=number, begun_ns=since, ended_ns=0, exit=-1)
             for key, since in open_runs
         ]
     return runs
