@@ -1,0 +1,145 @@
+"""The ledger is a fold over the journal, and the index is that fold, saved."""
+
+import msgspec
+import pytest
+
+from hookline.dispatch import ledger as journal
+from hookline.dispatch.books import STATE_FILE, load_ledger
+from hookline.dispatch.ledger import Entry, Ledger, fold
+from hookline.dispatch.state import State
+from hookline.dispatch.subscription import Cursor
+from hookline.model.errors import BadConfig
+from hookline.model.position import Position
+
+NOW = "2026-11-21T00:00:00.000000Z"
+
+
+def entry(action, offset=0, **more):
+    return Entry(action=action, time=NOW, handler="h", domain="d", segment=1, offset=offset, **more)
+
+
+def folded(*entries):
+    ledger = Ledger()
+    fold(ledger, entries)
+    return ledger.handlers.get("h")
+
+
+def test_a_line_that_is_no_entry_is_passed_over():
+    assert journal.decode(b'{"action":"from a later version"}') is None
+    assert journal.decode(b'{"action":"attempt","time":') is None
+
+
+def test_an_entry_survives_its_line():
+    made = entry("attempt", 7, event="e", attempt=2, verdict="failed", then="retry", due=1.5)
+    assert journal.decode(journal.encode(made)) == made
+
+
+def test_a_settled_attempt_beyond_the_cursor_is_remembered():
+    progress = folded(entry("attempt", 100, event="e", attempt=1, then="settled"))
+    assert progress.settled == {"d": {Position(1, 100)}}
+
+
+def test_the_cursor_takes_what_is_before_it():
+    progress = folded(
+        entry("attempt", 100, event="e", attempt=1, then="settled"),
+        entry("cursor", 200, mark=100, event="e", source="s"),
+    )
+    assert progress.cursors == {"d": Cursor(Position(1, 200), 100, "e", "s")}
+    assert progress.settled == {"d": set()}
+
+
+def test_a_cursor_never_goes_back():
+    progress = folded(entry("cursor", 200), entry("cursor", 100))
+    assert progress.cursors["d"].position == Position(1, 200)
+
+
+def test_a_retry_waits_and_its_end_settles_it():
+    retry = entry("attempt", 100, event="e", attempt=1, then="retry", due=5.0)
+    (pending,) = folded(retry).pending.values()
+    assert (pending.attempt, pending.due_s, pending.running) == (1, 5.0, False)
+    assert not folded(retry, entry("attempt", 100, event="e", attempt=2, then="settled")).pending
+
+
+def test_a_held_attempt_is_given_back():
+    (pending,) = folded(entry("attempt", 100, event="e", attempt=1, then="held")).pending.values()
+    assert pending.attempt == 0
+
+
+def test_a_batch_settles_all_that_lies_in_it():
+    progress = folded(
+        entry("attempt", 100, event="e", attempt=1, then="retry", due=5.0),
+        entry("batch", 50, end=Position(1, 300), mark=200, event="z", source="s", events=3),
+    )
+    assert progress.cursors["d"].position == Position(1, 300)
+    assert not progress.pending
+
+
+def test_a_replay_is_asked_for_once():
+    ask = entry("replay", 100, event="e", letter="h:e", replay=1)
+    done = entry("attempt", 100, event="e", attempt=1, replay=1, then="settled")
+    ledger = Ledger()
+    fold(ledger, [ask, done, ask])
+    assert ledger.closed == {"h:e"}
+    assert not ledger.handlers["h"].pending
+
+
+def test_a_handler_is_paused_and_let_go():
+    assert folded(entry("paused", reason="tired")).paused == "tired"
+    assert folded(entry("paused", reason="tired"), entry("resumed")).paused == ""
+
+
+def test_the_index_is_the_fold_saved(bench):
+    bench.shell("on-a-b.sh", 'exit "$(jq .data "$1")"', "# key: subject  concurrency: 2")
+    bench.shell("on-a-c.sh", "exit 78")
+    for n, status in enumerate((0, 75, 65, 0, 99, 75, 0, 0)):
+        bench.emit("a.b", status, subject=f"k{n % 3}")
+    bench.emit("a.c", None)
+    bench.drain()
+    state = State(bench.home.state / STATE_FILE)
+    index = load_ledger(bench.home, state)
+    state.close()
+    again = load_ledger(bench.home, None)
+    assert comparable(index) == comparable(again)
+    assert index.handlers["on-a-b.sh"].pending
+    assert index.handlers["on-a-c.sh"].paused
+
+
+def comparable(ledger):
+    """Without what only tells how it was come by: empty sets, and marks within a segment."""
+    builtins = {}
+    for name, progress in ledger.handlers.items():
+        builtins[name] = (
+            {domain: cursor.position for domain, cursor in progress.cursors.items()},
+            {domain: places for domain, places in progress.settled.items() if places},
+            {place: msgspec.structs.astuple(each) for place, each in progress.pending.items()},
+            progress.paused,
+        )
+    return builtins, ledger.closed, ledger.folded
+
+
+def test_an_index_of_another_version_is_refused_with_what_mends_it(tmp_path):
+    path = tmp_path / STATE_FILE
+    state = State(path)
+    state._db.execute("PRAGMA user_version = 99")
+    state.close()
+    with pytest.raises(BadConfig, match="delete it"):
+        State(path)
+
+
+def test_a_ledger_survives_its_index(tmp_path):
+    ledger = Ledger(folded=Position(2, 7), closed={"h:e"})
+    fold(
+        ledger,
+        [
+            entry("subscribed", since=3.0, start={"d": Position(1, 10)}),
+            entry(
+                "attempt", 100, event="e", source="s", type="d.t", attempt=1, then="retry", due=5.0
+            ),
+            entry("attempt", 150, event="f", attempt=1, then="settled"),
+            entry("paused", reason="tired"),
+        ],
+    )
+    state = State(tmp_path / STATE_FILE)
+    state.save(ledger)
+    assert state.load() == ledger
+    state.close()
