@@ -118,14 +118,18 @@ class Log:
 
         Raises BadData when it cannot be decoded, or its file is gone.
         """
+        return self.with_data(event).value()
+
+    def with_data(self, event: Event) -> Event:
+        """The event with its data in it, when that lies in a file of its own. Raises BadData."""
         if event.dataref is None:
-            return event.value()
+            return event
         path = self.home.events / event.dataref
         try:
             raw = path.read_bytes()
         except OSError as error:
             raise BadData(f"{path}: {error.strerror}") from error
-        return msgspec.structs.replace(event, data=msgspec.Raw(raw), dataref=None).value()
+        return msgspec.structs.replace(event, data=msgspec.Raw(raw), dataref=None)
 
     def read(
         self,
