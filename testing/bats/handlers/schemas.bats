@@ -62,7 +62,9 @@ variants() { # <data>: the sample, and each field of it in turn missing, null an
   handled on-worker-heartbeat h1 '{"worker_id":"w1"}' 0
   handled on-worker-heartbeat h2 '{"worker_id":"w2"}' 400
   for n in 1 2 3 4; do handled on-task-failed "f$n" '{"error_type":"disk"}'; done
-  for n in {1..6}; do handled on-learning-pattern "p$n" '{"worker_id":"w","outcome":"failure"}'; done
+  for n in {1..6}; do
+    handled on-learning-pattern "p$n" '{"worker_id":"w","outcome":"failure"}'
+  done
   for n in {1..20}; do
     handled on-routing-decision "r$n" "{\"master\":\"m$((n == 1))\",\"confidence\":0.2}"
   done
