@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Usage: start.sh [--quiet]
 # Summary: set up what is missing, then run the bus in the foreground on this machine's own events
-# Exit: 0 stopped by Ctrl-C or TERM, 64 usage, 73 something cannot be set up, 75 a dispatcher runs already
+# Exit: 0 stopped by Ctrl-C or TERM, 64 usage, 73 cannot be set up, 75 a dispatcher runs already
 set -euo pipefail
 
 main() {

@@ -16,8 +16,8 @@ own_root() {
 # Prints the command to run: that of the home, then of this checkout, then of the PATH.
 find_hookline() { # <root>
   local root=$1 home=${HOOKLINE_HOME:-${CORTEX_HOME:-$1}} found
-  for found in "$home/.venv/bin/hookline" "$root/.venv/bin/hookline" "$home/coordination/state/hookline" \
-    "$root/coordination/state/hookline"; do
+  for found in "$home"/{.venv/bin,coordination/state}/hookline \
+    "$root"/{.venv/bin,coordination/state}/hookline; do
     if [[ -x $found ]]; then
       printf '%s\n' "$found"
       return

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Usage: disk-worker.sh [--interval SECONDS]
-# Summary: a worker that measures how much room the home takes and how much is left, with a heartbeat each round
+# Summary: a worker that measures the room that the home takes and what is left, each round
 # Exit: 0 told to end, 64 usage
 set -euo pipefail
 
@@ -17,7 +17,8 @@ work_round() {
   read -r _ _ _ left _ <<<"${left##*$'\n'}"
   used=${used%%[[:space:]]*}
   mkdir -p -- "$HOOKLINE_HOME/coordination/metrics"
-  printf -v line '{"timestamp":"%(%Y-%m-%dT%H:%M:%SZ)T","used_kib":%d,"left_kib":%d}' -1 "$used" "$left"
+  printf -v line '{"timestamp":"%(%Y-%m-%dT%H:%M:%SZ)T","used_kib":%d,"left_kib":%d}' \
+    -1 "$used" "$left"
   printf '%s\n' "$line" >>"$HOOKLINE_HOME/coordination/metrics/disk-usage.jsonl"
   activity="uses $used KiB, $left KiB are left"
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Usage: log-worker.sh [--interval SECONDS]
-# Summary: a worker that reads the new lines of every log with jq, an eye that is not the bus's own, and reports bad ones
+# Summary: a worker that reads the new lines of every log with jq, and counts those that are bad
 # Exit: 0 told to end, 64 usage
 set -euo pipefail
 

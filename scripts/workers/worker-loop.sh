@@ -1,6 +1,7 @@
 # shellcheck shell=bash
-# The common part of the workers: do a round of work, say so in a heartbeat, wait, until told to end.
-# Source it, define `work_round` (sets `activity`), call `worker_main <script> <worker-id> <worker-type> [option...]`.
+# The common part of the workers: do a round of work, say so in a heartbeat, wait, until told to
+# end. Source it, define `work_round` (sets `activity`), call
+# `worker_main <script> <worker-id> <worker-type> [option...]`.
 if [[ -n ${_HOOKLINE_WORKER_LOOP-} ]]; then
   return 0
 fi
@@ -17,8 +18,9 @@ worker_wait() { # <seconds>
 
 worker_heartbeat() { # <worker-id> <worker-type> <status> <activity> <count>
   local data
-  printf -v data '{"worker_id":"%s","worker_type":"%s","task_id":"round-%d","status":"%s","activity":"%s","heartbeat_count":%d,"pid":%d}' \
-    "$1" "$2" "$5" "$3" "$4" "$5" "$$"
+  printf -v data '{"worker_id":"%s","worker_type":"%s","task_id":"round-%d","status":"%s"' \
+    "$1" "$2" "$5" "$3"
+  printf -v data '%s,"activity":"%s","heartbeat_count":%d,"pid":%d}' "$data" "$4" "$5" "$$"
   emit_event worker.heartbeat "$1" "$data"
 }
 

@@ -1,13 +1,8 @@
 """What a handler's file says of it, and which files are none."""
 
-import json
-from pathlib import Path
-
 import pytest
 
 from hookline.dispatch.handlers import discover, is_handler_name
-
-SHIPPED = Path(__file__).resolve().parents[3] / "scripts" / "events" / "handlers"
 
 
 def look(bench, name, header="", mode=0o750):
@@ -104,17 +99,3 @@ def test_a_python_handler_says_its_types_in_its_functions(bench):
     bench.handler("on-a-py.py", "# run: python\n# on: a.b\n")
     found = discover(bench.home.handlers, lambda _: ("a.b",))
     assert "@on" in found.refused[0].reason
-
-
-def test_a_machine_under_load_is_an_alert_once_in_a_while(bench):
-    source = (SHIPPED / "on-system-load-measured.py").read_text()
-    bench.handler("on-system-load-measured.py", source)
-    for load, cores in ((1.0, 2), (9.0, 2), (9.5, 2)):
-        bench.emit("system.load_measured", {"load_1m": load, "cores": cores})
-    bench.emit("system.load_measured", {"load_1m": "much"})
-    bench.drain()
-    events = [json.loads(line) for line in bench.home.live("system").read_text().splitlines()]
-    (alert,) = [event for event in events if event["type"] == "system.health_alert"]
-    assert alert["data"] == {"alert_type": "overload", "load_1m": 9.0, "cores": 2}
-    assert alert["causationid"] == events[1]["id"]
-    assert bench.verdicts() == [("done", "settled"), ("rejected", "dead-letter")]

@@ -125,8 +125,8 @@ class Bench:
         return [json.loads(line) for line in self.home.deliveries.read_text().splitlines()]
 
 
-@pytest.fixture
-def bench(tmp_path):
+@pytest.fixture(name="bench")
+def make_bench(tmp_path):
     root = tmp_path / "home"
     root.mkdir(mode=0o750)
     for folder in (tmp_path, *tmp_path.parents):
