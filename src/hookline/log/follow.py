@@ -25,14 +25,12 @@ _CHUNKS_A_ROUND = 16
 class _Followed:
     """One domain's log, and how far it has been read."""
 
-    __slots__ = ("again_s", "mark", "position", "stream")
+    __slots__ = ("mark", "position", "stream")
 
     def __init__(self, stream: Stream, position: Position) -> None:
         self.stream = stream
         self.position = position
         self.mark = ""
-        # Of the monotonic clock: when to look although nothing was told.
-        self.again_s: float | None = 0.0
 
 
 class Follower:
@@ -59,10 +57,13 @@ class Follower:
         # First the watch, then the look: what comes between is told.
         self._watch = Watch([home.events], poll_only=os.path.exists(home.locked_append))
         self._followed: dict[str, _Followed] = {}
+        # Of the monotonic clock: when to look at a domain although nothing was told.
+        self._again_s: dict[str, float] = {}
         for domain in domains_for(home, query.pattern):
             stream = Stream.of_domain(home, domain)
             begin = (start or {}).get(domain) or stream.end()
             self._followed[domain] = _Followed(stream, begin)
+            self._again_s[domain] = 0.0
         self._look_at_s = self._clock.monotonic_s() + LOOK_S
 
     def __enter__(self) -> Self:
@@ -104,10 +105,8 @@ class Follower:
     def wait(self, timeout_s: float | None = None) -> None:
         """Wait until something may have come, at most so long."""
         now_s = self._clock.monotonic_s()
-        due_s = self._look_at_s
-        for followed in self._followed.values():
-            if followed.again_s is not None:
-                due_s = min(due_s, followed.again_s)
+        due_s = min(self._again_s.values(), default=self._look_at_s)
+        due_s = min(due_s, self._look_at_s)
         wait_s = max(0.0, due_s - now_s)
         self._watch.wait(wait_s if timeout_s is None else min(wait_s, max(0.0, timeout_s)))
 
@@ -122,8 +121,8 @@ class Follower:
             due = set(domains_for(self._home, self._query.pattern)) | self._followed.keys()
         else:
             due = {domain for name in names if (domain := self._domain(name)) is not None}
-        for domain, followed in self._followed.items():
-            if followed.again_s is not None and followed.again_s <= now_s:
+        for domain, again_s in self._again_s.items():
+            if again_s <= now_s:
                 due.add(domain)
         found: list[tuple[str, Found]] = []
         for domain in due:
@@ -155,7 +154,9 @@ class Follower:
                     found.append((followed.mark, Found(domain, record)))
             followed.position = chunk.next
             if chunk.at_end:
-                followed.again_s = None if chunk.again_s is None else now_s + chunk.again_s
+                self._again_s.pop(domain, None)
+                if chunk.again_s is not None:
+                    self._again_s[domain] = now_s + chunk.again_s
                 return found
-        followed.again_s = now_s
+        self._again_s[domain] = now_s
         return found

@@ -55,6 +55,12 @@ class Chunk:
         self._line_bytes_max = line_bytes_max
 
     @property
+    def is_plain(self) -> bool:
+        """Whether `data` is lines with newlines and nothing else: no NUL, none too long."""
+        data = self.data
+        return len(data) <= self._line_bytes_max and data.endswith(b"\n") and 0 not in data
+
+    @property
     def lines(self) -> list[Line]:
         """The lines, without empty ones."""
         if self._lines is None:

@@ -31,6 +31,7 @@ _MASK = (
 _FOLDER_LOST = _IN_DELETE_SELF | _IN_MOVE_SELF | _IN_UNMOUNT | _IN_IGNORED
 _EVENT = struct.Struct("iIII")
 _READ_BYTES = 1 << 16
+_EVENT_BYTES_MAX = _EVENT.size + 256
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -112,6 +113,8 @@ class Watch:
             except BlockingIOError:
                 return names
             names = self._decode(data, names)
+            if len(data) < _READ_BYTES - _EVENT_BYTES_MAX:
+                return names
 
     def _decode(self, data: bytes, names: set[str] | None) -> set[str] | None:
         at = 0

@@ -96,10 +96,14 @@ def test_a_million_brackets_are_only_a_torn_line() -> None:
     assert found.kind == "torn"
 
 
-def test_lines_of_a_stream_and_their_records_agree() -> None:
-    data = A + b"\n\n" + OLD + b"\n" + B[:30] + b"\n"
+@pytest.mark.parametrize("odd", [b"", b"\0", b"\0\n", b"tail", b"\n" + b"[" * LINE_BYTES_MAX])
+def test_lines_of_a_stream_and_their_records_agree(odd: bytes) -> None:
+    """Also where the way for plain chunks is not taken."""
+    data = A + b"\n\n" + OLD + b"\n" + B[:30] + b"\n" + A + b"\n" + odd
     lines = cut(data, 2, 100)
-    assert [each.position for each in read(data)] == [line.position for line in lines]
+    assert [(each.position, each.end.offset) for each in read(data)] == [
+        (line.position, line.end) for line in lines
+    ]
 
 
 def test_domains_are_those_with_a_log_live_or_closed(home: Home) -> None:
