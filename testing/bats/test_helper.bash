@@ -13,8 +13,8 @@ sandbox() {
   _clean_environment
   export HOOKLINE_HOME=$BATS_TEST_TMPDIR/home HOME=$BATS_TEST_TMPDIR/user
   export TMPDIR=$BATS_TEST_TMPDIR/tmp
-  mkdir -p -- "$HOOKLINE_HOME/coordination/events/segments" "$HOOKLINE_HOME/coordination/events/queue" \
-    "$HOOKLINE_HOME/coordination/events/rejected" "$HOOKLINE_HOME/coordination/config" \
+  mkdir -p -- "$HOOKLINE_HOME"/coordination/events/{segments,queue,rejected} \
+    "$HOOKLINE_HOME/coordination/config" \
     "$HOOKLINE_HOME/scripts/events/handlers" "$HOME" "$TMPDIR"
   chmod 0755 -- "$HOOKLINE_HOME" "$HOOKLINE_HOME"/scripts{,/events{,/handlers}}
   cd -- "$HOOKLINE_HOME" || return

@@ -49,7 +49,7 @@ _hookline_make_log() { # the one fork in a log's life: a mode of its own needs a
     umask 0027
     [[ -d ${_hookline_log%/*} ]] || command -p mkdir -p -- "${_hookline_log%/*}" || exit 1
     umask 0137
-    printf '' >>"$_hookline_log"
+    builtin printf '' >>"$_hookline_log"
   ) || _hookline_cannot_open
 }
 
@@ -65,9 +65,9 @@ _hookline_cannot_open() {
 # A short write leaves a piece without its newline; one newline closes it off from the next line.
 _hookline_not_written() {
   local _last
-  printf '' >>"$_hookline_log" || _hookline_cannot_open || return
+  builtin printf '' >>"$_hookline_log" || _hookline_cannot_open || return
   _last=$(command -p tail -c 1 -- "$_hookline_log")
-  [[ ! $_last ]] || printf '\n' >>"$_hookline_log" || :
+  [[ ! $_last ]] || builtin printf '\n' >>"$_hookline_log" || :
   _hookline_fail 74 "writing to ${_hookline_log//[!\ -~]/?} failed, the event may or may not be \
 stored; make room, then emit it again with the id $_hookline_id"
 }

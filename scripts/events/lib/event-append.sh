@@ -23,8 +23,9 @@ _hookline_find_home() { # sets _hookline_home
   [[ $_folder || -d /coordination ]] || _hookline_home=$_hookline_checkout
 }
 
-_hookline_append() { # <type>: stores _hookline_line
-  _hookline_home=${HOOKLINE_HOME-} HOOKLINE_EVENT_ID=$_hookline_id
+_hookline_append() { # <type>: stores _hookline_line in _hookline_log
+  local _hookline_home=${HOOKLINE_HOME-}
+  HOOKLINE_EVENT_ID=$_hookline_id
   [[ $_hookline_home == /* ]] || _hookline_find_home
   _hookline_log=$_hookline_home/coordination/events/${1%%.*}-events.jsonl
   if [[ ${#_hookline_line} -lt $_HOOKLINE_PRINTF_BYTES_MAX && ! $_hookline_sync &&

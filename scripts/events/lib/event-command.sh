@@ -20,7 +20,11 @@ _hookline_given_or_stdin() { # <function> [<event>]
   case $# in
     2) "$1" "$2" ;;
     1)
-      [[ ! -t 0 ]] || _hookline_usage 'no event given' || return
+      # Bash asks fstat about /dev/fd/0 itself: a closed stdin is no stdin.
+      if [[ -t 0 || ! -e /dev/fd/0 ]]; then
+        _hookline_usage 'no event given' || return
+      fi
+      local _hookline_error=''
       _hookline_room _hookline_read_stdin 2>/dev/null || _hookline_report "$?" || return
       "$1" "$_stdin"
       ;;
@@ -29,7 +33,7 @@ _hookline_given_or_stdin() { # <function> [<event>]
 }
 
 _hookline_usage() { # <what is wrong>
-  _hookline_error="${1//[!\ -~]/?}; see ${0##*/} --help"
+  local _hookline_error="${1//[!\ -~]/?}; see ${0##*/} --help"
   _hookline_report 64
 }
 

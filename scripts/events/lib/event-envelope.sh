@@ -6,6 +6,7 @@ _hookline_event_envelope_loaded=1
 
 _hookline_compose() { # <append|print> <type> <source> <data> [<correlation>] [<priority>]
   local _hookline_found='' _hookline_json=${4-} _hookline_line
+  local _hookline_id _hookline_time _hookline_log
   local _source=\"${3-}\" _optional='' _cortex=''
   local -a _hookline_parts
   local -A _hookline_keys

@@ -82,6 +82,7 @@ _hookline_load_parts() { # <name...>
 }
 
 emit_event() { # <type> <source> <json-data> [<correlation>] [<priority>]
+  local _hookline_error=''
   HOOKLINE_EVENT_ID=''
   _hookline_room _hookline_compose append "$@" 2>/dev/null || _hookline_report "$?"
 }
@@ -91,15 +92,18 @@ create_and_log_event() { # <type> <source> <json-data> [<correlation>] [<priorit
 }
 
 create_event() { # <type> <source> <json-data> [<correlation>] [<priority>]
+  local _hookline_error=''
   _hookline_room _hookline_compose print "$@" 2>/dev/null || _hookline_report "$?"
 }
 
 log_event() { # <event>
+  local _hookline_error=''
   HOOKLINE_EVENT_ID=''
   _hookline_room _hookline_given append "$@" 2>/dev/null || _hookline_report "$?"
 }
 
 validate_event() { # <event>
+  local _hookline_error=''
   _hookline_room _hookline_given approve "$@" 2>/dev/null || _hookline_report "$?"
 }
 
@@ -108,7 +112,8 @@ generate_event_id() { # prints one
 }
 
 _hookline_given() { # <append|approve> <event>
-  local _hookline_found='' _hookline_json _hookline_line _hookline_type _hookline_log=''
+  local _hookline_found='' _hookline_json _hookline_line
+  local _hookline_id _hookline_time _hookline_type _hookline_log=''
   local -a _hookline_parts
   local -A _hookline_keys=()
   (($# == 2)) || _hookline_fail 64 'expected one event; quote it' || return
@@ -124,6 +129,7 @@ _hookline_approve() { # in place of append: would the line be accepted?
 }
 
 _hookline_print() { # <type>: in place of append
+  local _hookline_home
   _hookline_find_home
   [[ ! -f $_hookline_home/coordination/config/hookline.toml ]] || ! _hookline_wants_cortex ||
     _hookline_to_cortex "$1"
@@ -132,6 +138,7 @@ _hookline_print() { # <type>: in place of append
 }
 
 _hookline_print_id() {
+  local _hookline_id _hookline_time
   _hookline_stamp
   builtin printf '%s\n' "$_hookline_id"
 }
@@ -143,8 +150,8 @@ _hookline_load ||
 unset -v _hookline_was
 
 _hookline_logger_command() { # <arguments...>
-  # A log at its size limit is an error to report, not a reason to die without a word.
-  trap '' XFSZ
+  # A log at its size limit is an error to report, and a reader that has gone is none at all.
+  trap '' XFSZ PIPE
   case ${1-} in
     --sync)
       _hookline_sync=1

@@ -6,24 +6,27 @@
 _hookline_event_time_loaded=1
 
 # Set here, so that no arithmetic ever meets what the environment may hold under these names.
-_hookline_second=0 _hookline_tick=0
+_hookline_second=-1 _hookline_second_text='' _hookline_tick=0
 
 _hookline_stamp() { # sets _hookline_id (UUIDv7, rising within a shell) and _hookline_time
-  local _us=${EPOCHREALTIME/[!0-9]/} _tick _high=$SRANDOM
+  # The text first: a trap that emits as well may come between any two of these lines.
+  local _us=${EPOCHREALTIME/[!0-9]/} _text=$_hookline_second_text _tick _high=$SRANDOM
   ((_us / 1000000 == _hookline_second)) || _hookline_next_second
-  _hookline_time=$_hookline_second_text.${_us: -6}Z
+  _hookline_time=$_text.${_us: -6}Z
   # RFC 9562, method 3: twelve bits below the millisecond. A clock that goes back is overtaken.
   _tick=$((_us / 1000 << 12 | _us % 1000 * 4096 / 1000))
-  _hookline_tick=$((_tick > _hookline_tick ? _tick : _hookline_tick + 1))
-  builtin printf -v _hookline_id '%08x-%04x-7%03x-%04x-%04x%08x' $((_hookline_tick >> 28)) \
-    $((_hookline_tick >> 12 & 0xffff)) $((_hookline_tick & 0xfff)) $((0x8000 | _high >> 18)) \
+  ((_tick > _hookline_tick)) || _tick=$((_hookline_tick + 1))
+  _hookline_tick=$_tick
+  builtin printf -v _hookline_id '%08x-%04x-7%03x-%04x-%04x%08x' $((_tick >> 28)) \
+    $((_tick >> 12 & 0xffff)) $((_tick & 0xfff)) $((0x8000 | _high >> 18)) \
     $((_high & 0xffff)) "$SRANDOM"
 }
 
-_hookline_next_second() {
-  _hookline_second=$((_us / 1000000))
-  _hookline_utc "$_hookline_second"
-  _hookline_second_text=$_hookline_utc
+_hookline_next_second() { # sets _text of the caller
+  local _hookline_utc
+  _hookline_utc $((_us / 1000000))
+  _text=$_hookline_utc
+  _hookline_second_text=$_text _hookline_second=$((_us / 1000000))
 }
 
 _hookline_utc() { # <seconds since 1970>: sets _hookline_utc to YYYY-MM-DDThh:mm:ss

@@ -5,7 +5,7 @@
 _hookline_event_timestamp_loaded=1
 
 _hookline_time_of() { # <text> [<cortex>: +0000 without a colon will do too]: sets _hookline_time
-  local _t=$1 _rest _fraction='' _offset=0 _d='[0-9]'
+  local _t=$1 _rest _fraction='' _offset=0 _d='[0-9]' _hookline_days _hookline_utc
   [[ $_t == $_d$_d$_d$_d-@(0[1-9]|1[0-2])-@(0[1-9]|[12][0-9]|3[01])[Tt]* ]] || return
   [[ ${_t:11} == @([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]* && ${_t:0:4} != 0000 ]] || return
   _rest=${_t:19}

@@ -46,7 +46,7 @@ _hookline_members() { # sets _members: keys of the outermost object, and the tex
 }
 
 _hookline_member() { # <name>: sets _text to the text of a member that must be a string
-  local _json=${_members[_$1]}
+  local _json=${_members[_$1]} _hookline_decoded
   [[ $_json == \"* ]] || _hookline_fail 65 "the event's $1 is not a string" || return
   _hookline_json_decode "${_json:1:${#_json}-2}"
   _text=$_hookline_decoded

@@ -8,11 +8,12 @@
 #                  ok and its compact text, or bad and the reason
 # Sourced, it is the library of event-logger.sh.
 
-# shellcheck source-path=SCRIPTDIR
-case ${BASH_SOURCE[0]} in
-  */*) source "${BASH_SOURCE[0]%/*}/event-logger.sh" ;;
-  *) source ./event-logger.sh ;;
-esac
+_hookline_self=${BASH_SOURCE[0]}
+[[ ! -L $_hookline_self ]] || _hookline_self=$(command -p readlink -f -- "$_hookline_self")
+[[ $_hookline_self == */* ]] || _hookline_self=./$_hookline_self
+# shellcheck source-path=SCRIPTDIR source=event-logger.sh
+source "${_hookline_self%/*}/event-logger.sh"
+unset -v _hookline_self
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
   _hookline_load_parts event-command
   case ${1-} in

@@ -61,7 +61,7 @@ _hookline_json_twice() { # names a key whose place was taken by a second one
 
 # Escaped keys get an entry under d<object>/<plain name> too, so that "a" and "\u0061" are the same.
 _hookline_json_decode_keys() {
-  local _key
+  local _key _hookline_decoded
   for _key in "${!_hookline_keys[@]}"; do
     [[ $_key == *\\* ]] || continue
     _hookline_json_decode "$_key"

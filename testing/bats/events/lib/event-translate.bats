@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC2016,SC2030,SC2031 # texts for other shells; each test is a subshell
 # What comes from outside, CloudEvents or Cortex, becomes the line that testing/vectors/ says.
 
 load ../../test_helper

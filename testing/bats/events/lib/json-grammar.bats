@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC2016,SC2030,SC2031 # texts for other shells; each test is a subshell
 # One grammar for JSON, here in bash: testing/vectors/json.jsonl says what it must say.
 
 load ../../test_helper
