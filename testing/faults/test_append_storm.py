@@ -118,7 +118,7 @@ def test_nothing_is_damaged_lost_or_doubled(home: Home, soak_s: float) -> None:
         end_s = time.monotonic() + lasts_s
         while time.monotonic() < end_s:
             keeper.tick()
-            time.sleep(KEEP_EVERY_S)
+            time.sleep(KEEP_EVERY_S)  # the pace of the storm
         (home.root / "stop").touch()
         keeper.resume(end_s + 1e9)
         for name, process in (writers | {"rotator": rotator}).items():

@@ -6,9 +6,9 @@ One thing must hold: whatever the short ways below make is to the byte what `env
 
 import re
 import time as system_time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
@@ -164,27 +164,27 @@ def dumps(value: object) -> bytes:
 
 def _is_plain(value: object, levels_left: int) -> bool:
     """Whether it is made of exactly the types that JSON has, without floats, not too deep."""
-    kind = type(value)
-    if kind in _SCALARS:
+    if type(value) in _SCALARS:
         return True
-    if kind is dict:
-        for key in value:  # type: ignore[attr-defined] # kind says so
+    items: Iterable[object]
+    if type(value) is dict:
+        for key in value:
             if type(key) is not str:
                 return False
-        value = value.values()  # type: ignore[attr-defined]
-    elif kind is not list:
+        items = value.values()
+    elif type(value) is list:
+        items = value
+    else:
         return False
     if not levels_left:
         return False
-    for item in value:  # type: ignore[attr-defined]
+    for item in items:
         if type(item) not in _SCALARS and not _is_plain(item, levels_left - 1):
             return False
     return True
 
 
 def _fields(said: Said, id: str, time: str) -> Fields:
-    fields = Fields(id=id, time=time, source=said[0], type=said[1])  # type: ignore[typeddict-item]
-    for name, value in zip(OPTIONAL, said[2:], strict=True):
-        if value is not None:
-            fields[name] = value  # type: ignore[literal-required]
-    return fields
+    named = zip(("source", "type", *OPTIONAL), said, strict=True)
+    given = {name: value for name, value in named if value is not None}
+    return cast(Fields, {"id": id, "time": time, **given})

@@ -19,7 +19,7 @@ def main(home: Home) -> None:
     while not (home.root / "stop").exists():
         rotations += rotate(home, "storm") is not None
         next_s = max(next_s + EVERY_S, time.monotonic())
-        time.sleep(max(0.0, next_s - time.monotonic()))
+        time.sleep(max(0.0, next_s - time.monotonic()))  # its pace
     print(rotations)
 
 

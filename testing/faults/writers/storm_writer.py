@@ -69,7 +69,7 @@ class Writer:
         while not (self.home.root / "stop").exists():
             for _ in range(self.burst):
                 self.append(self.data())
-            time.sleep(PAUSE_S)
+            time.sleep(PAUSE_S)  # its pace
         (self.home.root / f"{self.name}.count").write_text(str(self.count))
 
 
@@ -100,7 +100,7 @@ class Slow(Writer):
         fd = open_append(self.home.live("storm"))
         try:
             for _ in range(self.random.randrange(1, 4)):
-                time.sleep(self.random.random() * SLEEP_S)
+                time.sleep(self.random.random() * SLEEP_S)  # what it is there for
                 append_line(fd, envelope.line(**self.fields(data)))
                 data = self.data()
             append_line(fd, envelope.line(**self.fields(data)))

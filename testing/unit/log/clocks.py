@@ -1,13 +1,15 @@
 """A clock for tests of the log."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+
+from hookline.model.clock import SystemClock
 
 
 class HandClock:
     """Stands still until it is moved. Begins at the real time, since files bear real times."""
 
     def __init__(self) -> None:
-        self._now = datetime.now(UTC)
+        self._now = SystemClock().now()
         self._monotonic_s = 1000.0
 
     def now(self) -> datetime:

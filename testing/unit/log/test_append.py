@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -25,8 +26,7 @@ def fields(data: object = None, **others: str) -> Fields:
         "time": "2026-11-21T01:35:31.123456Z",
         "data": dumps(data),
     }
-    found.update(others)  # type: ignore[typeddict-item]
-    return found
+    return cast(Fields, {**found, **others})
 
 
 def test_an_event_becomes_the_line_of_its_domain(home: Home) -> None:

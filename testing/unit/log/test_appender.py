@@ -49,7 +49,7 @@ def eventually(condition: Callable[[], bool], wait_s: float = 5.0) -> bool:
     while not condition():
         if time.monotonic() > deadline_s:
             return False
-        time.sleep(0.001)
+        time.sleep(0.001)  # between two looks
     return True
 
 

@@ -62,7 +62,7 @@ class Text(str):
         object(),
         b"bytes",
         {1, 2},
-        datetime.now(UTC),
+        datetime(2026, 11, 21, tzinfo=UTC),
         uuid.uuid4(),
         10**400,
         [[{"x": [float("nan")]}]],

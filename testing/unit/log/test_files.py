@@ -79,8 +79,9 @@ def make_socket(path: Path) -> None:
 
 
 def make_fifo_with_a_reader(path: Path) -> None:
+    """Opening it for writing succeeds then. Who reads is this process, until its end."""
     os.mkfifo(path)
-    make_fifo_with_a_reader.fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # type: ignore[attr-defined]
+    os.open(path, os.O_RDONLY | os.O_NONBLOCK)
 
 
 @pytest.mark.parametrize(

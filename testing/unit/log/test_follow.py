@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
@@ -30,8 +30,8 @@ def troubles() -> list[LogReplaced]:
 def follow(home: Home, troubles: list[LogReplaced]) -> Iterator[Callable[..., Follower]]:
     followers: list[Follower] = []
 
-    def follow(pattern: str = "*", **others: object) -> Follower:
-        follower = Follower(home, Query(pattern=pattern), troubles.append, **others)  # type: ignore[arg-type]
+    def follow(pattern: str = "*", start: Mapping[str, Position] | None = None) -> Follower:
+        follower = Follower(home, Query(pattern=pattern), troubles.append, start=start)
         followers.append(follower)
         return follower
 

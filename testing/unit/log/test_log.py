@@ -5,6 +5,7 @@ import threading
 import warnings
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,9 +50,9 @@ def test_the_line_is_the_event(log: Log, home: Home) -> None:
 def test_bad_events_are_refused_and_nothing_is_stored(
     log: Log, home: Home, bad: dict[str, object]
 ) -> None:
-    said = {"type": "worker.done", "source": "test"} | bad
+    said: dict[str, Any] = {"type": "worker.done", "source": "test", **bad}
     with pytest.raises(BadData):
-        log.append(**said)  # type: ignore[arg-type]
+        log.append(**said)
     assert not list(home.events.glob("**/*.jsonl"))
     assert not list(home.data.iterdir())
 

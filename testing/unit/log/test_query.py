@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,8 +26,8 @@ def fail(trouble: LogReplaced) -> None:
 
 @pytest.fixture
 def choose(home: Home) -> Callable[..., list[str]]:
-    def choose(pattern: str = "*", **others: object) -> list[str]:
-        return ids(select(home, Query(pattern=pattern, **others), fail))  # type: ignore[arg-type]
+    def choose(pattern: str = "*", **others: Any) -> list[str]:
+        return ids(select(home, Query(pattern=pattern, **others), fail))
 
     return choose
 

@@ -1,6 +1,7 @@
 """Reading a log as one stream of lines."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -280,8 +281,8 @@ def test_a_damaged_segment_gives_what_it_has_and_is_then_told(bench: Bench) -> N
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/dev/null")])
-def test_what_is_no_regular_file_is_not_read(bench: Bench, make: object) -> None:
-    make(bench.live)  # type: ignore[operator]
+def test_what_is_no_regular_file_is_not_read(bench: Bench, make: Callable[[Path], object]) -> None:
+    make(bench.live)
     with pytest.raises(NotAllowed, match="remove it"):
         bench.read(BEGINNING)
 
