@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from typing import cast
 
 from hookline.app.root import home_of
 from hookline.cli.output import Style
@@ -154,7 +155,7 @@ def _cloudevents(event: Event) -> bytes:
     """The line of an event that was stored in another form."""
     said = {name: getattr(event, name) for name in event.__struct_fields__}
     del said["specversion"], said["data"]
-    fields: Fields = {name: value for name, value in said.items() if value}  # type: ignore[assignment]
+    fields = cast(Fields, {name: value for name, value in said.items() if value})
     if event.intensity is not None:
         fields["intensity"] = repr(event.intensity)
     fields["data"] = bytes(event.data)

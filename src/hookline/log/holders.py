@@ -28,22 +28,28 @@ def holders(path: str | os.PathLike[str]) -> list[Holder]:
 
 def _writes(process: str, wanted: tuple[int, int]) -> bool:
     try:
-        for fd in os.listdir(f"{process}/fd"):
-            status = os.stat(f"{process}/fd/{fd}")
-            if (status.st_dev, status.st_ino) == wanted and _is_for_writing(process, fd):
-                return True
+        names = os.listdir(f"{process}/fd")
     except OSError:
-        # It has ended, has closed the file just now, or is none of ours.
+        # It has ended, or it is none of ours.
+        return False
+    return any(_is_for_writing(process, name, wanted) for name in names)
+
+
+def _is_for_writing(process: str, fd: str, wanted: tuple[int, int]) -> bool:
+    try:
+        status = os.stat(f"{process}/fd/{fd}")
+        if (status.st_dev, status.st_ino) == wanted:
+            with open(f"{process}/fdinfo/{fd}", encoding="ascii") as info:
+                return _flags(info.read()) & os.O_ACCMODE != os.O_RDONLY
+    except OSError:
+        # Closed just now.
         pass
     return False
 
 
-def _is_for_writing(process: str, fd: str) -> bool:
-    with open(f"{process}/fdinfo/{fd}", encoding="ascii") as info:
-        for row in info:
-            if row.startswith("flags:"):
-                return int(row.split()[1], 8) & os.O_ACCMODE != os.O_RDONLY
-    return False
+def _flags(info: str) -> int:
+    rows = dict(row.split(":", 1) for row in info.splitlines() if ":" in row)
+    return int(rows.get("flags", "0"), 8)
 
 
 def _name(process: str) -> str:
