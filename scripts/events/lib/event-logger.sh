@@ -143,12 +143,6 @@ _hookline_print_id() {
   builtin printf '%s\n' "$_hookline_id"
 }
 
-_hookline_load ||
-  printf 'ERROR: %s\n' "parts are missing in $_hookline_lib; install Hookline again" >&2
-[[ ${_hookline_was%%:*} != *a* ]] || set -a
-[[ :${_hookline_was#*:}: != *:expand_aliases:* ]] || shopt -s expand_aliases
-unset -v _hookline_was
-
 _hookline_logger_command() { # <arguments...>
   # A log at its size limit is an error to report, and a reader that has gone is none at all.
   trap '' XFSZ PIPE
@@ -170,6 +164,12 @@ _hookline_logger_command() { # <arguments...>
       ;;
   esac
 }
+
+_hookline_load ||
+  printf 'ERROR: %s\n' "parts are missing in $_hookline_lib; install Hookline again" >&2
+[[ ${_hookline_was%%:*} != *a* ]] || set -a
+[[ :${_hookline_was#*:}: != *:expand_aliases:* ]] || shopt -s expand_aliases
+unset -v _hookline_was
 
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
   _hookline_logger_command "$@"

@@ -53,6 +53,21 @@ SNAPSHOT='
   (($(wc -l <"$TMPDIR/before") > 150)) || fail 'the snapshot is empty'
 }
 
+@test "of its own names it leaves only where it is, how it was asked and what time it was" {
+  shell 'source "$LIB/event-logger.sh"
+    emit_event a.b s "{\"a\" : 1}" c high; emit_event a.b s "{" 2>/dev/null
+    log_event "{\"specversion\":\"1.0\",\"source\":\"s\",\"type\":\"a.b\"}" >/dev/null
+    compgen -v _hookline_ | grep -v _loaded | sed s/_hookline_//'
+  assert_success
+  assert_equal "${lines[*]}" 'checkout lib second second_text sync tick'
+}
+
+@test "with allexport on, children inherit none of it" {
+  shell 'set -a; source "$LIB/event-logger.sh"; emit_event a.b s 1; mine=1
+    env | grep -E "^(BASH_FUNC_.*(hookline|event)|_hookline|_HOOKLINE|mine)"'
+  assert_output mine=1
+}
+
 @test "it works under every option that a caller may have set" {
   local options
   for options in 'set -euo pipefail' 'set -f' 'set -C' 'set -o posix' 'set -a' 'set -E -T' \

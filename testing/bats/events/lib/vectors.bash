@@ -1,6 +1,9 @@
 # shellcheck shell=bash disable=SC2154 # bats sets output
 # Reads testing/vectors/ for the tests in this folder.
 
+[[ -z ${_hookline_vectors_loaded-} ]] || return 0
+_hookline_vectors_loaded=1
+
 vectors() { # <file> <jq filter>: the chosen fields of each vector, a line each
   jq -r "$2" "$HOOKLINE_CHECKOUT/testing/vectors/$1"
 }
