@@ -102,20 +102,14 @@ _hookline_json_squeeze() {
   _hookline_found+=s
 }
 
-# The compact text of the payload that was scanned.
+# The compact text, with the writer's escapes, of the payload that was scanned.
 _hookline_json_compact() { # <payload>: sets _hookline_json
+  _hookline_json=$1
   if [[ $_hookline_found == *s* ]]; then
-    _hookline_json_text 0 "${#_hookline_parts[@]}"
-  else
-    _hookline_json=$1
-    _hookline_json_guard
+    IFS='"'
+    _hookline_json="${_hookline_parts[*]}"
+    _hookline_json=${_hookline_json:0:${#_hookline_json}-2}
+    [[ $_hookline_found != *q* ]] || _hookline_json_unmask
   fi
-}
-
-_hookline_json_text() { # <first-part> <number-of-parts>: sets _hookline_json
-  IFS='"'
-  _hookline_json="${_hookline_parts[*]:$1:$2}"
-  _hookline_json=${_hookline_json%,\~}
-  [[ $_hookline_found != *q* ]] || _hookline_json_unmask
-  _hookline_json_guard
+  [[ $_hookline_found != *b* && $_hookline_json != *'{"specversion"'* ]] || _hookline_json_guard
 }

@@ -151,3 +151,12 @@ _hookline_json_guard() { # makes _hookline_json safe to print and safe to split
   [[ $_hookline_json != *'{"specversion"'* ]] ||
     _hookline_json=${_hookline_json//'{"specversion"'/'{"\u0073pecversion"'}
 }
+
+# The text of some parts of what was scanned, with the writer's escapes.
+_hookline_json_text() { # <first-part> <number-of-parts>: sets _hookline_json
+  IFS='"'
+  _hookline_json="${_hookline_parts[*]:$1:$2}"
+  _hookline_json=${_hookline_json%,\~}
+  [[ $_hookline_found != *q* ]] || _hookline_json_unmask
+  _hookline_json_guard
+}
