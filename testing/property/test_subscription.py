@@ -47,7 +47,7 @@ class History:
     def end_one(self):
         delivery = self.running.pop(self.draw(st.integers(0, len(self.running) - 1)))
         outcome = Outcome(verdict=self.draw(VERDICTS), ms=0.0)
-        plan = decide(outcome, delivery.attempt, POLICY, self.now_s, self.draw(st.floats(0, 0.99)))
+        plan = decide(outcome, delivery.attempt, POLICY, self.draw(st.floats(0, 0.99)))
         self.subscription.settle(delivery, plan, self.now_s)
         if plan.then != "retry":
             self.settled.append(delivery)
@@ -79,7 +79,7 @@ class History:
 )
 def test_every_event_is_settled_in_the_order_of_its_key(data, keys, keyed, concurrency):
     subscription = Subscription(concurrency=concurrency, keyed=keyed)
-    subscription.track("d", Cursor(Position(1, 0)), set())
+    subscription.track("d", Cursor(Position(1, 0)), {})
     events = list(deliveries(keys))
     for delivery in events:
         assert subscription.admit(delivery)
@@ -100,7 +100,7 @@ def test_every_event_is_settled_in_the_order_of_its_key(data, keys, keyed, concu
 @given(data=st.data(), count=st.integers(1, 40), limit=st.integers(1, 10))
 def test_a_stretch_that_stops_in_the_middle_gives_the_rest_back(data, count, limit):
     subscription = Subscription()
-    subscription.track("d", Cursor(Position(1, 0)), set())
+    subscription.track("d", Cursor(Position(1, 0)), {})
     for delivery in deliveries([None] * count):
         subscription.admit(delivery)
     order, now_s = [], 0.0
@@ -122,7 +122,7 @@ def test_a_stretch_that_stops_in_the_middle_gives_the_rest_back(data, count, lim
             else:
                 subscription.unbegin(delivery, 0.0)
                 continue
-            plan = decide(Outcome(verdict=verdict, ms=0.0), delivery.attempt, POLICY, now_s, 0.5)
+            plan = decide(Outcome(verdict=verdict, ms=0.0), delivery.attempt, POLICY, 0.5)
             subscription.settle(delivery, plan, now_s)
             if plan.then != "retry":
                 order.append(delivery.position)
@@ -133,7 +133,7 @@ def test_a_stretch_that_stops_in_the_middle_gives_the_rest_back(data, count, lim
 
 def test_what_was_settled_before_a_restart_is_not_offered_again():
     subscription = Subscription(concurrency=2, keyed=True)
-    subscription.track("d", Cursor(Position(1, 0)), {Position(1, LINE_BYTES)})
+    subscription.track("d", Cursor(Position(1, 0)), {Position(1, LINE_BYTES): "e1"})
     admitted = [subscription.admit(each) for each in deliveries(["a", "b", "c"])]
     assert admitted == [True, False, True]
 
@@ -149,13 +149,13 @@ def test_a_replay_is_taken_once():
 
 def test_a_blocked_key_holds_up_no_other():
     subscription = Subscription(concurrency=4, keyed=True)
-    subscription.track("d", Cursor(Position(1, 0)), set())
+    subscription.track("d", Cursor(Position(1, 0)), {})
     for delivery in deliveries(["a", "a", "b"]):
         subscription.admit(delivery)
     first, other = list(subscription.startable(0.0))
     for delivery in (first, other):
         subscription.begin(delivery)
-    failed = decide(Outcome(verdict="failed", ms=0.0), 1, POLICY, 0.0, 0.9)
+    failed = decide(Outcome(verdict="failed", ms=0.0), 1, POLICY, 0.9)
     subscription.settle(first, failed, 0.0)
     assert [each.key for each in (first, other)] == ["a", "b"]
     assert list(subscription.startable(0.0)) == []

@@ -39,7 +39,13 @@ _hookline_append_dd() {
 }
 
 _hookline_make_log() { # the one fork in a log's life: a mode of its own needs an umask of its own
-  [[ ! -L $_hookline_log && ! -e $_hookline_log ]] || _hookline_strange_log || return
+  # Asked for what it must not be: that it is there by now is another writer's work, and that it is
+  # gone again a rotation's.
+  if [[ -L $_hookline_log || -d $_hookline_log || -p $_hookline_log || -S $_hookline_log ||
+    -b $_hookline_log || -c $_hookline_log ]]; then
+    _hookline_strange_log
+    return
+  fi
   _made=1
   if [[ ! -d $_hookline_home ]]; then
     _hookline_fail 73 \

@@ -1,5 +1,6 @@
 """`coordination/config/*.toml`: what a home's owner has decided."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -9,6 +10,7 @@ import msgspec
 from hookline.log.home import Home
 from hookline.model.errors import BadConfig
 
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _Shape = TypeVar("_Shape", bound=msgspec.Struct)
 
 
@@ -34,11 +36,20 @@ class Program(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Program and arguments; a relative program lies in the home."""
     about: str = ""
 
+    def __post_init__(self) -> None:
+        if not self.command or not self.command[0]:
+            raise ValueError("command is empty: it is a list of a program and its arguments")
+
 
 class Programs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`programs.toml`."""
 
     program: Mapping[str, Program] = {}
+
+    def __post_init__(self) -> None:
+        for name in self.program:
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is no name of a program: lower-case letters, digits, -")
 
 
 def load_config(home: Home) -> Config:

@@ -16,7 +16,8 @@ def set_paused(home: Home, handler: str | None, action: str, reason: str) -> Non
     names = [each.name for each in find_handlers(home).handlers]
     if handler not in names:
         known = ", ".join(names) or "there is none"
-        raise Usage(f"no handler {shown(handler or '')} in {home.handlers}: {known}")
+        which = f"no handler {shown(handler)}" if handler else f"{action} which handler?"
+        raise Usage(f"{which} In {home.handlers}: {known}")
     write_entry(
         home,
         Entry(
@@ -24,5 +25,6 @@ def set_paused(home: Home, handler: str | None, action: str, reason: str) -> Non
             time=rfc3339(SystemClock().now()),
             handler=handler,
             reason=reason or "by hand",
+            by="hand",
         ),
     )

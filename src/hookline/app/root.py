@@ -26,7 +26,10 @@ def home_of(args: object) -> "Home":
 
     from hookline.log.home import Home
 
-    return Home(Path(root(getattr(args, "home", None))))
+    home = Home(Path(root(getattr(args, "home", None))))
+    if not home.coordination.is_dir():
+        raise BadConfig(f"no home at {home.root}: make one with hookline init {home.root}")
+    return home
 
 
 def find_root(

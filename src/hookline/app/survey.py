@@ -19,7 +19,7 @@ from hookline.log.read import domains
 from hookline.log.stream import Stream
 
 
-class HandlerView(msgspec.Struct, kw_only=True, omit_defaults=True):
+class HandlerView(msgspec.Struct, kw_only=True):
     """A handler as `hookline handlers` shows it. `behind_bytes` is how much of its logs it has not
     settled."""
 
@@ -32,6 +32,7 @@ class HandlerView(msgspec.Struct, kw_only=True, omit_defaults=True):
     running: int = 0
     dead_letters: int = 0
     paused: str = ""
+    held: str = ""
     timeout_s: float = 0.0
     attempts: int = 0
     concurrency: int = 1
@@ -98,17 +99,26 @@ def _handler(
         name=handler.name,
         on=handler.patterns,
         run=handler.kind,
-        state="paused" if progress.paused else "new" if not progress.cursors else "listening",
+        state=_state(progress),
         behind_bytes=behind,
         waiting=len(progress.pending) - running,
         running=running,
         dead_letters=letters.get(handler.name, 0),
         paused=progress.paused,
+        held=progress.held,
         timeout_s=handler.policy.timeout_s,
         attempts=handler.policy.attempts,
         concurrency=handler.concurrency,
         key=".".join(handler.key),
     )
+
+
+def _state(progress: Progress) -> str:
+    if progress.paused:
+        return "paused"
+    if progress.held:
+        return "held"
+    return "listening" if progress.cursors else "new"
 
 
 def _behind(progress: Progress, handler: Handler, streams: dict[str, Stream]) -> Iterator[int]:

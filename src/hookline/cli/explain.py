@@ -27,8 +27,7 @@ def run(args: argparse.Namespace) -> int:
         rows = explain_type(home, args.what)
     else:
         event, rows = explain_event(home, args.what)
-        if not args.json:
-            print(event.decode())
+        print(event.decode())
     if args.json:
         for row in rows:
             print_json(row)
@@ -37,5 +36,5 @@ def run(args: argparse.Namespace) -> int:
         ["HANDLER", "ANSWER", "WHY"], [(row["handler"], row["answer"], row["why"]) for row in rows]
     )
     if not any(row["answer"] not in ("no", "refused") for row in rows):
-        print(f"hookline: unhandled: no handler wants {args.what}", file=sys.stderr)
+        print("hookline: unhandled: no handler wants this type of event", file=sys.stderr)
     return 0

@@ -57,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
         for handler in found.handlers:
             if handler.paused:
                 print(f"{handler.name} is paused: {handler.paused}", file=sys.stderr)
+            if handler.held:
+                print(f"{handler.name} cannot be run: {handler.held}", file=sys.stderr)
     for reason in found.refused:
         print(f"hookline: refused: {reason}", file=sys.stderr)
     return 65 if found.refused else 0

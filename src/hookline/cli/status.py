@@ -31,6 +31,11 @@ def run(args: argparse.Namespace) -> int:
         needs.append(f"{found.dead_letters} dead letters: hookline dead-letters list")
     needs += [f"{each.name} is paused ({each.paused}): hookline handlers resume {each.name}"
               for each in found.handlers if each.paused]  # fmt: skip
+    needs += [
+        f"{each.name} cannot be run, and its events wait: {each.held}"
+        for each in found.handlers
+        if each.held
+    ]
     needs += [f"refused: {reason}" for reason in found.refused]
     if args.json:
         print_json({**to_builtins(found), "needs": needs})

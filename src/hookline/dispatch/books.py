@@ -13,11 +13,11 @@ import msgspec
 from hookline.dispatch import ledger as journal
 from hookline.dispatch.ledger import Entry, Ledger, fold
 from hookline.dispatch.listener import Listener
-from hookline.dispatch.state import State
+from hookline.dispatch.state import IndexFailed, State
 from hookline.dispatch.subscription import Cursor, Delivery
 from hookline.log.files import append_line
 from hookline.log.home import Home
-from hookline.log.stream import Stream
+from hookline.log.stream import LogReplaced, Stream
 from hookline.model.clock import Clock, rfc3339
 from hookline.model.errors import HooklineError
 from hookline.model.position import Position
@@ -57,11 +57,34 @@ def load_ledger(home: Home, state: State | None) -> Ledger:
     ledger = state.load() if state else Ledger()
     stream = open_journal(home)
     while True:
-        chunk = stream.read(ledger.folded)
+        try:
+            chunk = stream.read(ledger.folded)
+        except LogReplaced as replaced:
+            # Somebody emptied or removed the journal: what the index knows stays true.
+            ledger.folded = replaced.resume
+            continue
         fold(ledger, entries(line.raw for line in chunk.lines))
         if chunk.next == ledger.folded:
             return ledger
         ledger.folded = chunk.next
+
+
+def event_of_letter(home: Home, name: str) -> bytes | None:
+    """The event of a dead letter, for when its log is gone."""
+    try:
+        file = home.dead_letters.open("rb")
+    except FileNotFoundError:
+        return None
+    wanted = msgspec.json.encode(name)
+    with file:
+        for line in file:
+            if wanted in line[: len(wanted) + 32]:
+                try:
+                    letter = msgspec.json.decode(line, type=DeadLetter)
+                except msgspec.MsgspecError:
+                    continue
+                return bytes(letter.event) if letter.letter == name else None
+    return None
 
 
 def read_ledger(home: Home) -> Ledger:
@@ -70,7 +93,10 @@ def read_ledger(home: Home) -> Ledger:
     path = home.state / STATE_FILE
     if not path.exists():
         return load_ledger(home, None)
-    state = State(path, readonly=True)
+    try:
+        state = State(path, readonly=True)
+    except IndexFailed:
+        return load_ledger(home, None)
     try:
         return load_ledger(home, state)
     finally:
@@ -87,7 +113,8 @@ def entries(lines: Iterable[bytes]) -> Iterable[Entry]:
 
 def write_entry(home: Home, entry: Entry) -> None:
     """Append one entry to the journal: how a command tells the dispatcher, running or not."""
-    append_line(home.deliveries, journal.encode(entry), sync=True)
+    line = journal.encode(entry)
+    append_line(home.deliveries, line, sync=True, locked=home.locked_append.exists())
 
 
 class Books:
@@ -103,7 +130,7 @@ class Books:
         self._outbox: list[tuple[bool, bytes]] = []
         self._settled: dict[str, list[Delivery]] = {}
         self._waiting: dict[str, list[Delivery]] = {}
-        self._handlers: dict[str, tuple[float, str, float]] = {}
+        self._handlers: dict[str, tuple[float, str, float, str]] = {}
         self._closed: set[str] = set()
         self._told: dict[tuple[str, str], Cursor] = {}
         self.trouble = ""
@@ -136,6 +163,7 @@ class Books:
             listener.since_s,
             listener.paused,
             listener.paused_at_s,
+            listener.held,
         )
 
     def take_over(self, ledger: Ledger) -> None:
@@ -161,7 +189,8 @@ class Books:
                 count += 1
             text = b"\n".join(line for _, line in self._outbox[:count])
             try:
-                append_line(self._home.dead_letters if letter else self._home.deliveries, text)
+                path = self._home.dead_letters if letter else self._home.deliveries
+                append_line(path, text, locked=self._home.locked_append.exists())
             except (HooklineError, OSError) as error:
                 self.trouble = f"cannot write: {error}"
                 return
@@ -172,7 +201,11 @@ class Books:
         """Entries that others have appended since the last call: what they ask for."""
         found: list[Entry] = []
         while True:
-            chunk = self._journal.read(self._folded)
+            try:
+                chunk = self._journal.read(self._folded)
+            except LogReplaced as replaced:
+                self._folded = replaced.resume
+                continue
             found += [
                 entry
                 for entry in entries(
@@ -184,11 +217,16 @@ class Books:
                 return found
             self._folded = chunk.next
 
-    def begun(self, runs: Iterable[tuple[str, list[Delivery]]]) -> None:
-        """Count these attempts, whatever happens next."""
-        with self._state.transaction():
-            for handler, deliveries in runs:
-                self._state.begun(handler, deliveries)
+    def begun(self, runs: Iterable[tuple[str, list[Delivery]]]) -> bool:
+        """Count these attempts, whatever happens next; False when that cannot be written."""
+        try:
+            with self._state.transaction():
+                for handler, deliveries in runs:
+                    self._state.begun(handler, deliveries)
+        except IndexFailed as error:
+            self.trouble = str(error)
+            return False
+        return True
 
     def write_cursors(self, cursors: Mapping[tuple[str, str], Cursor], clock: Clock) -> None:
         """Tell the journal where every handler has got to, now and then: a rebuild begins there."""
@@ -225,11 +263,22 @@ class Books:
         if self._outbox:
             return False
         try:
-            for domain in {domain for moved in cursors.values() for domain in moved}:
+            for domain in self._touched(cursors):
                 sync(domain)
+            self._commit(cursors)
         except HooklineError as error:
-            self.trouble = f"cannot sync: {error}"
+            self.trouble = str(error)
             return False
+        for done in (self._settled, self._waiting, self._handlers, self._closed):
+            done.clear()
+        return True
+
+    def _touched(self, cursors: Mapping[str, Mapping[str, Cursor]]) -> set[str]:
+        """The domains of which something is committed: it must be on disk before."""
+        moved = {domain for each in cursors.values() for domain in each}
+        return moved | {each.domain for settled in self._settled.values() for each in settled}
+
+    def _commit(self, cursors: Mapping[str, Mapping[str, Cursor]]) -> None:
         with self._state.transaction():
             for handler, deliveries in self._waiting.items():
                 self._state.waiting(handler, (d for d in deliveries if not d.running))
@@ -242,6 +291,3 @@ class Books:
                 self._state.handler(handler, *told)
             self._state.close_letters(self._closed)
             self._state.folded(self._folded)
-        for done in (self._settled, self._waiting, self._handlers, self._closed):
-            done.clear()
-        return True

@@ -55,11 +55,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What follows from an outcome. `due_s` is a wall clock time (seconds since 1970), for a retry
-    only."""
+    """What follows from an outcome; `wait_s` is the pause before a retry."""
 
     then: Then
-    due_s: float | None = None
+    wait_s: float = 0.0
     pause: str = ""
 
 
@@ -68,7 +67,7 @@ def verdict_of_exit(status: int) -> Verdict:
     return _BY_EXIT.get(status, "failed")
 
 
-def decide(outcome: Outcome, attempt: int, policy: Policy, now_s: float, jitter: float) -> Plan:
+def decide(outcome: Outcome, attempt: int, policy: Policy, jitter: float) -> Plan:
     """What becomes of a delivery after its run number `attempt` (from 1); jitter is in [0, 1)."""
     match outcome.verdict:
         case "done" | "skipped":
@@ -84,17 +83,17 @@ def decide(outcome: Outcome, attempt: int, policy: Policy, now_s: float, jitter:
         case _:
             if attempt >= policy.attempts:
                 return Plan(then="dead-letter")
-            return Plan(then="retry", due_s=_retry_at(outcome, attempt, policy, now_s, jitter))
+            return Plan(then="retry", wait_s=_wait_s(outcome, attempt, policy, jitter))
 
 
 _PAUSE_WORDS: Final = "it says that it is not allowed to work or is set up wrongly"
 
 
-def _retry_at(outcome: Outcome, attempt: int, policy: Policy, now_s: float, jitter: float) -> float:
+def _wait_s(outcome: Outcome, attempt: int, policy: Policy, jitter: float) -> float:
     """Full jitter over an exponential cap (Brooker, "Exponential Backoff And Jitter", 2015)."""
     if outcome.retry_after_s is not None:
-        return now_s + outcome.retry_after_s
+        return outcome.retry_after_s
     if outcome.verdict == "interrupted" and attempt == 1:
-        return now_s
+        return 0.0
     cap_s = min(BACKOFF_CAP_S, policy.backoff_s * 2.0 ** min(attempt, 32))
-    return now_s + jitter * cap_s
+    return jitter * cap_s

@@ -6,6 +6,7 @@ start what may start, write it all down. What is to be decided is decided by pur
 `subscription`, `ledger`); this module performs it.
 """
 
+import math
 import os
 import random
 import selectors
@@ -16,7 +17,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from hookline.dispatch import loops
-from hookline.dispatch.books import STATE_FILE, Books, load_ledger
+from hookline.dispatch.books import STATE_FILE, Books, event_of_letter, load_ledger
 from hookline.dispatch.companion import Companion
 from hookline.dispatch.decide import HOPS_MAX, Outcome
 from hookline.dispatch.environment import Environment, run_mark
@@ -24,11 +25,11 @@ from hookline.dispatch.exec_runner import ExecRunner, Lines
 from hookline.dispatch.handlers import Describe, Handler
 from hookline.dispatch.inbox import Inbox
 from hookline.dispatch.intake import Intake
-from hookline.dispatch.ledger import Ledger
+from hookline.dispatch.ledger import Ledger, letter_of
 from hookline.dispatch.listener import Listener
 from hookline.dispatch.lock import Lock
-from hookline.dispatch.process import become_subreaper, kill_marked
-from hookline.dispatch.python_runner import PythonRunner
+from hookline.dispatch.process import become_subreaper, empty, kill_marked
+from hookline.dispatch.python_runner import PythonRunner, attribute
 from hookline.dispatch.roster import Roster
 from hookline.dispatch.runner import Ended, Run, Runner
 from hookline.dispatch.settlement import Alert, Settlement
@@ -37,7 +38,7 @@ from hookline.dispatch.state import State
 from hookline.dispatch.subscription import Cursor, Delivery
 from hookline.log.home import Home
 from hookline.model.clock import Clock, parse_rfc3339
-from hookline.model.errors import WriteFailed
+from hookline.model.errors import HooklineError, WriteFailed
 
 COMMIT_S: Final = 0.2
 """The most that a power cut can take of what `batch` writers appended, while a dispatcher runs."""
@@ -78,7 +79,7 @@ class Dispatcher:
         environment = Environment(home.root, passed, clock)
         self._runners: dict[str, Runner] = {
             "exec": ExecRunner(environment, lines, self._work),
-            "python": PythonRunner(environment, lines, self._work),
+            "python": PythonRunner(environment, self._work),
         }
         self._inbox = Inbox(home, clock, self._spectator)
         self.roster = Roster(
@@ -172,8 +173,8 @@ class Dispatcher:
         if self._inbox.folders_changed or time.monotonic() >= self._look_at_s:
             looked = self._look()
         changed = self._inbox.changed()
+        self._intake.look(changed)
         for domain in changed:
-            self._intake.look(domain)
             for listener in self.roster:
                 if domain in listener.subscription.domains:
                     listener.behind.add(domain)
@@ -194,6 +195,8 @@ class Dispatcher:
                 os.read(key.fd, 4096)
             elif run is not None:
                 ended = run.readable(key.fd)
+                if key.fd not in run.descriptors():
+                    self._unwatch(key.fd)
                 if ended is not None:
                     self._ended(run, ended)
                     heard = True
@@ -226,13 +229,16 @@ class Dispatcher:
         if self._runs.pop(id(run), None) is None:
             return
         for fd in [fd for fd, watched in self._watched.items() if watched is run]:
-            del self._watched[fd]
-            self._selector.unregister(fd)
+            self._unwatch(fd)
         listener = self._listening.pop(id(run))
         self._settlement.ended(listener, run.deliveries, ended)
         if listener.leaving:
             self._commit()
             self.roster.let_go(self._inbox.domains)
+
+    def _unwatch(self, fd: int) -> None:
+        if self._watched.pop(fd, None) is not None:
+            self._selector.unregister(fd)
 
     def _look(self) -> bool:
         """What only a look can tell: new files, commands of others, torn tails."""
@@ -262,10 +268,12 @@ class Dispatcher:
             listener = self.roster.listeners.get(entry.handler)
             if entry.action in ("replay", "drop"):
                 if self._books.close_letter(entry.letter) and entry.action == "replay":
-                    self.roster.replay(entry)
+                    # In the commit that moves past its line, whether or not anybody listens now.
+                    self._books.waiting(entry.handler, self.roster.replay(entry))
             elif listener is not None:
                 reason = "" if entry.action == "resumed" else entry.reason or "paused"
-                listener.pause(reason, parse_rfc3339(entry.time).timestamp())
+                at_s = parse_rfc3339(entry.time).timestamp()
+                listener.pause(reason, math.inf if entry.by == "hand" else at_s)
                 self._books.handler(listener)
         return len(commands)
 
@@ -280,31 +288,33 @@ class Dispatcher:
     # -- starting ------------------------------------------------------------------------
 
     def _start(self) -> int:
-        now_s = self._clock.now().timestamp()
+        now_s = self._clock.monotonic_s()
         if self._stopping or self._books.stuck or time.monotonic() < self._short_until_s:
             return 0
         chosen: list[tuple[Listener, list[Delivery]]] = []
+        settled = self._settlement.settled
         for listener in self.roster:
             if listener.may_start(now_s) and len(self._runs) + len(chosen) < RUNS_MAX:
                 chosen += [(listener, run) for run in self._choose(listener, now_s)]
-        if chosen:
-            self._books.begun([(listener.name, run) for listener, run in chosen])
+        if chosen and not self._books.begun([(each.name, run) for each, run in chosen]):
+            self._run_short(self._books.trouble, chosen, now_s)
+            return 0
         for listener, deliveries in chosen:
             self._start_run(listener, deliveries, now_s)
-        return len(chosen)
+        return len(chosen) + self._settlement.settled - settled
 
     def _choose(self, listener: Listener, now_s: float) -> list[list[Delivery]]:
         limit = self._runners[listener.handler.kind].limit(listener.handler)
         chosen = []
         for first in listener.subscription.startable(now_s):
-            told = self._without_run(first)
+            told = self._without_run(listener, first)
             if told is not None:
                 listener.subscription.begin(first)
                 self._settlement.one(listener, first, told)
                 continue
             deliveries = [first]
             for delivery in listener.subscription.run_of(first, limit)[1:]:
-                if delivery.interrupted or self._without_run(delivery) is not None:
+                if delivery.interrupted or self._without_run(listener, delivery) is not None:
                     break
                 deliveries.append(delivery)
             for delivery in deliveries:
@@ -314,11 +324,14 @@ class Dispatcher:
                 break
         return chosen
 
-    def _without_run(self, delivery: Delivery) -> Outcome | None:
+    def _without_run(self, listener: Listener, delivery: Delivery) -> Outcome | None:
         """What a delivery comes to without being run; None when it is to be run, and has its
         line."""
         if delivery.raw is None:
             delivery.raw = self._intake.line_of(delivery)
+        if delivery.raw is None and delivery.replay:
+            letter = letter_of(listener.name, delivery.event, delivery.replay - 1)
+            delivery.raw = event_of_letter(self.home, letter)
         if delivery.raw is None:
             error = "its line is not in the log any more"
             return Outcome(verdict="rejected", ms=0.0, error=error)
@@ -335,12 +348,14 @@ class Dispatcher:
         runner = self._runners[listener.handler.kind]
         try:
             run = runner.start(listener.handler, deliveries, time.monotonic())
+        except (HooklineError, ValueError) as error:
+            # The event cannot be put into the form that the handler wants.
+            refused = Outcome(verdict="rejected", ms=0.0, error=str(error))
+            self._settlement.ended(listener, deliveries, Ended(0, refused))
+            return
         except OSError as error:
-            self._short_until_s = time.monotonic() + SHORTAGE_S
-            self._spectator.noted(f"cannot start {listener.name} now: {error.strerror}")
-            for delivery in deliveries:
-                listener.subscription.unbegin(delivery, now_s)
-                self._books.waiting(listener.name, delivery)
+            why = f"cannot start {listener.name} now: {error.strerror}"
+            self._run_short(why, [(listener, deliveries)], now_s)
             return
         self._runs[id(run)] = run
         self._listening[id(run)] = listener
@@ -350,6 +365,17 @@ class Dispatcher:
         for fd in run.descriptors():
             self._watched[fd] = run
             self._selector.register(fd, selectors.EVENT_READ)
+
+    def _run_short(
+        self, why: str, unstarted: list[tuple[Listener, list[Delivery]]], now_s: float
+    ) -> None:
+        """The machine is short of something, and no event is to blame: a pause, and once more."""
+        self._short_until_s = time.monotonic() + SHORTAGE_S
+        self._spectator.noted(why)
+        for listener, deliveries in unstarted:
+            for delivery in deliveries:
+                listener.subscription.unbegin(delivery, now_s + SHORTAGE_S)
+                self._books.waiting(listener.name, delivery)
 
     # -- beginning, waiting, writing down --------------------------------------------------
 
@@ -362,6 +388,8 @@ class Dispatcher:
             for pending in progress.pending.values()
             if pending.running
         }
+        attribute(ledger, self._work)
+        empty(self._work)
         hosts = {run_mark(str(self.home.root), name, "host", 0) for name in ledger.handlers}
         while kill_marked(marks | hosts):
             pass
@@ -409,14 +437,14 @@ class Dispatcher:
             each.behind and each.subscription.room > 0 for each in self.roster
         ):
             return 0.0
-        now_s, wall_s = time.monotonic(), self._clock.now().timestamp()
+        now_s = time.monotonic()
         waits = [self._look_at_s - now_s, self._commit_at_s - now_s]
         waits += [run.deadline_s - now_s for run in self._runs.values()]
         turns = (companion.turn(now_s) for companion in self._companions)
         waits += [turn_s - now_s for turn_s in turns if turn_s is not None]
         if not self._stopping:
             starts = (each.next_start_s() for each in self.roster)
-            waits += [start - wall_s for start in starts if start is not None]
+            waits += [start - now_s for start in starts if start is not None]
         return max(0.0, min(waits))
 
     def _commit(self, whole: bool = False) -> None:

@@ -4,6 +4,7 @@ The event is appended with an id that the file decides before the file is remove
 the two appends it again under the same identity, and it is delivered once.
 """
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -11,15 +12,17 @@ import uuid
 from pathlib import Path
 from typing import Final
 
-from hookline.log.append import append_line_to_log
-from hookline.log.files import durable_write
+from hookline.log.append import append_event
+from hookline.log.files import durable_write, make_folder
 from hookline.log.home import Home
 from hookline.model import envelope, jsontext
+from hookline.model.attributes import Fields
 from hookline.model.clock import Clock, nanoseconds, rfc3339
-from hookline.model.errors import BadData, HooklineError
+from hookline.model.errors import BadData, printable
 
 FILE_BYTES_MAX: Final = 16 << 20
 SOURCE: Final = "queue"
+_STEM_CHARS_MAX: Final = 100
 
 
 def waiting(home: Home) -> list[str]:
@@ -43,15 +46,15 @@ def take(home: Home, name: str, clock: Clock) -> str | None:
     """
     path = home.queue / name
     try:
-        line, identity, domain = _line(name, _read(path), clock)
+        fields = _fields(name, _read(path), clock)
+        append_event(home.root, fields, sync=True)
     except FileNotFoundError:
         return None
     except BadData as error:
         _refuse(home, path, str(error), clock)
         return None
-    append_line_to_log(home.root, domain, line, True)
     path.unlink(missing_ok=True)
-    return identity
+    return fields["id"]
 
 
 def _read(path: Path) -> bytes:
@@ -70,11 +73,8 @@ def _read(path: Path) -> bytes:
         return file.read(FILE_BYTES_MAX + 1)
 
 
-def _line(name: str, text: bytes, clock: Clock) -> tuple[bytes, str, str]:
-    fields = envelope.from_outside(
-        text, id=_id(name, text), source=SOURCE, time=rfc3339(clock.now())
-    )
-    return envelope.line(**fields), fields["id"], envelope.domain(fields)
+def _fields(name: str, text: bytes, clock: Clock) -> Fields:
+    return envelope.from_outside(text, id=_id(name, text), source=SOURCE, time=rfc3339(clock.now()))
 
 
 def _id(name: str, text: bytes) -> str:
@@ -89,17 +89,14 @@ def _id(name: str, text: bytes) -> str:
 
 
 def _refuse(home: Home, path: Path, reason: str, clock: Clock) -> None:
-    """Set the file aside with the reason beside it; a file of that name that lies there is kept
-    too."""
-    home.rejected.mkdir(mode=0o750, exist_ok=True)
-    target = home.rejected / path.name
+    """Set the file aside with the reason beside it; a file of that name that lies there is kept."""
+    make_folder(home.rejected)
+    stem = os.fsencode(path.stem).decode("utf-8", "backslashreplace")[:_STEM_CHARS_MAX]
+    target = home.rejected / f"{stem}.json"
     if target.exists():
-        target = home.rejected / f"{path.stem}.{nanoseconds(clock.now())}.json"
-    note = jsontext.dumps({"reason": reason, "file": path.name, "time": rfc3339(clock.now())})
-    try:
-        durable_write(target.with_suffix(".reason.json"), note + b"\n")
+        target = home.rejected / f"{stem}.{nanoseconds(clock.now())}.json"
+    file = printable(os.fsencode(path.name).decode("utf-8", "backslashreplace"))
+    note = jsontext.dumps({"reason": reason, "file": file, "time": rfc3339(clock.now())})
+    durable_write(target.with_suffix(".reason.json"), note + b"\n")
+    with contextlib.suppress(FileNotFoundError):
         os.rename(path, target)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise HooklineError(f"cannot set {path} aside: {error.strerror}") from error

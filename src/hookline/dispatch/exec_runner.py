@@ -44,6 +44,10 @@ Lines = Callable[[Handler, Delivery], bytes]
 """The event in the envelope that a handler asked for."""
 
 
+class NotRunnable(Exception):
+    """The handler itself cannot be executed."""
+
+
 class ExecRunner:
     """Starts programs by posix_spawn; each one's event is a sealed memfd, on stdin and at the path
     in `$1`."""
@@ -55,7 +59,7 @@ class ExecRunner:
         self._runs: dict[int, ExecRun] = {}
         self._count = 0
 
-    def limit(self, handler: Handler) -> int:  # noqa: ARG002  # the interface of all kinds  # the interface of all kinds
+    def limit(self, handler: Handler) -> int:  # noqa: ARG002  # the interface of all kinds
         """One event, one process."""
         return 1
 
@@ -67,11 +71,12 @@ class ExecRunner:
         run.mark = self._environment.mark(handler, delivery)
         try:
             self._spawn(run, delivery)
-        except OSError as error:
+        except NotRunnable as error:
             run.close()
-            if error.errno is None or error.errno not in _BROKEN:
-                raise
-            run.failed = f"{handler.path}: {_BROKEN[error.errno]}"
+            run.failed = f"{handler.path}: {error}"
+        except BaseException:
+            run.close()
+            raise
         else:
             self._runs[run.pid] = run
         return run
@@ -79,7 +84,7 @@ class ExecRunner:
     def _spawn(self, run: "ExecRun", delivery: Delivery) -> None:
         handler = run.handler
         if version_of(handler.path) != handler.version:
-            raise OSError(errno.ETXTBSY, "changed since it was looked at")
+            raise NotRunnable("it has changed just now")
         run.memfd = event_file(self._lines(handler, delivery))
         run.scratch = scratch(self._work, f"{handler.name}.{os.getpid()}.{self._count}")
         run.stdout, run.stderr = Capture(), Capture()
@@ -91,6 +96,10 @@ class ExecRunner:
                 cwd=run.scratch,
                 descriptors={0: stdin, 1: run.stdout.write_fd, 2: run.stderr.write_fd},
             )
+        except OSError as error:
+            if error.errno is None or error.errno not in _BROKEN:
+                raise
+            raise NotRunnable(_BROKEN[error.errno]) from error
         finally:
             os.close(stdin)
         run.stdout.started()
@@ -135,7 +144,7 @@ class ExecRun:
 
     def descriptors(self) -> list[int]:
         """Its output pipes."""
-        return [pipe.fd for pipe in (self.stdout, self.stderr) if pipe]
+        return [pipe.fd for pipe in (self.stdout, self.stderr) if pipe and not pipe.ended]
 
     def readable(self, fd: int) -> Ended | None:
         """Take what it printed."""

@@ -23,6 +23,7 @@ from hookline.model import envelope
 from hookline.model.position import Position
 
 CHUNKS_KEPT: Final = 4
+CHUNKS_CAUGHT_UP: Final = 16
 
 
 class Chunk(NamedTuple):
@@ -33,6 +34,8 @@ class Chunk(NamedTuple):
     """The last whole line of the stretch."""
     next: Position
     """Where to read on; the position that was asked for, at the end of the log."""
+    replaced: bool = False
+    """Whether the log is not the one that was read so far: what waits of it is to be forgotten."""
 
 
 def line_of(record: Record) -> bytes:
@@ -58,9 +61,15 @@ class Feed:
         self.stream = Stream.of_domain(home, domain)
         self.restless = False
         """Whether it is to be read again soon, since what it waits for is silent."""
+        self.catching_up = False
+        """Whether the last read gave nothing because there was too much to look at before."""
         self._identities = identities
         self._noted = noted
         self._chunks: OrderedDict[Position, Chunk] = OrderedDict()
+
+    def looked_at(self, position: Position) -> bool:
+        """Whether everything before a position was looked at."""
+        return self._identities.reached(self.domain) >= position
 
     def begin(self, position: Position) -> None:
         """Somebody listens from here on."""
@@ -74,13 +83,14 @@ class Feed:
         if known is not None:
             return known
         try:
-            self._catch_up(position)
+            if not self._catch_up(position):
+                return Chunk({}, None, position)
             raw = self.stream.read(position)
         except LogReplaced as replaced:
             self._noted(f"{self.domain}: {replaced}")
             self._chunks.clear()
             self._identities.rewind(self.domain, replaced.resume)
-            return Chunk({}, None, replaced.resume)
+            return Chunk({}, None, replaced.resume, replaced=True)
         self.restless = raw.again_s is not None
         chunk = self._chunk(raw)
         if chunk.last is not None:
@@ -91,7 +101,11 @@ class Feed:
 
     def line_at(self, position: Position) -> Record | None:
         """The event whose line begins just there, or None."""
-        for record in records(self.stream.read(position, limit_bytes=1)):
+        try:
+            chunk = self.stream.read(position, limit_bytes=1)
+        except LogReplaced:
+            return None
+        for record in records(chunk):
             return record if record.position == position and record.event else None
         return None
 
@@ -128,12 +142,18 @@ class Feed:
                 by_type.setdefault(event.type, []).append(record)
         return Chunk(by_type, lines[-1] if lines else None, raw.next)
 
-    def _catch_up(self, position: Position) -> None:
-        """Look at what nobody looked at since the last start, up to where one wants to read."""
-        reached = self._identities.reached(self.domain)
-        while reached < position:
+    def _catch_up(self, position: Position) -> bool:
+        """Look at what nobody has looked at yet, up to where one wants to read; False when there is
+        more of it than fits into one round."""
+        for _ in range(CHUNKS_CAUGHT_UP):
+            reached = self._identities.reached(self.domain)
+            if reached >= position:
+                self.catching_up = False
+                return True
             raw = self.stream.read(reached)
-            if raw.next == reached:
-                return
             self._chunk(raw)
-            reached = raw.next
+            if raw.next == reached:
+                return True
+            self._identities.reach(self.domain, raw.next)
+        self.catching_up = True
+        return False

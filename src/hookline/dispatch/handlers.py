@@ -7,9 +7,9 @@ what mends it.
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
@@ -33,6 +33,12 @@ _OPTION: Final = re.compile(
     r"(on|timeout|attempts|backoff|concurrency|key|batch|run|envelope|from):(?:\s+|$)(.*)"
 )
 _NEXT_OPTION: Final = re.compile(r"\s{2,}(?=[a-z]+:(?:\s|$))")
+_NOT_FOR_PYTHON: Final = {
+    "on": "its functions are marked @on",
+    "batch": "its functions say @on(..., batch=100)",
+    "envelope": "its functions get an Event",
+    "concurrency": "it runs one event at a time",
+}
 _KEY: Final = re.compile(r"(?:id|source|type|subject|correlationid|data(?:\.[A-Za-z0-9_-]+)+)")
 
 
@@ -47,7 +53,6 @@ class Handler(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: int
     key: tuple[str, ...]
     """The path of the key in the event, empty for none: `("data", "worker_id")`."""
-    batch: int
     envelope: Literal["", "cloudevents", "cortex", "signal"]
     """Empty: as the home's configuration says."""
     start: Start
@@ -85,8 +90,9 @@ Describe = Callable[[Path], tuple[str, ...]]
 """Asks a Python handler which patterns its functions are marked with."""
 
 
-def discover(folder: Path, describe: Describe) -> Handlers:
-    """Look at every file of the folder."""
+def discover(folder: Path, describe: Describe, known: Iterable[Handler] = ()) -> Handlers:
+    """Look at every file of the folder; those that are `known` in their version need no reading."""
+    before = {handler.name: handler for handler in known}
     if not folder.is_dir():
         return Handlers()
     reason = distrust(folder)
@@ -98,7 +104,7 @@ def discover(folder: Path, describe: Describe) -> Handlers:
         if not is_handler_name(name):
             continue
         try:
-            handlers.append(_look_at(folder / name, describe))
+            handlers.append(_look_at(folder / name, describe, before.get(name)))
         except (HooklineError, OSError) as error:
             refused.append(Refused(name=name, reason=str(error)))
     return Handlers(handlers=tuple(handlers), refused=tuple(refused))
@@ -110,16 +116,36 @@ def is_handler_name(name: str) -> bool:
     return match is not None and match[1] not in _LEFT_BEHIND
 
 
+class Snapshot(NamedTuple):
+    """What a handlers folder looks like from outside: equal while nothing has changed."""
+
+    folder: tuple[int, ...] = ()
+    files: tuple[tuple[str, tuple[int, int, int]], ...] = ()
+
+
+def snapshot(folder: Path) -> Snapshot:
+    """The folder's owner and mode, and the version of each handler in it."""
+    try:
+        status = folder.stat()
+        names = sorted(name for name in os.listdir(folder) if is_handler_name(name))
+        files = tuple((name, version_of(folder / name)) for name in names)
+    except FileNotFoundError:
+        return Snapshot()
+    return Snapshot((status.st_ino, status.st_uid, status.st_mode), files)
+
+
 def version_of(path: Path) -> tuple[int, int, int]:
     """What changes when the file does."""
     status = path.lstat()
     return status.st_ino, status.st_ctime_ns, status.st_size
 
 
-def _look_at(path: Path, describe: Describe) -> Handler:
+def _look_at(path: Path, describe: Describe, known: Handler | None) -> Handler:
     reason = distrust_handler(path)
     if reason:
         raise BadData(reason)
+    if known is not None and known.version == version_of(path):
+        return known
     with path.open("rb") as file:
         text = file.read(_HEADER_BYTES).decode("utf-8", "replace")
     header = _header(path.name, text)
@@ -139,7 +165,6 @@ def _look_at(path: Path, describe: Describe) -> Handler:
         ),
         concurrency=_whole(path.name, header, "concurrency", 1, most=1000),
         key=_key(path.name, header),
-        batch=_whole(path.name, header, "batch", 1, most=100_000),
         envelope=_choice(path.name, header, "envelope", ("", "cloudevents", "cortex", "signal")),
         start=_choice(path.name, header, "from", ("install", "beginning", "now")),
         installed_s=status.st_ctime_ns / 1e9,
@@ -171,9 +196,12 @@ def _kind(path: Path, header: dict[str, str]) -> Kind:
     if kind == "python":
         if path.suffix != ".py":
             raise BadData(f"{path.name}: run: python needs a file that ends in .py")
-        if "on" in header:
-            raise BadData(f"{path.name}: on: is not for run: python; its functions are marked @on")
+        for option, instead in _NOT_FOR_PYTHON.items():
+            if option in header:
+                raise BadData(f"{path.name}: {option}: is not for run: python; {instead}")
         return "python"
+    if "batch" in header:
+        raise BadData(f"{path.name}: batch: is for Python handlers: @on(..., batch=100)")
     if kind != "exec":
         raise BadData(f"{path.name}: run: {kind!r} is not known; it is exec or python")
     return "exec"

@@ -102,6 +102,12 @@ class Identities:
         """How far the domain was looked at."""
         return self._domains[domain].reached
 
+    def reach(self, domain: str, position: Position) -> None:
+        """All before a position was looked at, events or not."""
+        known = self._domains[domain]
+        if position > known.reached:
+            self._domains[domain] = Reach(known.generation, known.start, position)
+
     def is_twin(self, domain: str, position: Position, end: Position, source: str, id: str) -> bool:
         """Whether an event of the domain that lies before this one has its identity."""
         known = self._domains[domain]
@@ -173,6 +179,7 @@ class Identities:
 
     def _write(self, header: _Header, hashes: "array[int]") -> None:
         self._number += 1
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._folder / f"{self._number:08d}.run"
         head = msgspec.json.encode(header)
         # The hashes are read as 64-bit words in place: they must begin at a multiple of eight.

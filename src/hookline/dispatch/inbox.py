@@ -12,7 +12,7 @@ from hookline.log.home import Home
 from hookline.log.read import domains
 from hookline.log.watch import Watch
 from hookline.model.clock import Clock
-from hookline.model.errors import HooklineError
+from hookline.model.errors import HooklineError, printable
 
 TORN_S: Final = 1.0
 FILES_A_LOOK: Final = 256
@@ -33,7 +33,7 @@ class Inbox:
         self._changed: set[str] = set()
         self._sizes: dict[str, tuple[int, int]] = {}
         self._torn: dict[str, tuple[int, float]] = {}
-        self._unwilling: dict[str, int] = {}
+        self._unwilling: dict[str, str] = {}
         self._folders_changed = True
 
     @property
@@ -98,11 +98,18 @@ class Inbox:
                 identity = dropbox.take(self._home, name, self._clock)
                 taken += 1
                 if identity is None:
-                    self._spectator.noted(f"{name} cannot be an event: see events/rejected/{name}")
+                    self._spectator.noted(
+                        f"{printable(name)} cannot be an event: events/rejected/ says why"
+                    )
             except (HooklineError, OSError) as error:
-                self._spectator.noted(f"{name} stays in the drop box: {error}")
-                break
+                self._stuck(name, str(error))
         return taken
+
+    def _stuck(self, name: str, why: str) -> None:
+        """A file that cannot be taken now holds up no other; it is said once for each reason."""
+        if self._unwilling.get(name) != why:
+            self._unwilling[name] = why
+            self._spectator.noted(f"{printable(name)} stays in the drop box: {why}")
 
     def heal(self, intake: Intake) -> None:
         """End lines that stand without a newline for a second: their writers are gone, or will be

@@ -1,6 +1,7 @@
 """From the logs to the subscriptions: which stretch each listener reads next, and what of it is for
 it."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from hookline.dispatch.feed import Chunk, Feed, line_of
@@ -30,6 +31,7 @@ class Intake:
         self._noted = spectator.noted
         self._feeds: dict[str, Feed] = {}
         self._seen: dict[str, Position] = {}
+        self._unlooked: set[str] = set()
         self.admitted = 0
         """How many deliveries were admitted, ever."""
 
@@ -47,11 +49,11 @@ class Intake:
         if known is not None:
             cursor = feed.still_there(known)
             feed.begin(cursor.position)
-            listener.track(domain, cursor, progress.settled.get(domain, set()))
+            listener.track(domain, cursor, progress.settled.get(domain, {}))
             return None
         position = start_position(feed.stream, listener.handler)
         feed.begin(position)
-        listener.track(domain, Cursor(position), set())
+        listener.track(domain, Cursor(position), {})
         return position
 
     def look_from_here(self, domain: str) -> None:
@@ -59,13 +61,24 @@ class Intake:
         position = self._seen[domain] = self.feed(domain).stream.end()
         self.feed(domain).begin(position)
 
-    def look(self, domain: str) -> bool:
-        """Read what arrived in a domain, for whoever watches; True while there is more."""
+    def look(self, domains: Iterable[str]) -> None:
+        """Read what arrived in these domains, for whoever watches.
+
+        Never before the handlers' reading has come so far: to watch is not worth a delay.
+        """
+        self._unlooked.update(domains)
+        for domain in list(self._unlooked):
+            if not self._look(domain):
+                self._unlooked.discard(domain)
+
+    def _look(self, domain: str) -> bool:
         feed = self.feed(domain)
         position = self._seen.get(domain)
         if position is None:
-            position = feed.stream.first()
+            position = self._seen[domain] = feed.stream.first()
             feed.begin(position)
+        if not feed.looked_at(position):
+            return True
         chunk = feed.read(position)
         for records in chunk.by_type.values():
             for record in records:
@@ -89,7 +102,10 @@ class Intake:
             head = subscription.head(domain)
             chunk = feed.read(head)
             if chunk.next == head:
-                return False
+                return feed.catching_up
+            if chunk.replaced:
+                subscription.rewind(domain, chunk.next)
+                continue
             wanted = _wanted(listener, chunk)
             for record in wanted[: subscription.room]:
                 listener.admit(_delivery(listener, domain, record))

@@ -5,6 +5,7 @@ The lines are those of docs/FORMAT.md section 9. Whatever the index in state/ ho
 saved.
 """
 
+import math
 from collections.abc import Iterable
 from typing import Literal
 
@@ -49,6 +50,8 @@ class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
     since: float | None = None
     start: dict[str, Position] | None = msgspec.field(default=None, name="from")
     reason: str = ""
+    by: str = ""
+    """`hand` for a pause that a person asked for."""
     error: str = ""
     stdout: str = ""
     stderr: str = ""
@@ -69,7 +72,8 @@ class Pending(msgspec.Struct, kw_only=True):
     source: str
     type: str
     attempt: int
-    due_s: float = 0.0
+    due_at_s: float = 0.0
+    """Seconds since 1970."""
     running: bool = False
 
     @property
@@ -83,11 +87,15 @@ class Progress(msgspec.Struct, kw_only=True):
 
     since_s: float = 0.0
     cursors: dict[str, Cursor] = msgspec.field(default_factory=dict)
-    settled: dict[str, set[Position]] = msgspec.field(default_factory=dict)
+    settled: dict[str, dict[Position, str]] = msgspec.field(default_factory=dict)
+    """The events beyond the cursors that are settled."""
     pending: dict[Place, Pending] = msgspec.field(default_factory=dict)
     paused: str = ""
     paused_at_s: float = 0.0
-    """When, in seconds since 1970: a file that was changed later is given another chance."""
+    """When, in seconds since 1970: a file that was changed later is given another chance. A pause
+    by hand is never: infinity."""
+    held: str = ""
+    """Why its last run could not even start; empty when it did."""
 
 
 class Ledger(msgspec.Struct, kw_only=True):
@@ -138,7 +146,10 @@ def fold(ledger: Ledger, entries: Iterable[Entry]) -> None:
             case "subscribed":
                 _fold_subscribed(_progress(ledger, entry), entry)
             case "paused":
-                _fold_pause(_progress(ledger, entry), entry.reason or "paused", entry.time)
+                reason = entry.reason or "paused"
+                _fold_pause(
+                    _progress(ledger, entry), reason, entry.time, by_hand=entry.by == "hand"
+                )
             case "resumed":
                 _fold_pause(_progress(ledger, entry), "", entry.time)
 
@@ -147,9 +158,9 @@ def _progress(ledger: Ledger, entry: Entry) -> Progress:
     return ledger.handlers.setdefault(entry.handler, Progress())
 
 
-def _fold_pause(progress: Progress, reason: str, time: str) -> None:
+def _fold_pause(progress: Progress, reason: str, time: str, *, by_hand: bool = False) -> None:
     progress.paused = reason
-    progress.paused_at_s = parse_rfc3339(time).timestamp()
+    progress.paused_at_s = math.inf if by_hand else parse_rfc3339(time).timestamp()
 
 
 def _fold_subscribed(progress: Progress, entry: Entry) -> None:
@@ -168,6 +179,7 @@ def _fold_letter(ledger: Ledger, entry: Entry) -> None:
 
 
 def _fold_attempt(progress: Progress, entry: Entry) -> None:
+    progress.held = entry.error or "it cannot be run" if entry.then == "held" else ""
     place = (entry.domain, entry.position, entry.replay)
     known = progress.pending.get(place)
     if known is not None and known.attempt > entry.attempt:
@@ -180,7 +192,7 @@ def _fold_attempt(progress: Progress, entry: Entry) -> None:
         case _:
             progress.pending.pop(place, None)
             if not entry.replay:
-                _settle(progress, entry.domain, entry.position)
+                _settle(progress, entry)
 
 
 def _fold_batch(progress: Progress, entry: Entry) -> None:
@@ -202,14 +214,14 @@ def _pending(entry: Entry, *, attempt: int) -> Pending:
         source=entry.source,
         type=entry.type,
         attempt=attempt,
-        due_s=entry.due or 0.0,
+        due_at_s=entry.due or 0.0,
     )
 
 
-def _settle(progress: Progress, domain: str, position: Position) -> None:
-    cursor = progress.cursors.get(domain)
-    if cursor is None or position >= cursor.position:
-        progress.settled.setdefault(domain, set()).add(position)
+def _settle(progress: Progress, entry: Entry) -> None:
+    cursor = progress.cursors.get(entry.domain)
+    if cursor is None or entry.position >= cursor.position:
+        progress.settled.setdefault(entry.domain, {})[entry.position] = entry.event
 
 
 def _move(progress: Progress, domain: str, cursor: Cursor) -> None:
@@ -219,4 +231,6 @@ def _move(progress: Progress, domain: str, cursor: Cursor) -> None:
     progress.cursors[domain] = cursor
     settled = progress.settled.get(domain)
     if settled:
-        progress.settled[domain] = {place for place in settled if place >= cursor.position}
+        progress.settled[domain] = {
+            place: event for place, event in settled.items() if place >= cursor.position
+        }

@@ -8,6 +8,7 @@ from hookline.dispatch.books import DeadLetter, read_ledger, write_entry
 from hookline.dispatch.ledger import Entry
 from hookline.log.home import Home
 from hookline.model.clock import Clock, rfc3339
+from hookline.model.errors import BadData
 
 _DECODER = msgspec.json.Decoder(DeadLetter)
 
@@ -49,6 +50,8 @@ def drop(home: Home, letter: DeadLetter, clock: Clock) -> None:
 
 def _decide(home: Home, letter: DeadLetter, clock: Clock, action: str) -> None:
     event = msgspec.json.decode(letter.event)
+    if not isinstance(event, dict):
+        raise BadData(f"{letter.letter} has no event any more: only drop is left")
     entry = {
         "action": action,
         "time": rfc3339(clock.now()),

@@ -8,23 +8,28 @@ import msgspec
 from hookline.dispatch.handlers import Handler
 from hookline.dispatch.ledger import Pending, Place, Progress
 from hookline.dispatch.subscription import Cursor, Delivery, Subscription
+from hookline.model.clock import Clock
 from hookline.model.position import Position
 
 PROBE_S: Final = 60.0
 """How long a handler that cannot be run is left alone before one event tries it again."""
+_MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_NULL: Final = msgspec.Raw(b"null")
+WAIT_MAX_S: Final = 86_400.0
 _TYPES_KEPT: Final = 10_000
 
 
 class Listener:
     """One handler in a running dispatcher."""
 
-    def __init__(self, handler: Handler, progress: Progress) -> None:
+    def __init__(self, handler: Handler, progress: Progress, clock: Clock) -> None:
         self.handler = handler
+        self._clock = clock
         self.since_s = progress.since_s
         self.paused = progress.paused
-        self.paused_at_s = progress.paused_at_s
         """Why it is stopped until its file changes or somebody resumes it; empty when it is not."""
-        self.held = ""
+        self.paused_at_s = progress.paused_at_s
+        self.held = progress.held
         """Why it cannot be run; it is probed again at `held_until_s`."""
         self.held_until_s = 0.0
         self.leaving = False
@@ -69,7 +74,7 @@ class Listener:
         self.held, self.held_until_s = reason, now_s + PROBE_S
         return news
 
-    def track(self, domain: str, cursor: Cursor, settled: set[Position]) -> None:
+    def track(self, domain: str, cursor: Cursor, settled: dict[Position, str]) -> None:
         """Follow a domain from a cursor on."""
         self.subscription.track(domain, cursor, settled)
         self.behind.add(domain)
@@ -88,11 +93,18 @@ class Listener:
     def admit(self, delivery: Delivery) -> None:
         """Take an event, with what was known of it before a restart."""
         pending = self.recovered(delivery.place)
-        if pending is not None:
-            delivery.attempt, delivery.due_s = pending.attempt, pending.due_s
-            delivery.interrupted = pending.running
+        if pending is not None and pending.event == delivery.event:
+            self.restore(delivery, pending)
         self.subscription.admit(delivery)
         self.moved.add(delivery.domain)
+
+    def restore(self, delivery: Delivery, pending: Pending) -> None:
+        """Give a delivery what was known of it before a restart."""
+        delivery.attempt, delivery.due_at_s = pending.attempt, pending.due_at_s
+        delivery.interrupted = pending.running
+        # The clock of the wall may have been set meanwhile; it is trusted for a day at most.
+        wait_s = pending.due_at_s - self._clock.now().timestamp()
+        delivery.due_s = self._clock.monotonic_s() + min(max(wait_s, 0.0), WAIT_MAX_S)
 
     def next_start_s(self) -> float | None:
         """When something of it may start next, None when that is not a matter of time."""
@@ -108,9 +120,10 @@ def key_of(handler: Handler, line: bytes) -> str | None:
 
     An event without that value shares one key with all others that have none.
     """
-    if not handler.key:
-        return None
-    value: object = msgspec.json.decode(line)
+    value = msgspec.Raw(line)
     for name in handler.key:
-        value = value.get(name) if isinstance(value, dict) else None
-    return msgspec.json.encode(value).decode()
+        try:
+            value = _MEMBERS.decode(value).get(name, _NULL)
+        except msgspec.MsgspecError:
+            return "null"
+    return bytes(value).decode("utf-8", "replace") if handler.key else None

@@ -2,29 +2,34 @@
 
 import fcntl
 import os
+from typing import Final
 
 from hookline.log.home import Home
-from hookline.model.errors import TryAgain
+from hookline.model.errors import BadConfig, TryAgain
+
+_PID_FILE: Final = "dispatcher.pid"
 
 
 class Lock:
-    """Held by the kernel for as long as the process lives: no stale lock, whatever dies."""
+    """Held by the kernel for as long as the process lives: no stale lock, whatever dies.
+
+    It is on the folder `coordination/` itself: `state/` may be deleted at any time.
+    """
 
     def __init__(self, home: Home) -> None:
-        home.state.mkdir(mode=0o750, parents=True, exist_ok=True)
-        path = home.state / "dispatcher.lock"
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
+        if not home.coordination.is_dir():
+            raise BadConfig(f"no home at {home.root}: hookline init {home.root}")
+        self._fd = os.open(home.coordination, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(self._fd, 32, 0).decode("ascii", "replace").strip()
             os.close(self._fd)
             raise TryAgain(
-                f"a dispatcher runs already for {home.root} (process {holder}): "
+                f"a dispatcher runs already for {home.root} (process {_named(home)}): "
                 "`hookline status` shows how it does"
             ) from None
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        home.state.mkdir(mode=0o750, parents=True, exist_ok=True)
+        (home.state / _PID_FILE).write_text(f"{os.getpid()}\n")
 
     def close(self) -> None:
         """Let another dispatcher run."""
@@ -32,16 +37,23 @@ class Lock:
 
 
 def holder(home: Home) -> int | None:
-    """The process that dispatches for a home, or None when nobody does."""
+    """The process that dispatches for a home (0: it cannot be told), or None when nobody does."""
     try:
-        fd = os.open(home.state / "dispatcher.lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = os.open(home.coordination, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
         return None
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        text = os.pread(fd, 32, 0).strip()
-        return int(text) if text.isdigit() else 0
+        return _named(home)
     finally:
         os.close(fd)
     return None
+
+
+def _named(home: Home) -> int:
+    try:
+        text = (home.state / _PID_FILE).read_text().strip()
+    except OSError:
+        return 0
+    return int(text) if text.isdigit() else 0

@@ -25,11 +25,13 @@ class Capture:
     A handler may print for ever: nothing past the last `KEPT_BYTES` is kept, and nothing blocks.
     """
 
-    __slots__ = ("_cut", "_tail", "fd", "write_fd")
+    __slots__ = ("_cut", "_tail", "ended", "fd", "write_fd")
 
     def __init__(self) -> None:
         self.fd, self.write_fd = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self.fd, False)
+        self.ended = False
+        """Whether nobody holds the other end any more."""
         self._tail = b""
         self._cut = False
 
@@ -38,16 +40,16 @@ class Capture:
         os.close(self.write_fd)
         self.write_fd = -1
 
-    def read(self) -> bool:
-        """Take what is there, one buffer of it; False at the end of the stream."""
+    def read(self) -> None:
+        """Take what is there, one buffer of it."""
         try:
             part = os.read(self.fd, _READ_BYTES)
         except BlockingIOError:
-            return True
+            return
+        self.ended = not part
         text = self._tail + part
         self._cut = self._cut or len(text) > KEPT_BYTES
         self._tail = text[-KEPT_BYTES:]
-        return bool(part)
 
     def take(self) -> str:
         """The tail as text, which is then forgotten."""
@@ -127,10 +129,19 @@ def kill_marked(marks: set[str]) -> int:
 
 
 def scratch(folder: Path, name: str) -> Path:
-    """A new private working folder."""
+    """A new private working folder. `state/` may be deleted at any time, even now."""
     path = folder / name
-    path.mkdir(mode=0o700)
+    path.mkdir(mode=0o700, parents=True)
     return path
+
+
+def empty(folder: Path) -> None:
+    """Remove what a killed dispatcher's runs have left."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            remove_scratch(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def remove_scratch(path: Path) -> None:

@@ -1,5 +1,6 @@
 """What a Python handler imports: `on`, `Retry`, `Reject`."""
 
+import math
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -13,6 +14,8 @@ class Retry(Exception):
     """The event is to be tried again later; this counts as an attempt."""
 
     def __init__(self, after_s: float | None = None) -> None:
+        if after_s is not None and not 0.0 <= after_s < math.inf:
+            raise ValueError(f"Retry(after_s={after_s}): a number of seconds from 0")
         super().__init__(f"retry after {after_s:g} s" if after_s is not None else "retry")
         self.after_s = after_s
 

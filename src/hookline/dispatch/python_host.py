@@ -2,11 +2,11 @@
 [--describe]`.
 
 It speaks on descriptor 3. First it says hello, `{"patterns": [...]}` or `{"error": TEXT}`. Then,
-for each stretch of events, it reads a header (`HEADER`: count, bytes) and answers with one JSON
-line: how many were done, and what stopped it before the end. Descriptor 4 is shared memory. Its
-first page says which event the host is at, and since when (`PROGRESS`: index, monotonic
-nanoseconds), so that whoever kills it, or sees it die, knows the event to blame; the events' lines
-follow.
+for each stretch of events, it reads a header (`HEADER`: count, bytes), finds the lines in the
+memory of descriptor 4, and answers with one JSON line: how many were done, and what stopped it
+before the end. On the page of descriptor 5 it says which event it is at, and since when
+(`PROGRESS`: index, monotonic nanoseconds), so that whoever kills it, or sees it die, knows the
+event to blame.
 """
 
 import importlib.util
@@ -30,7 +30,8 @@ from hookline.model.event import Event, decode
 from hookline.model.types import is_pattern, matches
 
 CHANNEL: Final = 3
-SHARED: Final = 4
+EVENTS: Final = 4
+PROGRESS_PAGE: Final = 5
 HEADER: Final = struct.Struct("=II")
 PROGRESS: Final = struct.Struct("=QQ")
 _ERROR_CHARS_MAX: Final = 8000
@@ -168,7 +169,13 @@ def _load(path: Path) -> ModuleType:
 
 def _say(answer: dict[str, object]) -> None:
     """Everything of the answer; lone surrogates are not for the journal."""
-    text = json.dumps(answer).encode() + b"\n"
+    clean = {
+        name: value.encode("utf-8", "backslashreplace").decode()
+        if isinstance(value, str)
+        else value
+        for name, value in answer.items()
+    }
+    text = json.dumps(clean).encode() + b"\n"
     while text:
         text = text[os.write(CHANNEL, text) :]
 
@@ -194,11 +201,11 @@ def main(argv: list[str]) -> int:
     _say({"patterns": [pattern for wish in wishes for pattern in wish.patterns]})
     if "--describe" in argv:
         return 0
-    host = _Host(wishes, mmap.mmap(SHARED, mmap.PAGESIZE))
+    host = _Host(wishes, mmap.mmap(PROGRESS_PAGE, mmap.PAGESIZE))
     while True:
         try:
             _, size = HEADER.unpack(_read_exactly(HEADER.size))
-            lines = os.pread(SHARED, size, mmap.PAGESIZE).split(b"\n")
+            lines = os.pread(EVENTS, size, 0).split(b"\n")
         except EOFError:
             return 0
         answer = host.run(lines)

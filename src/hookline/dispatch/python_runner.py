@@ -5,7 +5,6 @@ counted, and the next event is read while this one is handled.
 """
 
 import contextlib
-import json
 import mmap
 import os
 import signal
@@ -15,15 +14,16 @@ import time
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, Literal
 
 import msgspec
 
 from hookline.dispatch import python_host
 from hookline.dispatch.decide import Outcome
 from hookline.dispatch.environment import Environment
-from hookline.dispatch.exec_runner import GRACE_S, Lines
+from hookline.dispatch.exec_runner import GRACE_S
 from hookline.dispatch.handlers import Handler
+from hookline.dispatch.ledger import Ledger
 from hookline.dispatch.process import (
     Capture,
     end_group,
@@ -77,10 +77,56 @@ def describe(path: Path, passed: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _patterns(path: Path, hello: bytes) -> tuple[str, ...]:
-    said = json.loads(hello) if hello else {"error": "it ended while it was loaded"}
-    if "error" in said:
-        raise BadData(f"{path}: {said['error']}")
-    return tuple(said["patterns"])
+    try:
+        said = msgspec.json.decode(hello, type=_Answer)
+    except (msgspec.MsgspecError, UnicodeError):
+        said = _Answer(error="it ended, or wrote to descriptor 3, while it was loaded")
+    if said.error or not said.patterns:
+        raise BadData(f"{path}: {said.error or 'no function is marked with @on'}")
+    return said.patterns
+
+
+class _Answer(msgspec.Struct):
+    """What a host says: hello (`patterns`), why it was not loaded (`error`), or how far it got."""
+
+    done: int | None = None
+    patterns: tuple[str, ...] = ()
+    verdict: Literal["done", "retry", "rejected", "failed"] = "done"
+    ms: float = 0.0
+    after_s: float | None = None
+    error: str = ""
+    trace: str = ""
+
+
+def progress_path(work: Path, name: str) -> Path:
+    """Where a handler's host says which event it is at: a file, since it must outlive all of us."""
+    return work / f"{name}.progress"
+
+
+def _new_progress(path: Path) -> tuple[mmap.mmap, int]:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    os.ftruncate(fd, mmap.PAGESIZE)
+    return mmap.mmap(fd, mmap.PAGESIZE), fd
+
+
+def attribute(ledger: Ledger, work: Path) -> None:
+    """Of the stretches that a killed dispatcher has left running, count only the event that ran.
+
+    Those before it are done and not written down, those behind it never ran: neither is to blame.
+    """
+    for name, progress in ledger.handlers.items():
+        path = progress_path(work, name)
+        if not path.exists():
+            continue
+        index, since_ns = python_host.PROGRESS.unpack_from(path.read_bytes())
+        running = [each for each in progress.pending.values() if each.running]
+        running.sort(key=lambda each: (each.domain, each.position))
+        for number, pending in enumerate(running):
+            if number != index or not since_ns:
+                pending.running = False
+                pending.attempt -= 1
 
 
 @cache
@@ -92,13 +138,12 @@ def _null() -> int:
 class PythonRunner:
     """Keeps a host for each Python handler that has had something to do."""
 
-    def __init__(self, environment: Environment, lines: Lines, work: Path) -> None:
+    def __init__(self, environment: Environment, work: Path) -> None:
         self._environment = environment
-        self._lines = lines
         self._work = work
         self._hosts: dict[str, _Host] = {}
 
-    def limit(self, handler: Handler) -> int:  # noqa: ARG002  # the interface of all kinds  # the interface of all kinds
+    def limit(self, handler: Handler) -> int:  # noqa: ARG002  # the interface of all kinds
         """A stretch of so many; the functions see them one by one or in batches."""
         return STRETCH_MAX
 
@@ -111,7 +156,7 @@ class PythonRunner:
         if host is None:
             host = self._hosts[handler.name] = _Host(handler, self._environment, self._work)
         run = PythonRun(host, handler, deliveries, now_s)
-        host.feed(run, [self._lines(handler, each) for each in deliveries])
+        host.feed(run, [each.raw or b"" for each in deliveries])
         return run
 
     def exited(self, pid: int, status: int) -> "tuple[PythonRun, Ended] | None":
@@ -147,8 +192,7 @@ class _Host:
         self.mark = environment.host_mark(handler)
         self.scratch = scratch(work, f"{handler.name}.{os.getpid()}.{time.monotonic_ns()}")
         self.memory = os.memfd_create("events", os.MFD_CLOEXEC)
-        os.ftruncate(self.memory, mmap.PAGESIZE)
-        self.progress = mmap.mmap(self.memory, mmap.PAGESIZE)
+        self.progress, progress_fd = _new_progress(progress_path(work, handler.name))
         self.stdout, self.stderr = Capture(), Capture()
         self.channel, theirs = socket.socketpair()
         self.channel.setblocking(False)
@@ -161,13 +205,17 @@ class _Host:
                 1: self.stdout.write_fd,
                 2: self.stderr.write_fd,
                 python_host.CHANNEL: theirs.fileno(),
-                python_host.SHARED: self.memory,
+                python_host.EVENTS: self.memory,
+                python_host.PROGRESS_PAGE: progress_fd,
             },
         )
         theirs.close()
+        os.close(progress_fd)
         self.stdout.started()
         self.stderr.started()
         self.loaded = False
+        self.mute = False
+        """Whether the channel is no good any more; the process is being ended."""
         self._said = b""
 
     def feed(self, run: "PythonRun", lines: list[bytes]) -> None:
@@ -178,18 +226,26 @@ class _Host:
         text = b"\n".join(lines)
         written = 0
         while written < len(text):
-            written += os.pwrite(self.memory, text[written:], mmap.PAGESIZE + written)
+            written += os.pwrite(self.memory, text[written:], written)
         with contextlib.suppress(ConnectionError):
             self.channel.send(python_host.HEADER.pack(len(lines), len(text)))
 
-    def answers(self) -> list[dict[str, Any]]:
+    def answers(self) -> "list[_Answer]":
         """The whole answers that have come."""
         try:
             part = self.channel.recv(1 << 16)
         except (BlockingIOError, ConnectionError):
             return []
         *lines, self._said = (self._said + part).split(b"\n")
-        return [json.loads(line) for line in lines]
+        try:
+            answers = [msgspec.json.decode(line, type=_Answer) for line in lines]
+        except (msgspec.MsgspecError, UnicodeError):
+            # The handler has written to our descriptor.
+            answers, part = [], b""
+        if not part:
+            self.mute = True
+            end_group(self.pid, signal.SIGKILL)
+        return answers
 
     def close(self) -> None:
         """End the process and what it started, and let go of everything."""
@@ -220,7 +276,8 @@ class PythonRun:
     def descriptors(self) -> list[int]:
         """The host's channel and output pipes."""
         host = self._host
-        return [host.channel.fileno(), host.stdout.fd, host.stderr.fd]
+        pipes = [pipe.fd for pipe in (host.stdout, host.stderr) if not pipe.ended]
+        return pipes if host.mute else [host.channel.fileno(), *pipes]
 
     def readable(self, fd: int) -> Ended | None:
         """Take an answer or what was printed."""
@@ -231,26 +288,28 @@ class PythonRun:
                 return None
         return self._answered(host.answers())
 
-    def _answered(self, answers: list[dict[str, Any]]) -> Ended | None:
+    def _answered(self, answers: "list[_Answer]") -> Ended | None:
         for answer in answers:
-            if "done" in answer:
+            if answer.done is not None:
                 self._host.run = None
-                return Ended(answer["done"], self._outcome(answer))
+                done = min(max(answer.done, 0), len(self.deliveries))
+                if answer.verdict == "done" and done < len(self.deliveries):
+                    return Ended(done, Outcome(verdict="failed", ms=0.0, error="it lost count"))
+                return Ended(done, self._outcome(answer))
             self._host.loaded = True
             self.deadline_s = time.monotonic() + self.handler.policy.timeout_s
-            self.failed = str(answer.get("trace") or answer.get("error", ""))
+            self.failed = answer.trace or answer.error
         return None
 
-    def _outcome(self, answer: dict[str, Any]) -> Outcome:
-        verdict = answer.get("verdict", "done")
+    def _outcome(self, answer: "_Answer") -> Outcome:
         stdout, stderr = self._host.stdout.take(), self._host.stderr.take()
         return Outcome(
-            verdict=verdict,
-            ms=answer["ms"],
-            error=answer.get("error", ""),
+            verdict=answer.verdict,
+            ms=answer.ms,
+            error=answer.error,
             stdout=stdout,
-            stderr=(stderr + answer.get("trace", "")),
-            retry_after_s=answer.get("after_s"),
+            stderr=stderr + answer.trace,
+            retry_after_s=answer.after_s,
         )
 
     def overdue(self, now_s: float) -> None:

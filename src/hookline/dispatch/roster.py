@@ -8,10 +8,9 @@ from hookline.dispatch.handlers import (
     Describe,
     Handler,
     Handlers,
-    Refused,
+    Snapshot,
     discover,
-    is_handler_name,
-    version_of,
+    snapshot,
 )
 from hookline.dispatch.intake import Intake
 from hookline.dispatch.ledger import Entry, Ledger, Pending, Progress
@@ -51,6 +50,7 @@ class Roster:
         self._load = load
         self._forget = forget
         self._found = Handlers()
+        self._seen = Snapshot()
         self._progress: dict[str, Progress] = {}
         self.listeners: dict[str, Listener] = {}
 
@@ -59,13 +59,13 @@ class Roster:
 
     def changed(self) -> bool:
         """Whether a file came, went or changed since the last refresh; a few system calls."""
-        known = {each.name: each.version for each in self._found.handlers}
-        return known != dict(self._versions())
+        return self._seen != snapshot(self._folder)
 
     def refresh(self, domains: list[str]) -> None:
         """Look at the folder again; listeners of changed files leave first and come back with the
         new file."""
-        found = discover(self._folder, self._describe)
+        self._seen = snapshot(self._folder)
+        found = discover(self._folder, self._describe, self._found.handlers)
         for refused in found.refused:
             if refused not in self._found.refused:
                 self._spectator.noted(f"refused: {refused.reason}")
@@ -91,32 +91,30 @@ class Roster:
             progress = ledger.handlers.get(handler.name, Progress())
             self._take_on(handler, progress, domains)
 
-    def refused(self) -> tuple[Refused, ...]:
-        """What lies in the folder and is not run."""
-        return self._found.refused
-
     def follow(self, domains: list[str]) -> None:
         """Domains have come: who wants them?"""
         for listener in self:
             self._follow(listener, domains)
 
-    def replay(self, entry: Entry) -> None:
-        """Somebody wants a dead letter again."""
+    def replay(self, entry: Entry) -> Delivery:
+        """Somebody wants a dead letter again: its delivery; its listener has it if there is one."""
+        delivery = _replayed(entry)
         listener = self.listeners.get(entry.handler)
         if listener is not None:
-            listener.subscription.replay(_replayed(entry))
+            listener.subscription.replay(delivery)
+        return delivery
 
     def _take_on(self, handler: Handler, progress: Progress, domains: list[str]) -> None:
         if not progress.since_s:
             progress.since_s = handler.installed_s
-        listener = Listener(handler, progress)
+        listener = Listener(handler, progress, self._clock)
         self.listeners[handler.name] = listener
         self._progress[handler.name] = progress
         self._books.handler(listener)
         if listener.paused and handler.installed_s > listener.paused_at_s:
             self._settlement.resume(listener, "its file was changed")
         for pending in listener.replays():
-            listener.subscription.replay(_waiting(pending))
+            listener.subscription.replay(_waiting(listener, pending))
         self._follow(listener, domains)
 
     def _follow(self, listener: Listener, domains: list[str]) -> None:
@@ -141,14 +139,6 @@ class Roster:
             )
             listener.moved.update(started)
 
-    def _versions(self) -> Iterator[tuple[str, tuple[int, int, int]]]:
-        refused = {each.name for each in self._found.refused}
-        if "." in refused or not self._folder.is_dir():
-            return
-        for path in self._folder.iterdir():
-            if is_handler_name(path.name) and path.name not in refused:
-                yield path.name, version_of(path)
-
 
 def _replayed(entry: Entry) -> Delivery:
     return Delivery(
@@ -162,8 +152,8 @@ def _replayed(entry: Entry) -> Delivery:
     )
 
 
-def _waiting(pending: Pending) -> Delivery:
-    return Delivery(
+def _waiting(listener: Listener, pending: Pending) -> Delivery:
+    delivery = Delivery(
         domain=pending.domain,
         position=pending.position,
         end=pending.position,
@@ -171,7 +161,6 @@ def _waiting(pending: Pending) -> Delivery:
         source=pending.source,
         type=pending.type,
         replay=pending.replay,
-        attempt=pending.attempt,
-        due_s=pending.due_s,
-        interrupted=pending.running,
     )
+    listener.restore(delivery, pending)
+    return delivery

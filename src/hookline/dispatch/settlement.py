@@ -13,6 +13,7 @@ from hookline.dispatch.runner import Ended
 from hookline.dispatch.spectator import Spectator
 from hookline.dispatch.subscription import Delivery
 from hookline.model.clock import Clock, rfc3339
+from hookline.model.errors import HooklineError
 
 Alert = Callable[[str, str, str], None]
 """Says that a handler needs somebody: kind of alert, handler, reason."""
@@ -30,7 +31,7 @@ class Settlement:
         self._books = books
         self._clock = clock
         self._jitter = jitter
-        self._alert = alert
+        self._alert_outside = alert
         self._spectator = spectator
         self.settled = 0
         self.letters = 0
@@ -51,21 +52,20 @@ class Settlement:
 
     def one(self, listener: Listener, delivery: Delivery, outcome: Outcome) -> None:
         """One delivery's run came to this."""
-        now = self._clock.now()
-        plan = decide(
-            outcome, delivery.attempt, listener.handler.policy, now.timestamp(), self._jitter()
-        )
+        now, now_s = self._clock.now(), self._clock.monotonic_s()
+        plan = decide(outcome, delivery.attempt, listener.handler.policy, self._jitter())
+        delivery.due_at_s = now.timestamp() + plan.wait_s
         if plan.then == "dead-letter":
             self._bury(listener, delivery, outcome, rfc3339(now))
         self._enter(_entry(listener, delivery, outcome, plan, rfc3339(now)))
         if plan.then in ("settled", "dead-letter"):
             self._books.settled(listener.name, [delivery])
             self.settled += 1
-        listener.subscription.settle(delivery, plan, now.timestamp())
+        listener.subscription.settle(delivery, plan, now_s)
         if plan.then in ("retry", "held"):
             self._books.waiting(listener.name, delivery)
         listener.moved.add(delivery.domain)
-        self._mind(listener, plan, now.timestamp())
+        self._mind(listener, plan, now_s)
 
     def pause(self, listener: Listener, reason: str) -> None:
         """Stop a handler until it is resumed or its file changes."""
@@ -75,15 +75,29 @@ class Settlement:
         """Let a paused handler go on."""
         self._pausing("resumed", listener, reason)
 
+    def _alert(self, kind: str, handler: str, reason: str) -> None:
+        """Say it to whoever listens; that it cannot be said must not stop the settling."""
+        try:
+            self._alert_outside(kind, handler, reason)
+        except (HooklineError, OSError) as error:
+            self._spectator.noted(f"{kind}: {handler}: {reason} (and no event says so: {error})")
+
     def _mind(self, listener: Listener, plan: Plan, now_s: float) -> None:
         if plan.then == "held":
             if listener.hold(plan.pause, now_s):
+                self._books.handler(listener)
                 self._alert("handler_broken", listener.name, plan.pause)
             return
-        listener.held = ""
+        self._free(listener)
         if plan.pause and not listener.paused:
             self.pause(listener, plan.pause)
             self._alert("handler_paused", listener.name, plan.pause)
+
+    def _free(self, listener: Listener) -> None:
+        """It has run: whatever held it is gone."""
+        if listener.held:
+            listener.held = ""
+            self._books.handler(listener)
 
     def _pausing(
         self, action: Literal["paused", "resumed"], listener: Listener, reason: str
@@ -120,7 +134,7 @@ class Settlement:
             listener.subscription.settle(delivery, plan, 0.0)
         self._books.settled(listener.name, done)
         self.settled += len(done)
-        listener.held = ""
+        self._free(listener)
         listener.moved.add(first.domain)
 
     def _bury(self, listener: Listener, delivery: Delivery, outcome: Outcome, time: str) -> None:
@@ -177,7 +191,7 @@ def _entry(
         signal=outcome.signal,
         ms=round(outcome.ms, _ROUND_MS),
         then=plan.then,
-        due=plan.due_s,
+        due=delivery.due_at_s if plan.then == "retry" else None,
         replay=delivery.replay,
         error=outcome.error,
         stdout=outcome.stdout,

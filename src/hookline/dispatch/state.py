@@ -15,17 +15,18 @@ import apsw
 
 from hookline.dispatch.ledger import Ledger, Pending, Progress
 from hookline.dispatch.subscription import Cursor, Delivery
-from hookline.model.errors import BadConfig
+from hookline.model.errors import BadConfig, WriteFailed
 from hookline.model.position import Position
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 _SCHEMA: Final = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE handler (name TEXT PRIMARY KEY, since REAL, paused TEXT, paused_at REAL) WITHOUT ROWID;
+CREATE TABLE handler (name TEXT PRIMARY KEY, since REAL, paused TEXT, paused_at REAL,
+  held TEXT) WITHOUT ROWID;
 CREATE TABLE cursor (handler TEXT, domain TEXT, segment INT, offset INT, mark INT, event TEXT,
   source TEXT, PRIMARY KEY (handler, domain)) WITHOUT ROWID;
-CREATE TABLE settled (handler TEXT, domain TEXT, segment INT, offset INT,
+CREATE TABLE settled (handler TEXT, domain TEXT, segment INT, offset INT, event TEXT,
   PRIMARY KEY (handler, domain, segment, offset)) WITHOUT ROWID;
 CREATE TABLE pending (handler TEXT, domain TEXT, segment INT, offset INT, replay INT, event TEXT,
   source TEXT, type TEXT, attempt INT, due REAL, running INT,
@@ -38,10 +39,14 @@ _DEL_PENDING: Final = (
     "DELETE FROM pending WHERE handler=? AND domain=? AND segment=? AND offset=? AND replay=?"
 )
 _PUT_CURSOR: Final = "INSERT OR REPLACE INTO cursor VALUES (?,?,?,?,?,?,?)"
-_PUT_SETTLED: Final = "INSERT OR IGNORE INTO settled VALUES (?,?,?,?)"
+_PUT_SETTLED: Final = "INSERT OR REPLACE INTO settled VALUES (?,?,?,?,?)"
 _PRUNE_SETTLED: Final = (
     "DELETE FROM settled WHERE handler=? AND domain=? AND (segment, offset) < (?, ?)"
 )
+
+
+class IndexFailed(WriteFailed):
+    """The index cannot be read or written; the logs and the journal have all of it."""
 
 
 class State:
@@ -49,12 +54,28 @@ class State:
 
     def __init__(self, path: Path, *, readonly: bool = False) -> None:
         self.path = path
+        try:
+            self._open(readonly=readonly)
+        except (apsw.NotADBError, apsw.CorruptError):
+            if readonly:
+                raise IndexFailed(
+                    f"{path} is damaged; the next dispatcher makes it again"
+                ) from None
+            # It is derived: what it said is said by the journal too.
+            path.rename(path.with_suffix(".damaged"))
+            for rest in ("-wal", "-shm"):
+                path.with_name(path.name + rest).unlink(missing_ok=True)
+            self._open(readonly=False)
+        except apsw.Error as error:
+            raise IndexFailed(f"{path}: {error}") from error
+
+    def _open(self, *, readonly: bool) -> None:
         flags = (
             apsw.SQLITE_OPEN_READONLY
             if readonly
             else (apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
         )
-        self._db = apsw.Connection(str(path), flags=flags)
+        self._db = apsw.Connection(str(self.path), flags=flags)
         self._db.set_busy_timeout(5000)
         if not readonly:
             self._db.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL")
@@ -65,7 +86,7 @@ class State:
         elif version not in (0, VERSION):
             self._db.close()
             raise BadConfig(
-                f"{path} was written by another version ({version}, not {VERSION}): "
+                f"{self.path} was written by another version ({version}, not {VERSION}): "
                 "delete it, and it is made again from the journal"
             )
 
@@ -75,9 +96,12 @@ class State:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All of it or nothing of it."""
-        with self._db:
-            yield
+        """All of it or nothing of it. Raises IndexFailed: a full disk, most likely."""
+        try:
+            with self._db:
+                yield
+        except apsw.Error as error:
+            raise IndexFailed(f"{self.path}: {error}") from error
 
     def begun(self, handler: str, deliveries: Iterable[Delivery]) -> None:
         """Runs are about to start: whatever dies now, they count."""
@@ -94,7 +118,8 @@ class State:
             _DEL_PENDING, [(handler, d.domain, *d.position, d.replay) for d in deliveries]
         )
         self._db.executemany(
-            _PUT_SETTLED, [(handler, d.domain, *d.position) for d in deliveries if not d.replay]
+            _PUT_SETTLED,
+            [(handler, d.domain, *d.position, d.event) for d in deliveries if not d.replay],
         )
 
     def move(self, handler: str, domain: str, cursor: Cursor) -> None:
@@ -105,11 +130,13 @@ class State:
         )
         self._db.execute(_PRUNE_SETTLED, (handler, domain, *cursor.position))
 
-    def handler(self, name: str, since_s: float, paused: str, paused_at_s: float) -> None:
-        """Since when a handler listens, and why and since when it is paused, if it is."""
+    def handler(
+        self, name: str, since_s: float, paused: str, paused_at_s: float, held: str
+    ) -> None:
+        """Since when a handler listens, and why it is paused or held, if it is."""
         self._db.execute(
-            "INSERT OR REPLACE INTO handler VALUES (?,?,?,?)",
-            (name, since_s, paused, paused_at_s),
+            "INSERT OR REPLACE INTO handler VALUES (?,?,?,?,?)",
+            (name, since_s, paused, paused_at_s, held),
         )
 
     def close_letters(self, letters: Iterable[str]) -> None:
@@ -124,7 +151,7 @@ class State:
 
     def save(self, ledger: Ledger) -> None:
         """Replace everything by this ledger."""
-        with self._db:
+        with self.transaction():
             for table in ("handler", "cursor", "settled", "pending", "closed"):
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608  # our own names
             for name, progress in ledger.handlers.items():
@@ -139,32 +166,36 @@ class State:
         meta = dict(self._rows("SELECT name, value FROM meta"))
         ledger = Ledger(folded=Position(int(meta.get("segment", 1)), int(meta.get("offset", 0))))
         ledger.closed = {row[0] for row in self._rows("SELECT letter FROM closed")}
-        for name, since, paused, paused_at in self._rows("SELECT * FROM handler"):
-            ledger.handlers[name] = Progress(since_s=since, paused=paused, paused_at_s=paused_at)
+        for name, since, paused, paused_at, held in self._rows("SELECT * FROM handler"):
+            ledger.handlers[name] = Progress(
+                since_s=since, paused=paused, paused_at_s=paused_at, held=held
+            )
         for handler, domain, segment, offset, mark, event, source in self._rows(
             "SELECT * FROM cursor"
         ):
             cursor = Cursor(Position(segment, offset), mark, event, source)
             ledger.handlers.setdefault(handler, Progress()).cursors[domain] = cursor
-        for handler, domain, segment, offset in self._rows("SELECT * FROM settled"):
+        for handler, domain, segment, offset, event in self._rows("SELECT * FROM settled"):
             settled = ledger.handlers.setdefault(handler, Progress()).settled
-            settled.setdefault(domain, set()).add(Position(segment, offset))
+            settled.setdefault(domain, {})[Position(segment, offset)] = event
         for handler, pending in self._pending():
             ledger.handlers.setdefault(handler, Progress()).pending[pending.place] = pending
         return ledger
 
     def _save_progress(self, name: str, progress: Progress) -> None:
-        self.handler(name, progress.since_s, progress.paused, progress.paused_at_s)
+        self.handler(name, progress.since_s, progress.paused, progress.paused_at_s, progress.held)
         for domain, cursor in progress.cursors.items():
             self.move(name, domain, cursor)
         for domain, places in progress.settled.items():
-            self._db.executemany(_PUT_SETTLED, [(name, domain, *place) for place in places])
+            self._db.executemany(
+                _PUT_SETTLED, [(name, domain, *place, event) for place, event in places.items()]
+            )
         self._db.executemany(
             _PUT_PENDING,
             [
                 (
                     name, p.domain, *p.position, p.replay, p.event, p.source, p.type,
-                    p.attempt, p.due_s, int(p.running),
+                    p.attempt, p.due_at_s, int(p.running),
                 )
                 for p in progress.pending.values()
             ],
@@ -185,7 +216,7 @@ class State:
                     source=source,
                     type=kind,
                     attempt=attempt,
-                    due_s=due,
+                    due_at_s=due,
                     running=bool(running),
                 ),
             )
@@ -197,5 +228,5 @@ class State:
 def _row(handler: str, delivery: Delivery, running: int) -> tuple[object, ...]:
     return (
         handler, delivery.domain, *delivery.position, delivery.replay, delivery.event,
-        delivery.source, delivery.type, delivery.attempt, delivery.due_s, running,
+        delivery.source, delivery.type, delivery.attempt, delivery.due_at_s, running,
     )  # fmt: skip

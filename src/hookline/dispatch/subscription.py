@@ -48,6 +48,9 @@ class Delivery(msgspec.Struct, kw_only=True, eq=False):
     attempt: int = 0
     """Runs begun so far."""
     due_s: float = 0.0
+    """Monotonic."""
+    due_at_s: float = 0.0
+    """The same in seconds since 1970, for those who come after a restart."""
     running: bool = False
     raw: bytes | None = None
     """The line, when it is in memory."""
@@ -71,7 +74,7 @@ class _Track:
 
     __slots__ = ("open", "read", "settled_ahead")
 
-    def __init__(self, cursor: Cursor, settled_ahead: set[Position]) -> None:
+    def __init__(self, cursor: Cursor, settled_ahead: dict[Position, str]) -> None:
         self.read = cursor
         self.open: OrderedDict[Position, Delivery] = OrderedDict()
         self.settled_ahead = settled_ahead
@@ -92,7 +95,7 @@ class Subscription:
         self._kept_bytes = 0
         self._replays: set[tuple[str, Position, int]] = set()
 
-    def track(self, domain: str, cursor: Cursor, settled_ahead: set[Position]) -> None:
+    def track(self, domain: str, cursor: Cursor, settled_ahead: dict[Position, str]) -> None:
         """Begin to follow a domain at `cursor`, knowing what was settled beyond it."""
         self._tracks[domain] = _Track(cursor, settled_ahead)
 
@@ -137,10 +140,10 @@ class Subscription:
         """Take the next event of a domain; False when it was settled before a restart."""
         track = self._tracks[delivery.domain]
         track.read = Cursor(delivery.end, delivery.position.offset, delivery.event, delivery.source)
-        if delivery.position in track.open:
+        known = track.open.get(delivery.position)
+        if known is not None and known.event == delivery.event:
             return False
-        if delivery.position in track.settled_ahead:
-            track.settled_ahead.discard(delivery.position)
+        if track.settled_ahead.pop(delivery.position, "") == delivery.event:
             return False
         track.open[delivery.position] = delivery
         self._queue(delivery)
@@ -149,6 +152,15 @@ class Subscription:
     def pass_over(self, domain: str, read: Cursor) -> None:
         """The domain was read up to here; what was not admitted is not for this handler."""
         self._tracks[domain].read = read
+
+    def rewind(self, domain: str, position: Position) -> None:
+        """The log is another than it was: forget what waits of it, and read on from `position`."""
+        track = self._tracks[domain]
+        for delivery in [each for each in track.open.values() if not each.running]:
+            self._close(delivery)
+        track.settled_ahead.clear()
+        track.open.clear()
+        track.read = Cursor(position)
 
     def replay(self, delivery: Delivery) -> None:
         """Take a dead letter again, once: behind what its key has waiting, outside any domain's
@@ -163,8 +175,11 @@ class Subscription:
         free = self._concurrency - self._running
         while free > 0 and self._ready and self._ready[0][0] <= now_s:
             _, _, key = heapq.heappop(self._ready)
-            free -= 1
-            yield self._lanes[key][0]
+            lane = self._lanes.get(key)
+            # What a rewind has forgotten leaves its place in the heap behind.
+            if lane and not lane[0].running and lane[0].due_s <= now_s:
+                free -= 1
+                yield lane[0]
 
     def run_of(self, first: Delivery, limit: int) -> list[Delivery]:
         """`first` and what may follow it in one run of an in-process handler, in log order.
@@ -200,7 +215,7 @@ class Subscription:
             return
         self._stop(delivery)
         if plan.then == "retry":
-            self._wait(delivery, plan.due_s if plan.due_s is not None else now_s)
+            self._wait(delivery, now_s + plan.wait_s)
             return
         self._close(delivery)
 
@@ -234,14 +249,17 @@ class Subscription:
     def _stop(self, delivery: Delivery) -> None:
         delivery.running = False
         self._running -= 1
+        if not delivery.kept_bytes:
+            delivery.raw = None
 
     def _close(self, delivery: Delivery) -> None:
         lane = self._lanes[delivery.key]
         lane.remove(delivery)
         self._open -= 1
         self._kept_bytes -= delivery.kept_bytes
-        if not delivery.replay:
-            del self._tracks[delivery.domain].open[delivery.position]
+        track = self._tracks.get(delivery.domain)
+        if track and track.open.get(delivery.position) is delivery:
+            del track.open[delivery.position]
         if not lane:
             del self._lanes[delivery.key]
         elif not lane[0].running:

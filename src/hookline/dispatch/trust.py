@@ -14,6 +14,7 @@ from pathlib import Path
 def distrust(path: Path) -> str | None:
     """Why `path` or a folder above it must not be trusted, with the command that mends it; None
     when it may."""
+    path = path.resolve()
     reason = _of_one(path, sticky_is_fine=False)
     for parent in path.parents:
         if reason:

@@ -73,6 +73,8 @@ def test_the_checkout_is_the_one_of_this_source(monkeypatch):
 
 def test_a_commands_arguments_may_name_the_home(tmp_path, monkeypatch):
     monkeypatch.setenv("HOOKLINE_HOME", str(tmp_path / "environment"))
+    for folder in (tmp_path, tmp_path / "environment"):
+        (folder / "coordination").mkdir(parents=True)
     assert home_of(argparse.Namespace(home=str(tmp_path))).root == tmp_path
     assert home_of(argparse.Namespace(home=None)).root == tmp_path / "environment"
     assert home_of(argparse.Namespace()).root == tmp_path / "environment"
@@ -80,3 +82,8 @@ def test_a_commands_arguments_may_name_the_home(tmp_path, monkeypatch):
 
 def test_the_root_has_no_dots_in_it():
     assert find_root("/a/./b/../c/", {}, "/", None) == os.path.normpath("/a/c")
+
+
+def test_a_home_that_is_none_says_how_to_make_it(tmp_path):
+    with pytest.raises(BadConfig, match="hookline init"):
+        home_of(argparse.Namespace(home=str(tmp_path)))

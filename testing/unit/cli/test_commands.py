@@ -174,12 +174,13 @@ def test_explain_tells_what_became_of_an_event(made, capsys):
     main(["emit", "a.b", "exit:=3", "--id", "the-one"])
     capsys.readouterr()
     main(["explain", "the-one", "--json"])
-    waiting = {row["handler"]: row["answer"] for row in lines_of(capsys)}
+    waiting = {row["handler"]: row["answer"] for row in lines_of(capsys)[1:]}
     assert waiting == {"on-a-b.sh": "waits", "on-other-thing.sh": "no"}
     main(["dispatch", "--once"])
     capsys.readouterr()
     main(["explain", "the-one", "--json"])
-    (told, _) = lines_of(capsys)
+    (event, told, _) = lines_of(capsys)
+    assert event["id"] == "the-one"
     assert told["answer"] == "failed"
     assert "attempt 1" in told["why"]
 

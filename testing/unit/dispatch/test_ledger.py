@@ -36,7 +36,7 @@ def test_an_entry_survives_its_line():
 
 def test_a_settled_attempt_beyond_the_cursor_is_remembered():
     progress = folded(entry("attempt", 100, event="e", attempt=1, then="settled"))
-    assert progress.settled == {"d": {Position(1, 100)}}
+    assert progress.settled == {"d": {Position(1, 100): "e"}}
 
 
 def test_the_cursor_takes_what_is_before_it():
@@ -45,7 +45,7 @@ def test_the_cursor_takes_what_is_before_it():
         entry("cursor", 200, mark=100, event="e", source="s"),
     )
     assert progress.cursors == {"d": Cursor(Position(1, 200), 100, "e", "s")}
-    assert progress.settled == {"d": set()}
+    assert progress.settled == {"d": {}}
 
 
 def test_a_cursor_never_goes_back():
@@ -56,7 +56,7 @@ def test_a_cursor_never_goes_back():
 def test_a_retry_waits_and_its_end_settles_it():
     retry = entry("attempt", 100, event="e", attempt=1, then="retry", due=5.0)
     (pending,) = folded(retry).pending.values()
-    assert (pending.attempt, pending.due_s, pending.running) == (1, 5.0, False)
+    assert (pending.attempt, pending.due_at_s, pending.running) == (1, 5.0, False)
     assert not folded(retry, entry("attempt", 100, event="e", attempt=2, then="settled")).pending
 
 
