@@ -68,14 +68,16 @@ class Bench:
         passed = {"PATH": os.defpath, "HOME": "/nonexistent", "OUT": str(self.out)}
         return Dispatcher(
             self.home,
-            clock=SystemClock(),
-            describe=partial(describe, passed=passed),
-            lines=lambda _, delivery: delivery.raw,
-            alert=lambda *alert: self.alerts.append(alert),
-            passed=passed,
-            spectator=self.spectator,
-            random_seed=1,
-            **more,
+            **{
+                "clock": SystemClock(),
+                "describe": partial(describe, passed=passed),
+                "lines": lambda _, delivery: delivery.raw,
+                "alert": lambda *alert: self.alerts.append(alert),
+                "passed": passed,
+                "spectator": self.spectator,
+                "random_seed": 1,
+                **more,
+            },
         )
 
     def drain(self):

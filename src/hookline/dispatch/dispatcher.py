@@ -45,6 +45,9 @@ COMMIT_S: Final = 0.2
 LOOK_S: Final = 1.0
 """How often folders are looked at, whether the kernel says that they changed or not."""
 SHORTAGE_S: Final = 1.0
+RESTLESS_S: Final = 0.05
+LATE_WRITERS_S: Final = 2.0
+"""How long `drain` waits for writers that may still write to a closed segment."""
 RUNS_MAX: Final = 256
 
 
@@ -118,10 +121,14 @@ class Dispatcher:
         """Work until nothing is left that may run now; what is to be tried later stays on disk."""
         with self.signals():
             self._rescan()
+            gives_up_s = time.monotonic() + LATE_WRITERS_S
             while self._runs or not self._stopping:
                 busy = self.tick(self._pause_s() if self._runs else 0.0)
-                if not busy and not self._runs and not self._rescan():
+                if busy or self._runs or self._rescan():
+                    continue
+                if not self._intake.restless() or time.monotonic() >= gives_up_s:
                     break
+                self._selector.select(RESTLESS_S)
         if self._books.trouble:
             raise WriteFailed(self._books.trouble)
 

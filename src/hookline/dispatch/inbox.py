@@ -1,6 +1,7 @@
 """What comes from the file system: changed logs, new domains, the drop box, torn tails."""
 
 import os
+import stat
 import time
 from collections.abc import Iterable
 from typing import Final
@@ -79,16 +80,32 @@ class Inbox:
         """Find new domains, and logs that grew without a word of the kernel's."""
         self._folders_changed = False
         known = set(self.domains)
-        self.domains = domains(self._home)
+        self.domains = [domain for domain in domains(self._home) if self._readable(domain)]
         for domain in self.domains:
-            try:
-                status = os.stat(self._home.live(domain))
-                size = (status.st_ino, status.st_size)
-            except FileNotFoundError:
-                size = (0, 0)
+            size = self._size(domain)
             if self._sizes.get(domain) != size or domain not in known:
                 self._sizes[domain] = size
                 self._changed.add(domain)
+
+    def _readable(self, domain: str) -> bool:
+        """Whether a domain can be read now; said once where it cannot, and no other waits for it."""
+        path = self._home.live(domain)
+        try:
+            status = path.lstat()
+        except FileNotFoundError:
+            return True
+        if stat.S_ISREG(status.st_mode) and os.access(path, os.R_OK):
+            self._unwilling.pop(domain, None)
+            return True
+        self._say_once(domain, f"{path} cannot be read: it must be a regular file that we may read")
+        return False
+
+    def _size(self, domain: str) -> tuple[int, int]:
+        try:
+            status = os.stat(self._home.live(domain))
+        except FileNotFoundError:
+            return 0, 0
+        return status.st_ino, status.st_size
 
     def take_files(self) -> int:
         """Make events of what lies in the drop box, so many at a time; how many there were."""
@@ -102,14 +119,13 @@ class Inbox:
                         f"{printable(name)} cannot be an event: events/rejected/ says why"
                     )
             except (HooklineError, OSError) as error:
-                self._stuck(name, str(error))
+                self._say_once(name, f"{printable(name)} stays in the drop box: {error}")
         return taken
 
-    def _stuck(self, name: str, why: str) -> None:
-        """A file that cannot be taken now holds up no other; it is said once for each reason."""
-        if self._unwilling.get(name) != why:
-            self._unwilling[name] = why
-            self._spectator.noted(f"{printable(name)} stays in the drop box: {why}")
+    def _say_once(self, what: str, why: str) -> None:
+        if self._unwilling.get(what) != why:
+            self._unwilling[what] = why
+            self._spectator.noted(why)
 
     def heal(self, intake: Intake) -> None:
         """End lines that stand without a newline for a second: their writers are gone, or will be

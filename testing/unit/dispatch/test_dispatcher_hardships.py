@@ -1,0 +1,300 @@
+"""The dispatcher when others misbehave: handlers, people, the disk, the clock."""
+
+import json
+import os
+import resource
+import shutil
+import signal
+import time
+
+import pytest
+
+from hookline.app.pausing import set_paused
+from hookline.dispatch import letters
+from hookline.dispatch.books import STATE_FILE, read_ledger
+from hookline.dispatch.handlers import discover
+from hookline.log.rotate import rotate
+from hookline.model.clock import SystemClock
+from hookline.model.errors import WriteFailed
+
+
+def killed(bench, until, how=signal.SIGKILL):
+    """A dispatcher in a process of its own, killed when a condition holds."""
+    pid = os.fork()
+    if pid == 0:
+        os.setsid()
+        dispatcher = bench.dispatcher()
+        dispatcher.run()
+        os._exit(0)
+    deadline_s = time.monotonic() + 20
+    while not until():
+        assert time.monotonic() < deadline_s
+        os.sched_yield()
+    os.kill(pid, how)
+    os.waitpid(pid, 0)
+
+
+def test_a_replay_of_a_paused_or_missing_handler_is_not_lost(bench):
+    bench.shell("on-a-b.sh", "exit 65")
+    bench.emit("a.b")
+    bench.drain()
+    (letter,) = letters.open_letters(bench.home)
+    handler = bench.shell("on-a-b.sh", 'echo again >>"$OUT"')
+    set_paused(bench.home, "on-a-b.sh", "pause", "")
+    letters.replay(bench.home, letter, SystemClock())
+    bench.drain()
+    moved = handler.rename(bench.home.root / "away")
+    bench.drain()
+    moved.rename(handler)
+    set_paused(bench.home, "on-a-b.sh", "resume", "")
+    bench.drain()
+    assert bench.said() == ["again"]
+
+
+def test_a_pause_by_hand_outlasts_a_change_of_the_file(bench):
+    bench.shell("on-a-b.sh", "true")
+    set_paused(bench.home, "on-a-b.sh", "pause", "")
+    bench.drain()
+    bench.shell("on-a-b.sh", "true # changed")
+    bench.emit("a.b")
+    bench.drain()
+    assert bench.attempts() == []
+
+
+def test_a_letter_can_be_replayed_when_its_log_is_gone(bench):
+    bench.shell("on-a-b.sh", 'jq -r .data "$1" >>"$OUT"; exit 65')
+    bench.emit("a.b", "kept")
+    bench.drain()
+    (letter,) = letters.open_letters(bench.home)
+    bench.home.live("a").unlink()
+    letters.replay(bench.home, letter, SystemClock())
+    bench.drain()
+    assert bench.said() == ["kept", "kept"]
+
+
+def test_a_log_whose_tail_was_replaced_is_delivered_as_it_is_now(bench):
+    bench.shell(
+        "on-a-b.sh",
+        'echo "$EVENT_ID $EVENT_ATTEMPT" >>"$OUT"; [[ $EVENT_ID != bad1 ]] || exit 75',
+        "# key: subject   concurrency: 2   attempts: 3   backoff: 20s",
+    )
+    for name in ("bad1", "even", "odd1"):
+        bench.emit("a.b", id=name, subject=name)
+    bench.drain()
+    text = bench.home.live("a").read_text()
+    bench.home.live("a").write_text(
+        text.replace("bad1", "new1").replace("even", "ever").replace("odd1", "odd2")
+    )
+    bench.drain()
+    assert {"new1 1", "ever 1", "odd2 1"} <= set(bench.said())
+
+
+def test_only_the_event_that_ran_has_an_attempt_less_after_a_kill(bench):
+    bench.handler(
+        "on-a-py.py",
+        "# run: python   attempts: 1\n"
+        "import os, time\nfrom hookline import on\n"
+        "@on('a.*')\n"
+        "def handle(event):\n"
+        "    open(os.environ['OUT'], 'a').write(f'{event.value()}\\n')\n"
+        "    if event.value() == 2 and not os.path.exists(os.environ['OUT'] + '.go'):\n"
+        "        time.sleep(60)\n",
+    )
+    for n in range(20):
+        bench.emit("a.b", n)
+    killed(bench, lambda: len(bench.said()) == 3)
+    bench.out.with_name("out.go").touch()
+    bench.drain()
+    assert [letter["event"]["data"] for letter in bench.letters()] == [2]
+    assert sorted({int(line) for line in bench.said()}) == list(range(20))
+
+
+@pytest.mark.parametrize("how", ["close 3", "write 3"])
+def test_a_python_handler_that_spoils_its_channel_is_a_failed_attempt(bench, how):
+    spoil = "os.close(3)" if how == "close 3" else r"os.write(3, b'garbage\n')"
+    bench.handler(
+        "on-a-py.py",
+        "# run: python   attempts: 1\nimport os\nfrom hookline import on\n"
+        f"@on('a.*')\ndef handle(event):\n    {spoil}\n",
+    )
+    bench.emit("a.b")
+    bench.run_until(bench.letters)
+    assert bench.letters()[0]["verdict"] == "failed"
+
+
+def test_an_error_that_is_no_text_is_written_down(bench):
+    bench.handler(
+        "on-a-py.py",
+        "# run: python   attempts: 1\nfrom hookline import on\n"
+        "@on('a.*')\ndef handle(event):\n    raise ValueError('\\udcff')\n",
+    )
+    bench.emit("a.b")
+    bench.drain()
+    assert "udcff" in bench.letters()[0]["error"]
+
+
+@pytest.mark.parametrize("option", ["concurrency: 4", "envelope: cortex", "batch: 3"])
+def test_what_a_python_handler_cannot_have_is_refused(bench, option):
+    bench.handler("on-a-py.py", f"# run: python   {option}\n")
+    found = discover(bench.home.handlers, lambda _: ("a.b",))
+    assert option.partition(":")[0] in found.refused[0].reason
+
+
+@pytest.mark.parametrize("data", [b'{"k":1e400}', b'{"k":{"k":[]}}', b"3"])
+def test_a_foreign_line_with_an_odd_key_stops_nobody(bench, data):
+    bench.shell("on-a-b.sh", 'echo "$EVENT_ID" >>"$OUT"', "# key: data.k.k")
+    bench.emit("a.b", id="one")
+    line = bench.home.live("a").read_bytes().replace(b'"one"', b'"two"').replace(b"null", data)
+    with bench.home.live("a").open("ab") as log:
+        log.write(line)
+    bench.drain()
+    assert sorted(bench.said()) == ["one", "two"]
+
+
+def test_a_handler_that_closes_its_output_does_not_keep_us_busy(bench):
+    bench.shell("on-a-b.sh", "exec >/dev/null 2>&1; sleep 1")
+    bench.emit("a.b")
+    dispatcher = bench.dispatcher()
+    try:
+        with dispatcher.signals():
+            while not dispatcher.running:
+                dispatcher.tick(0.01)
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
+            ends_s = time.monotonic() + 0.8
+            while time.monotonic() < ends_s:
+                dispatcher.tick(0.2)
+            assert resource.getrusage(resource.RUSAGE_SELF).ru_utime - before < 0.3
+    finally:
+        dispatcher.close()
+
+
+def test_a_refused_handler_listens_as_soon_as_it_is_mended(bench):
+    handler = bench.shell("on-a-b.sh", 'echo x >>"$OUT"')
+    handler.chmod(0o640)
+    dispatcher = bench.dispatcher()
+    try:
+        with dispatcher.signals():
+            dispatcher.tick(0.0)
+            handler.chmod(0o750)
+            bench.emit("a.b")
+            ends_s = time.monotonic() + 10
+            while not bench.said():
+                assert time.monotonic() < ends_s
+                dispatcher.tick(0.05)
+    finally:
+        dispatcher.close()
+
+
+def test_once_does_not_end_before_events_that_need_no_run_are_through(bench):
+    bench.shell("on-a-b.sh", 'echo "$EVENT_ID" >>"$OUT"')
+    for _ in range(20):
+        bench.emit("a.b", hops=20)
+    bench.emit("a.b", id="good")
+    bench.drain()
+    assert bench.said() == ["good"]
+    assert len(bench.letters()) == 20
+
+
+def test_a_deleted_closed_segment_stops_nobody(bench):
+    bench.shell("on-a-b.sh", 'echo "$EVENT_ID" >>"$OUT"')
+    bench.emit("a.b", id="one")
+    bench.drain()
+    for name in ("two", "three"):
+        bench.emit("a.b", id=name)
+        rotate(bench.home, "a")
+    bench.emit("a.b", id="four")
+    for segment in sorted(bench.home.segments.iterdir())[:-1]:
+        segment.unlink()
+    bench.drain()
+    assert bench.said() == ["one", "three", "four"]
+
+
+@pytest.mark.parametrize("what", ["journal", "state", "index"])
+def test_what_may_be_deleted_or_damaged_is_made_again(bench, what):
+    bench.shell("on-a-b.sh", 'echo "$EVENT_ID" >>"$OUT"')
+    bench.emit("a.b", id="one")
+    bench.drain()
+    if what == "journal":
+        bench.home.deliveries.write_text("")
+    elif what == "state":
+        shutil.rmtree(bench.home.state)
+    else:
+        (bench.home.state / STATE_FILE).write_bytes(b"not a database" * 1000)
+        assert read_ledger(bench.home).handlers
+    bench.emit("a.b", id="two")
+    bench.drain()
+    assert bench.said() == ["one", "two"]
+
+
+def test_the_state_may_be_deleted_while_it_runs(bench):
+    bench.shell("on-a-b.sh", 'echo "$EVENT_ID" >>"$OUT"')
+    bench.emit("a.b", id="one")
+    dispatcher = bench.dispatcher()
+    try:
+        with dispatcher.signals():
+            while bench.said() != ["one"]:
+                dispatcher.tick(0.05)
+            shutil.rmtree(bench.home.state)
+            bench.emit("a.b", id="two")
+            ends_s = time.monotonic() + 10
+            while bench.said() != ["one", "two"]:
+                assert time.monotonic() < ends_s, bench.spectator.notes
+                dispatcher.tick(0.05)
+    finally:
+        dispatcher.close()
+
+
+def test_an_alert_that_cannot_be_written_stops_nobody(bench):
+    bench.shell("on-a-b.sh", "exit 78")
+
+    def alert(*_):
+        raise WriteFailed
+
+    dispatcher = bench.dispatcher(alert=alert)
+    bench.emit("a.b")
+    try:
+        dispatcher.drain()
+    finally:
+        dispatcher.close()
+    assert bench.verdicts() == [("rejected", "dead-letter")]
+    assert any("handler_paused" in note for note in bench.spectator.notes)
+
+
+def test_a_file_that_cannot_be_taken_holds_up_no_other(bench):
+    bench.shell("on-a-b.sh", 'jq -r .data "$1" >>"$OUT"')
+    bench.home.live("blocked").mkdir()
+    for name, type in (("1.json", "blocked.x"), ("2.json", "a.b")):
+        event = {"specversion": "1.0", "type": type, "data": "taken"}
+        (bench.home.queue / name).write_text(json.dumps(event))
+    (bench.home.queue / ("x" * 250 + ".json")).write_text("{")
+    bench.drain()
+    assert bench.said() == ["taken"]
+    assert os.listdir(bench.home.queue) == ["1.json"]
+
+
+def test_leftovers_in_the_working_folder_are_removed(bench):
+    bench.shell("on-a-b.sh", "true")
+    left = bench.home.state / "work" / "on-a-b.sh.1.1"
+    left.mkdir(parents=True)
+    (left / "file").touch()
+    bench.drain()
+    assert not left.exists()
+
+
+def test_a_retry_does_not_wait_for_a_clock_that_was_set_back(bench):
+    bench.shell("on-a-b.sh", 'echo x >>"$OUT"; exit 75', "# backoff: 100ms")
+    bench.emit("a.b")
+
+    class Clock(SystemClock):
+        def now(self):
+            return super().now().replace(year=super().now().year - len(bench.said()))
+
+    dispatcher = bench.dispatcher(clock=Clock())
+    try:
+        with dispatcher.signals():
+            ends_s = time.monotonic() + 10
+            while len(bench.said()) < 3:
+                assert time.monotonic() < ends_s
+                dispatcher.tick(0.05)
+    finally:
+        dispatcher.close()
