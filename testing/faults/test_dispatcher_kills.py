@@ -137,7 +137,9 @@ def test_nothing_is_lost_however_often_the_dispatcher_is_killed(home, soak_s, na
         time.sleep(0.2)  # the condition is read from files, of which nobody tells
     process.terminate()
     _, said = process.communicate(timeout=60)
-    assert (process.returncode, said) == (0, b"")
+    # It may have been told to end before it was ready to hear that.
+    assert process.returncode in (0, -signal.SIGTERM)
+    assert said == b""
     logged = read_log([home.live("a")])
     history = History(
         acknowledged=acknowledged,

@@ -88,7 +88,7 @@ class Inbox:
                 self._changed.add(domain)
 
     def _readable(self, domain: str) -> bool:
-        """Whether a domain can be read now; said once where it cannot, and no other waits for it."""
+        """Whether a domain can be read now; it is said once when not, and no other waits for it."""
         path = self._home.live(domain)
         try:
             status = path.lstat()
