@@ -27,16 +27,17 @@ def run(args: argparse.Namespace) -> int:
 
     home = home_of(args)
     bus = dispatcher(home, Show(sys.stderr, attempts=args.verbose))
-    try:
-        if args.once:
-            bus.drain()
-        else:
-            bus.run()
-    finally:
-        bus.close()
-    if args.verbose or not args.once:
-        print(
-            f"deliveries settled: {bus.settled}, dead letters among them: {bus.letters}",
-            file=sys.stderr,
-        )
+    with bus.signals():
+        try:
+            if args.once:
+                bus.drain()
+            else:
+                bus.run()
+        finally:
+            bus.close()
+        if args.verbose or not args.once:
+            print(
+                f"deliveries settled: {bus.settled}, dead letters among them: {bus.letters}",
+                file=sys.stderr,
+            )
     return 0

@@ -35,10 +35,11 @@ def run(args: argparse.Namespace) -> int:
     begun_s = time.monotonic()
     keeper = ProgramKeeper(home, programs, passed_environment(load_config(home)))
     bus = dispatcher(home, stage, [keeper])
-    try:
-        stage.welcome(bus.roster, programs)
-        bus.run()
-    finally:
-        bus.close()
-    stage.farewell(bus, time.monotonic() - begun_s)
+    with bus.signals():
+        try:
+            stage.welcome(bus.roster, programs)
+            bus.run()
+        finally:
+            bus.close()
+        stage.farewell(bus, time.monotonic() - begun_s)
     return 0

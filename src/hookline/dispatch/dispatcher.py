@@ -44,6 +44,7 @@ COMMIT_S: Final = 0.2
 """The most that a power cut can take of what `batch` writers appended, while a dispatcher runs."""
 LOOK_S: Final = 1.0
 """How often folders are looked at, whether the kernel says that they changed or not."""
+ONE_SIGNAL_S: Final = 0.5
 SHORTAGE_S: Final = 1.0
 RESTLESS_S: Final = 0.05
 LATE_WRITERS_S: Final = 2.0
@@ -107,6 +108,8 @@ class Dispatcher:
         self._short_until_s = 0.0
         self._stopping = 0
         self._wake = -1
+        self._told_at_s = -math.inf
+        self._closed = False
         self._begin()
 
     # -- from outside --------------------------------------------------------------------
@@ -155,6 +158,7 @@ class Dispatcher:
         self._inbox.close()
         self._selector.close()
         self._lock.close()
+        self._closed = True
 
     @property
     def running(self) -> int:
@@ -418,11 +422,14 @@ class Dispatcher:
     @contextmanager
     def signals(self) -> Iterator[None]:
         """SIGTERM and SIGINT stop, SIGCHLD wakes; everything as it was before, afterwards."""
+        if self._wake >= 0:
+            yield
+            return
         self._wake, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._selector.register(self._wake, selectors.EVENT_READ)
         wakeup = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         before = {
-            number: signal.signal(number, lambda *_: self.stop())
+            number: signal.signal(number, lambda *_: self._told_to_stop())
             for number in (signal.SIGTERM, signal.SIGINT)
         }
         # A handler must be there, or nothing is written to the wake-up descriptor.
@@ -433,10 +440,18 @@ class Dispatcher:
             for number, handler in before.items():
                 signal.signal(number, handler)
             signal.set_wakeup_fd(wakeup)
-            self._selector.unregister(self._wake)
+            if not self._closed:
+                self._selector.unregister(self._wake)
             os.close(self._wake)
             os.close(write)
             self._wake = -1
+
+    def _told_to_stop(self) -> None:
+        """A signal. Two at once are one: timeout(1) and a terminal signal us and our group."""
+        now_s = time.monotonic()
+        if now_s - self._told_at_s >= ONE_SIGNAL_S:
+            self._told_at_s = now_s
+            self.stop()
 
     def _pause_s(self) -> float:
         """How long nothing can be to do, unless a descriptor says otherwise."""

@@ -298,3 +298,19 @@ def test_a_retry_does_not_wait_for_a_clock_that_was_set_back(bench):
                 dispatcher.tick(0.05)
     finally:
         dispatcher.close()
+
+
+def test_two_signals_at_once_are_one(bench):
+    bench.shell("on-a-b.sh", 'sleep 0.3; echo done >>"$OUT"')
+    bench.emit("a.b")
+    dispatcher = bench.dispatcher()
+    with dispatcher.signals():
+        try:
+            while not dispatcher.running:
+                dispatcher.tick(0.01)
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGTERM)
+            dispatcher.run()
+        finally:
+            dispatcher.close()
+    assert bench.said() == ["done"]
