@@ -66,7 +66,7 @@ class Show:
         style = self._style
         verdict = entry.verdict or entry.action
         words = style.paint(f"{verdict:<8}", _COLOURS.get(verdict, "yellow"))
-        took = f"{entry.ms:.0f} ms" if entry.ms is not None else ""
+        took = f"{entry.ms:.{1 if entry.ms < 10 else 0}f} ms" if entry.ms is not None else ""
         lead = "              └" if self._events else style.dim(entry.time[11:23]) + " "
         line = f"{lead} {entry.handler:<30} {words} {took:>8}"
         if entry.events:
