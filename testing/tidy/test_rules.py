@@ -77,7 +77,7 @@ BAD_EXECUTABLE = {"executable library": [("scripts/events/lib/a.sh", GUARD)]}
 
 GOOD: dict[str, list[tuple[str, str]]] = {
     "long line": [("a.sh", "é" * 100 + "\n"), ("a.md", "x" * 200)],
-    "machine path": [("a.py", "x = tmp / 'work/x'\ny = f'{x}/work/y'\n")],
+    "machine path": [("a.py", "x = tmp / 'work/x'\ny = \"rework\"\n")],
     "registry address": [("a.md", "https://example.org\n"), ("requirements.lock", "a==1\n")],
     "unfinished": [("a.py", "# to do it later is fine\n")],
     "blank at the end of a line": [("a.md", "x\n\n"), ("a.md", "")],

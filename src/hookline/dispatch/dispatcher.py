@@ -73,7 +73,7 @@ class Dispatcher:
         self._spectator = spectator or Nobody()
         self._lock = Lock(home)
         become_subreaper()
-        self._work = home.state / "work"
+        self._work = home.state / "runs"
         self._work.mkdir(mode=0o700, exist_ok=True)
         self._state = State(home.state / STATE_FILE)
         self._books = Books(home, self._state)

@@ -43,7 +43,7 @@ def test_the_environment_of_a_handler_is_clean(bench):
         "HOOKLINE_ATTEMPT",
     } <= names
     scratch = bench.said()[-1]
-    assert scratch.startswith(str(bench.home.state / "work"))
+    assert scratch.startswith(str(bench.home.state / "runs"))
     assert not Path(scratch).exists()
 
 

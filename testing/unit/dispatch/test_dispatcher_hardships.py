@@ -274,7 +274,7 @@ def test_a_file_that_cannot_be_taken_holds_up_no_other(bench):
 
 def test_leftovers_in_the_working_folder_are_removed(bench):
     bench.shell("on-a-b.sh", "true")
-    left = bench.home.state / "work" / "on-a-b.sh.1.1"
+    left = bench.home.state / "runs" / "on-a-b.sh.1.1"
     left.mkdir(parents=True)
     (left / "file").touch()
     bench.drain()
