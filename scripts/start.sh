@@ -12,13 +12,18 @@ main() {
       sed -n '2,4s/^# //p' -- "${BASH_SOURCE[0]}"
       return 0
       ;;
-    '' | --quiet) ;;
+    '' | --quiet)
+      if (($# > 1)); then
+        printf 'start: no option %q; see --help\n' "$2" >&2
+        return 64
+      fi
+      ;;
     *)
       printf 'start: no option %q; see --help\n' "$1" >&2
       return 64
       ;;
   esac
-  "$scripts/setup.sh"
+  "$scripts/setup.sh" "$@"
   exec "${scripts%/scripts}/.venv/bin/hookline" up --home "${scripts%/scripts}" "$@"
 }
 

@@ -33,8 +33,8 @@ env = []
 _README: Final = """\
 # coordination/
 
-Runtime data of Hookline. `tail -f events/*-events.jsonl | jq` shows what happens,
-`tail -f deliveries.jsonl | jq` what the handlers make of it, `dead-letters.jsonl` what they could
+Runtime data of Hookline. `tail -qF events/*-events.jsonl | jq` shows what happens,
+`tail -F deliveries.jsonl | jq` what the handlers make of it, `dead-letters.jsonl` what they could
 not do. `state/` may be deleted.
 """
 
@@ -115,6 +115,8 @@ def _scripts(home: Home) -> Iterator[str]:
     made = 0
     for path in sorted((source / "events").rglob("*")):
         aim = target / path.relative_to(source)
+        if path.name == "__pycache__" or path.suffix == ".pyc":
+            continue
         if path.is_dir():
             if not aim.is_dir():
                 _make_folder(aim)

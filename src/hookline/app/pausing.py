@@ -17,7 +17,7 @@ def set_paused(home: Home, handler: str | None, action: str, reason: str) -> Non
     if handler not in names:
         known = ", ".join(names) or "there is none"
         which = f"no handler {shown(handler)}" if handler else f"{action} which handler?"
-        raise Usage(f"{which} In {home.handlers}: {known}")
+        raise Usage(f"{which}; in {home.handlers}: {known}")
     write_entry(
         home,
         Entry(

@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "(anything else), or what --data gives, or there is none. In a handler the event also "
         "says which event caused it."
     )
-    parser.add_argument("type", metavar="TYPE", help="such as worker.started")
+    parser.add_argument("type", metavar="TYPE", nargs="?", help="such as worker.started")
     parser.add_argument("pairs", metavar="K=V", nargs="*", help="a member of the data; K:=JSON too")
     parser.add_argument("--data", metavar="JSON|@FILE|-", help="all of the data; - is stdin")
     parser.add_argument("--source", metavar="S", default=SOURCE, help=f"default: {SOURCE}")
@@ -44,6 +44,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check, append, print the id."""
+    if args.type is None:
+        raise Usage("a TYPE is wanted, such as worker.started; see: hookline emit --help")
     if args.data is not None and args.pairs:
         raise Usage("K=V and --data exclude each other; see: hookline emit --help")
     check_type(args.type)

@@ -1,6 +1,7 @@
 """`hookline init`: make a home."""
 
 import argparse
+import shlex
 from pathlib import Path
 
 
@@ -27,7 +28,6 @@ def run(args: argparse.Namespace) -> int:
         print(line)
     if not made:
         print(f"{home.root} is a home already; nothing to do")
-    print(
-        f"next: cd {home.root} && scripts/events/lib/event-logger.sh --emit hello.world me '{{}}'"
-    )
+    where = shlex.quote(str(home.root))
+    print(f"next: cd {where} && scripts/events/lib/event-logger.sh --emit hello.world me '{{}}'")
     return 0

@@ -1,5 +1,7 @@
 """A dispatcher's work as lines for people."""
 
+import errno
+import shlex
 import shutil
 from collections.abc import Mapping
 from typing import TextIO
@@ -7,7 +9,7 @@ from typing import TextIO
 from hookline.app.config import Program
 from hookline.cli.output import Style
 from hookline.dispatch.dispatcher import Dispatcher
-from hookline.dispatch.ledger import Entry
+from hookline.dispatch.ledger import Entry, letter_of
 from hookline.dispatch.roster import Roster
 from hookline.log.home import Home
 from hookline.log.read import Record
@@ -76,7 +78,8 @@ class Show:
         if entry.then == "retry":
             line += "  will be tried again"
         elif entry.then == "dead-letter":
-            line += "  dead letter: hookline dead-letters show " + entry.handler + ":" + entry.event
+            letter = letter_of(entry.handler, entry.event, entry.replay)
+            line += f"  dead letter: hookline dead-letters show {letter}"
         why = entry.error or entry.reason
         self._print(line + (f"  {printable(why)}" if why else ""))
 
@@ -85,7 +88,12 @@ class Show:
         self._print(self._style.paint(f"hookline: {printable(text)}", "yellow"))
 
     def _print(self, text: str) -> None:
-        print(text, file=self._out, flush=True)
+        try:
+            print(text, file=self._out, flush=True)
+        except OSError as error:
+            # The terminal was closed: there is nobody to show it to, and work to be ended in order.
+            if error.errno != errno.EIO:
+                raise
 
 
 class Stage(Show):
@@ -112,12 +120,12 @@ class Stage(Show):
         for name, program in programs.items():
             self._print(f"  program  {name:<28} {style.dim(program.about)}")
         event = '{"specversion":"1.0","type":"system.cleanup_needed","data":{}}'
+        logs, dropped = shlex.quote(f"{where}/events"), shlex.quote(f"{where}/try.json")
+        logger = shlex.quote(f"{self._home.root}/scripts/events/lib/event-logger.sh")
         self._print("\nIn another terminal, to see it and to take part:")
-        self._print(f"  tail -f {where}/events/*-events.jsonl | jq .")
-        self._print(
-            f"  echo '{event}' >{where}/try.json && mv {where}/try.json {self._home.queue}/"
-        )
-        self._print("  scripts/events/lib/event-logger.sh --emit hello.world me '{\"n\":1}'\n")
+        self._print(f"  tail -qF {logs}/*-events.jsonl | jq .")
+        self._print(f"  echo '{event}' >{dropped} && mv {dropped} {logs}/queue/")
+        self._print(f"  {logger} --emit hello.world me '{{\"n\":1}}'\n")
 
     def farewell(self, bus: Dispatcher, ran_s: float) -> None:
         """What was done, and where to look."""
@@ -126,6 +134,6 @@ class Stage(Show):
             f"Deliveries settled: {bus.settled}, dead letters among them: {bus.letters}. "
             "What is emitted now waits in the logs."
         )
-        self._print(f"  what was delivered   jq . {self._home.deliveries}")
+        self._print(f"  what was delivered   jq . {shlex.quote(str(self._home.deliveries))}")
         if bus.letters:
             self._print("  what was given up    hookline dead-letters list")

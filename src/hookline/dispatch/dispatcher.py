@@ -421,7 +421,7 @@ class Dispatcher:
 
     @contextmanager
     def signals(self) -> Iterator[None]:
-        """SIGTERM and SIGINT stop, SIGCHLD wakes; everything as it was before, afterwards."""
+        """SIGTERM, SIGINT and SIGHUP stop, SIGCHLD wakes; as it was before, afterwards."""
         if self._wake >= 0:
             yield
             return
@@ -430,7 +430,9 @@ class Dispatcher:
         wakeup = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         before = {
             number: signal.signal(number, lambda *_: self._told_to_stop())
-            for number in (signal.SIGTERM, signal.SIGINT)
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+            # nohup(1) has asked for a closed terminal to be no reason to end.
+            if signal.getsignal(number) is not signal.SIG_IGN
         }
         # A handler must be there, or nothing is written to the wake-up descriptor.
         before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)

@@ -42,9 +42,9 @@ LOAD_S: Final = 20.0
 
 
 def host_argv(path: Path, *options: str) -> list[str]:
-    """The command of a host: isolated from PYTHON* variables and from the folder it is started
-    in."""
-    return [sys.executable, "-I", python_host.__file__, str(path), *options]
+    """The command of a host: isolated from PYTHON* variables and its folder, and writing no
+    bytecode."""
+    return [sys.executable, "-I", "-B", python_host.__file__, str(path), *options]
 
 
 def describe(path: Path, passed: Mapping[str, str]) -> tuple[str, ...]:

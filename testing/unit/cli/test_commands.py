@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -236,3 +237,54 @@ def test_up_shows_what_happens_and_ends_with_what_was_done(made):
     assert process.returncode == 0
     assert "program  emitter" in said
     assert "Events: 2. Deliveries settled: 1," in said
+
+
+def test_a_closed_terminal_ends_up_and_its_programs(made):
+    made.config.joinpath("programs.toml").write_text(
+        '[program.sleeper]\ncommand = ["/bin/sleep", "997"]\n'
+    )
+    controller, terminal = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hookline", "up", "--home", str(made.root)],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    os.close(terminal)
+    said = b""
+    while b"another terminal" not in said:
+        said += os.read(controller, 4096)
+    mark = f"HOOKLINE_PROGRAM={made.root}:sleeper".encode()
+    deadline_s = time.monotonic() + 10
+    while not marked(mark):
+        assert time.monotonic() < deadline_s
+    os.close(controller)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(timeout=20) == 0
+    assert not marked(mark)
+
+
+def marked(mark):
+    """The processes with this setting in their environment."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            environment = Path("/proc", pid, "environ").read_bytes()
+        except OSError:
+            continue
+        if mark in environment.split(b"\0"):
+            found.append(pid)
+    return found
+
+
+def test_the_letter_of_a_failed_replay_is_named_as_it_is(made, capsys):
+    install(made, "on-a-b.sh", "#!/bin/bash\nexit 65\n")
+    main(["emit", "a.b", "--id", "one"])
+    main(["dispatch", "--once"])
+    main(["dead-letters", "replay", "on-a-b.sh:one"])
+    capsys.readouterr()
+    main(["dispatch", "--once", "--verbose"])
+    command = re.search(r"hookline (dead-letters show \S+)", capsys.readouterr().err)[1]
+    assert main(command.split()) == 0

@@ -198,7 +198,7 @@ def test_bad_input_is_65_and_nothing_is_stored(refused, arguments, reason):
         (["a.b", "x"], "'x' is neither K=V nor K:=JSON"),
         (["a.b", "x=1", "--data", "{}"], "exclude each other"),
         (["a.b", "--nonsense"], "unrecognized arguments"),
-        ([], "required: TYPE"),
+        ([], "a TYPE is wanted"),
     ],
 )
 def test_a_wrong_call_is_64_and_nothing_is_stored(refused, arguments, reason):

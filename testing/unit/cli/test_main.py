@@ -112,7 +112,7 @@ def test_options_may_stand_between_arguments(monkeypatch):
         (["emti"], "hookline: no command 'emti', perhaps emit; see: hookline --help"),
         (["\x1b[2J"], r"no command '\u001b[2J'; see"),
         (["--nonsense"], "hookline: unrecognized arguments: --nonsense; see: hookline --help"),
-        (["emit"], "hookline emit: the following arguments are required: TYPE"),
+        (["emit"], "hookline emit: a TYPE is wanted"),
         (["emit", "a.b", "--nonsense"], "unrecognized arguments: --nonsense; see: hookline emit -"),
         (["emit", "a.b", "--sou", "x"], "unrecognized arguments: --sou"),
         (["emit", "a.b", "--source"], "argument --source: expected one argument"),
