@@ -18,15 +18,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="deliver what there is and exit, for cron; retries not yet due stay for later",
     )
     parser.add_argument("--verbose", "-v", action="store_true", help="show each attempt on stderr")
+    parser.add_argument("--json", action="store_true", help="print the journal's lines on stdout")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the dispatcher. 0 done, 75 when another one runs."""
     from hookline.app.bus import dispatcher
-    from hookline.cli.show import Show
+    from hookline.cli.show import Lines, Show
 
     home = home_of(args)
-    bus = dispatcher(home, Show(sys.stderr, attempts=args.verbose))
+    show = Lines(sys.stdout) if args.json else Show(sys.stderr, attempts=args.verbose)
+    bus = dispatcher(home, show)
     with bus.signals():
         try:
             if args.once:
@@ -35,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
                 bus.run()
         finally:
             bus.close()
-        if args.verbose or not args.once:
+        if not args.json and (args.verbose or not args.once):
             print(
                 f"deliveries settled: {bus.settled}, dead letters among them: {bus.letters}",
                 file=sys.stderr,

@@ -12,11 +12,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "kept as it is, so that it may be run again."
     )
     parser.add_argument("dir", nargs="?", default=".", type=Path, help="default: this folder")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
     """Make it and say what to do next."""
     from hookline.app.init import init
+    from hookline.cli.output import print_json
     from hookline.log.home import Home
     from hookline.model.errors import CannotCreate
 
@@ -24,6 +26,9 @@ def run(args: argparse.Namespace) -> int:
         raise CannotCreate(f"{args.dir} is not a folder: name another one")
     home = Home(args.dir.absolute())
     made = list(init(home))
+    if args.json:
+        print_json({"root": str(home.root), "done": made})
+        return 0
     for line in made:
         print(line)
     if not made:

@@ -1,15 +1,17 @@
 """A dispatcher's work as lines for people."""
 
 import errno
+import os
 import shlex
 import shutil
+import sys
 from collections.abc import Mapping
 from typing import TextIO
 
 from hookline.app.config import Program
 from hookline.cli.output import Style
 from hookline.dispatch.dispatcher import Dispatcher
-from hookline.dispatch.ledger import Entry, letter_of
+from hookline.dispatch.ledger import Entry, encode, letter_of
 from hookline.dispatch.roster import Roster
 from hookline.log.home import Home
 from hookline.log.read import Record
@@ -91,9 +93,24 @@ class Show:
         try:
             print(text, file=self._out, flush=True)
         except OSError as error:
-            # The terminal was closed: there is nobody to show it to, and work to be ended in order.
             if error.errno != errno.EIO:
                 raise
+            # The terminal was closed: there is nobody to show it to, and work to end in order.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._out.fileno())
+            os.close(nowhere)
+
+
+class Lines(Show):
+    """`hookline dispatch --json`: each line of the journal as it is written."""
+
+    def entered(self, entry: Entry) -> None:
+        """The line itself."""
+        self._print(encode(entry).decode())
+
+    def noted(self, text: str) -> None:
+        """Notes are for people: on stderr."""
+        print(f"hookline: {printable(text)}", file=sys.stderr, flush=True)
 
 
 class Stage(Show):

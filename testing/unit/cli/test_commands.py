@@ -288,3 +288,14 @@ def test_the_letter_of_a_failed_replay_is_named_as_it_is(made, capsys):
     main(["dispatch", "--once", "--verbose"])
     command = re.search(r"hookline (dead-letters show \S+)", capsys.readouterr().err)[1]
     assert main(command.split()) == 0
+
+
+def test_dispatch_and_init_speak_json(made, capsys):
+    install(made, "on-a-b.sh")
+    main(["emit", "a.b", "exit:=0"])
+    capsys.readouterr()
+    assert main(["dispatch", "--once", "--json"]) == 0
+    assert [entry["verdict"] for entry in lines_of(capsys)] == ["done"]
+    assert main(["init", str(made.root), "--json"]) == 0
+    (told,) = lines_of(capsys)
+    assert told["root"] == str(made.root)
