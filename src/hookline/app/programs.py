@@ -1,5 +1,6 @@
 """The programs that `hookline up` keeps running beside the dispatcher."""
 
+import contextlib
 import os
 import signal
 from collections.abc import Mapping
@@ -109,7 +110,8 @@ class ProgramKeeper:
         return folder / f"{each.name}.log"
 
     def _say(self, each: _Running, text: str) -> None:
-        with self._log(each).open("a") as log:
+        # A full disk takes no word of it; the program is started again all the same.
+        with contextlib.suppress(OSError), self._log(each).open("a") as log:
             log.write(f"hookline: {each.name} {text}\n")
 
     def _mark(self, each: _Running) -> str:

@@ -20,6 +20,7 @@ from hookline.log.read import Record, records
 from hookline.log.rejected import reject
 from hookline.log.stream import LogReplaced, Stream
 from hookline.model import envelope
+from hookline.model.errors import HooklineError
 from hookline.model.position import Position
 
 CHUNKS_KEPT: Final = 4
@@ -92,7 +93,13 @@ class Feed:
             self._identities.rewind(self.domain, replaced.resume)
             return Chunk({}, None, replaced.resume, replaced=True)
         self.restless = raw.again_s is not None
-        chunk = self._chunk(raw)
+        try:
+            chunk = self._chunk(raw)
+        except HooklineError as error:
+            # What is no event must be set aside before it is passed over: a full disk, again soon.
+            self.restless = True
+            self._noted(f"{self.domain}: {error}")
+            return Chunk({}, None, position)
         if chunk.last is not None:
             self._chunks[position] = chunk
             if len(self._chunks) > CHUNKS_KEPT:

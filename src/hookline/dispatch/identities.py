@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from hookline.log.files import durable_write
+from hookline.model.errors import HooklineError
 from hookline.model.position import Position
 
 FRESH_MAX: Final = 65_536
@@ -81,6 +82,7 @@ class Identities:
         self._fresh: set[tuple[str, int, str, str]] = set()
         self._number = 0
         self._begun = False
+        self._flush_at = FRESH_MAX
         self._load()
 
     def begin(self, domain: str, position: Position) -> None:
@@ -119,7 +121,7 @@ class Identities:
             self._twins[domain].add(position)
             return True
         self._fresh.add(identity)
-        if len(self._fresh) >= FRESH_MAX:
+        if len(self._fresh) >= self._flush_at:
             self.flush()
         return False
 
@@ -132,12 +134,19 @@ class Identities:
             reached=dict(self._domains),
             twins={name: sorted(found) for name, found in self._twins.items()},
         )
-        self._write(header, array("Q", sorted(map(_hash, self._fresh))))
+        try:
+            self._write(header, array("Q", sorted(map(_hash, self._fresh))))
+        except HooklineError:
+            # A full disk: it stays in memory, and is tried again when there is some more.
+            self._flush_at = len(self._fresh) + FRESH_MAX // 16
+            return
+        self._flush_at = FRESH_MAX
         self._fresh.clear()
         self._begun = False
         small = [run for run in self._runs if len(run.hashes) < RUN_MAX]
         if len(small) >= RUNS_MERGED:
-            self._merge(small)
+            with contextlib.suppress(HooklineError):
+                self._merge(small)
 
     def close(self) -> None:
         """Write down what is in memory."""

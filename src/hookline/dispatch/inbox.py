@@ -11,6 +11,7 @@ from hookline.dispatch.intake import Intake
 from hookline.dispatch.spectator import Spectator
 from hookline.log.home import Home
 from hookline.log.read import domains
+from hookline.log.stream import Stream
 from hookline.log.watch import Watch
 from hookline.model.clock import Clock
 from hookline.model.errors import HooklineError, printable
@@ -141,8 +142,15 @@ class Inbox:
             if seen != size:
                 self._torn[domain] = (size, now_s)
             elif now_s - since_s >= TORN_S:
-                stream.heal()
-                del self._torn[domain]
+                self._heal(domain, stream)
+
+    def _heal(self, domain: str, stream: Stream) -> None:
+        try:
+            stream.heal()
+        except HooklineError as error:
+            self._say_once(domain, str(error))
+        else:
+            del self._torn[domain]
 
     def close(self) -> None:
         """Stop watching."""
