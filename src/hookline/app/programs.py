@@ -41,11 +41,6 @@ class ProgramKeeper:
         self._now_s = 0.0
         kill_marked({self._mark(each) for each in self._all})
 
-    @property
-    def names(self) -> list[str]:
-        """The programs that it keeps."""
-        return [each.name for each in self._all]
-
     def turn(self, now_s: float) -> float | None:
         """Start what is due; when the next is."""
         self._now_s = now_s

@@ -9,6 +9,7 @@ import os
 import random
 import sys
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 from hookline.log.append import append_event
@@ -25,7 +26,7 @@ PAUSE_S = 0.05
 SLEEP_S = 0.3
 
 
-class Writer:
+class Writer(ABC):
     """One writer of the storm."""
 
     # Readers must keep up, or they meet only segments that are long closed, and no race.
@@ -37,9 +38,9 @@ class Writer:
         self.random = random.Random(name)  # noqa: S311 - dice, no secret
         self.count = 0
 
+    @abstractmethod
     def append(self, data: object) -> None:
         """Append one event."""
-        raise NotImplementedError
 
     def data(self) -> object:
         """What the next event says: its number, and a text to check."""
