@@ -10,6 +10,7 @@ import random
 import sys
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 
 from hookline.log.append import append_event
@@ -109,7 +110,11 @@ class Slow(Writer):
             os.close(fd)
 
 
+WRITERS: dict[str, Callable[[Path, str], Writer]] = {
+    "burst": Burst,
+    "single": Single,
+    "slow": Slow,
+}
+
 if __name__ == "__main__":
-    {"burst": Burst, "single": Single, "slow": Slow}[sys.argv[3]](
-        Path(sys.argv[1]), sys.argv[2]
-    ).run()
+    WRITERS[sys.argv[3]](Path(sys.argv[1]), sys.argv[2]).run()
