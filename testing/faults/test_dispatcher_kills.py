@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from hookline.app.selftest.history import History, read_letters, read_log, read_runs
 from hookline.log.append import append_line_to_log
 from hookline.model import envelope, ids
 from hookline.model.clock import SystemClock, rfc3339
-from testing.faults.history import History, read_letters, read_log, read_runs
 
 ATTEMPTS_MAX = 6
 KEYS = 4

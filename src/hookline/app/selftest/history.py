@@ -11,6 +11,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +127,7 @@ def read_runs(path: Path) -> list[Run]:
     return runs
 
 
-def read_log(paths: list[Path]) -> list[dict]:
+def read_log(paths: list[Path]) -> list[dict[str, Any]]:
     """Every event in these logs, in order."""
     return [json.loads(line) for path in paths for line in path.read_text().splitlines() if line]
 

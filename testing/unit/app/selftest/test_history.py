@@ -1,6 +1,6 @@
 """The oracle must see what is wrong, or it proves nothing."""
 
-from testing.faults.history import History, Run
+from hookline.app.selftest.history import History, Run
 
 
 def run(event, begun, ended, *, key="k", attempt=1, exit=0):
