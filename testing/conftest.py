@@ -9,13 +9,19 @@ from hookline.log.home import Home
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--soak MINUTES`, or HOOKLINE_SOAK=MINUTES, makes each fault test run for so long."""
+    """`--soak MINUTES`, or HOOKLINE_SOAK=MINUTES, makes each fault test run for so long; `--point`
+    makes those that walk through system calls strike one of them alone."""
     parser.addoption(
         "--soak",
         type=float,
         metavar="MINUTES",
         default=os.environ.get("HOOKLINE_SOAK", "0"),
         help="run each fault test for so long, instead of some seconds",
+    )
+    parser.addoption(
+        "--point",
+        metavar="SYSCALL:FAULT:when=N",
+        help="strike only there, as a fault test that failed has said",
     )
 
 
