@@ -12,13 +12,13 @@ ROWS_BY_LETTER = {"W": 26, "R": 11, "C": 11, "D": 27, "F": 2}
 ROWS = [f"{letter}{n:02d}" for letter, last in ROWS_BY_LETTER.items() for n in range(1, last + 1)]
 
 
-def tests_of(row: dict[str, Any]) -> list[str]:
+def named_by(row: dict[str, Any]) -> list[str]:
     """The tests that a row names."""
     named = row.get("test", [])
     return [named] if isinstance(named, str) else list(named)
 
 
-def tests_in(path: str) -> set[str]:
+def names_in(path: str) -> set[str]:
     """The names of the tests of a file; empty when there is no such file."""
     if path not in {each.path for each in sources()}:
         return set()
@@ -32,11 +32,11 @@ def offences(matrix: dict[str, dict[str, Any]]) -> list[str]:
     """What is wrong with the rows that are there."""
     found = [f"{name} is no row of the matrix" for name in matrix if name not in ROWS]
     for name, row in matrix.items():
-        if not tests_of(row) and not row.get("refused"):
+        if not named_by(row) and not row.get("refused"):
             found.append(f"{name} has neither a test nor a reason")
-        for test in tests_of(row):
+        for test in named_by(row):
             path, _, called = test.partition("::")
-            if called not in tests_in(path):
+            if called not in names_in(path):
                 found.append(f"{name}: there is no test {test}")
     return found
 
