@@ -1,6 +1,7 @@
 """What all Python tests share: a sealed home of their own, and the switch for the long runs."""
 
 import os
+import random
 from pathlib import Path
 
 import pytest
@@ -23,12 +24,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="SYSCALL:FAULT:when=N",
         help="strike only there, as a fault test that failed has said",
     )
+    parser.addoption(
+        "--seed",
+        type=int,
+        metavar="N",
+        help="draw again what a random test that failed has drawn",
+    )
 
 
 @pytest.fixture(scope="session")
 def soak_s(request: pytest.FixtureRequest) -> float:
     """How long a fault test is to run; 0.0: as short as it likes."""
     return 60.0 * float(request.config.getoption("--soak"))
+
+
+@pytest.fixture
+def chance(request: pytest.FixtureRequest) -> random.Random:
+    """The dice of a test; their seed is printed, and `--seed` gives it back."""
+    given = request.config.getoption("--seed")
+    seed = random.randrange(1 << 32) if given is None else int(given)  # noqa: S311  # a test's dice
+    print(f"again with --seed {seed}")
+    return random.Random(seed)  # noqa: S311  # as above
 
 
 @pytest.fixture(autouse=True)
