@@ -18,7 +18,7 @@ from hookline.log.home import Home
 from hookline.log.lines import RECORD_PREFIX
 from hookline.log.read import Record, records
 from hookline.log.rejected import reject
-from hookline.log.stream import LogReplaced, Stream
+from hookline.log.stream import LogReplaced, SegmentGone, Stream
 from hookline.model import envelope
 from hookline.model.errors import HooklineError
 from hookline.model.position import Position
@@ -157,7 +157,12 @@ class Feed:
             if reached >= position:
                 self.catching_up = False
                 return True
-            raw = self.stream.read(reached)
+            try:
+                raw = self.stream.read(reached)
+            except SegmentGone as gone:
+                # Deleted because nobody needed it any more: the rest is the log that it was.
+                self._identities.reach(self.domain, min(gone.resume, position))
+                continue
             self._chunk(raw)
             if raw.next == reached:
                 return True

@@ -1,7 +1,10 @@
 """Closing a live log, and compressing closed segments once nobody can write to them."""
 
+import contextlib
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from hookline.log.files import LOCK_WAIT_S, append_line, flock_within, make_folder, sync_folder
 from hookline.log.home import Home
@@ -68,38 +71,76 @@ def _rotate_locked(segments: Segments, larger_than: int) -> Position | None:
 
 def seal_stream(stream: Stream, *, clock: Clock | None = None) -> list[int]:
     """`seal` for any stream."""
-    clock = clock or SystemClock()
+    return [ordinal for ordinal in stream.ordinals() if seal_segment(stream, ordinal, clock=clock)]
+
+
+def seal_segment(stream: Stream, ordinal: int, *, clock: Clock | None = None) -> bool:
+    """Compress one closed segment; False when there is nothing to do, or somebody can write to it.
+
+    Raises BadData when the compressed text is not that of the segment, which then stays as it is;
+    WriteFailed.
+    """
     segments = stream.segments
-    return [
-        ordinal
-        for ordinal in segments.ordinals()
-        if os.path.lexists(segments.plain(ordinal)) and _seal(segments, ordinal, clock)
-    ]
-
-
-def _seal(segments: Segments, ordinal: int, clock: Clock) -> bool:
     try:
-        fd = open_read(segments.plain(ordinal))
-    except (FileNotFoundError, NotAllowed):
-        return False
-    try:
-        # One sealer a segment. A writer that locks its appends and was paused holds this one too.
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return _seal_locked(segments, ordinal, fd, clock)
-    except BlockingIOError:
-        return False
+        with _owned(segments, ordinal, clock or SystemClock()) as fd:
+            return fd is not None and _seal_locked(segments, ordinal, fd)
     except OSError as error:
         which = segments.packed(ordinal)
         raise WriteFailed(f"cannot compress to {which}: {error.strerror}") from error
+
+
+def remove_segment(stream: Stream, ordinal: int, *, clock: Clock | None = None) -> bool:
+    """Delete a closed segment that is older than the newest one; False when somebody can write to
+    it.
+
+    Whether anybody still wants to read it, the caller knows. Raises WriteFailed.
+    """
+    segments = stream.segments
+    if ordinal >= max(stream.ordinals(), default=0):
+        raise ValueError(f"segment {ordinal} is the newest: ordinals would start again")
+    try:
+        if os.path.lexists(segments.plain(ordinal)):
+            with _owned(segments, ordinal, clock or SystemClock()) as fd:
+                if fd is None:
+                    return False
+                os.unlink(segments.plain(ordinal))
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(segments.packed(ordinal))
+        sync_folder(segments.folder)
+    except OSError as error:
+        which = segments.plain(ordinal)
+        raise WriteFailed(f"cannot delete {which}: {error.strerror}") from error
+    return True
+
+
+@contextmanager
+def _owned(segments: Segments, ordinal: int, clock: Clock) -> Iterator[int | None]:
+    """A closed segment that is not compressed, open to read and nobody else's for so long; None
+    when there is none, or when it is, or may be written to."""
+    try:
+        fd = open_read(segments.plain(ordinal))
+    except (FileNotFoundError, NotAllowed):
+        yield None
+        return
+    try:
+        # One at a time. A writer that locks its appends and was paused holds this one too.
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        yield None
+        return
+    try:
+        # Without a name: somebody else was quicker.
+        is_ours = os.fstat(fd).st_nlink > 0 and Quiescence(clock).wait_s(fd) <= 0.0
+        yield fd if is_ours else None
     finally:
         os.close(fd)
 
 
-def _seal_locked(segments: Segments, ordinal: int, fd: int, clock: Clock) -> bool:
+def _seal_locked(segments: Segments, ordinal: int, fd: int) -> bool:
     plain, packed = segments.plain(ordinal), segments.packed(ordinal)
-    status = os.fstat(fd)
-    # Without a name: another sealer was quicker. Empty: nothing to gain, and zstd makes no frame.
-    if status.st_nlink == 0 or status.st_size == 0 or Quiescence(clock).wait_s(fd) > 0.0:
+    # There is nothing to gain, and zstd makes no frame of nothing.
+    if os.fstat(fd).st_size == 0:
         return False
     _end_last_line(fd, plain)
     # The name is always the same, so that one left by a crash is overwritten by the next sealer.

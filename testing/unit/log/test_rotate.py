@@ -11,7 +11,7 @@ from hookline.log import rotate as rotating
 from hookline.log.files import append_line, open_append
 from hookline.log.home import Home
 from hookline.log.packing import Unpacked
-from hookline.log.rotate import rotate, seal, seal_stream
+from hookline.log.rotate import remove_segment, rotate, seal, seal_segment, seal_stream
 from hookline.log.stream import BEGINNING, Stream
 from hookline.model.errors import BadData, CannotCreate, TryAgain, WriteFailed
 from hookline.model.position import Position
@@ -251,3 +251,44 @@ def current_umask() -> int:
     before = os.umask(0)
     os.umask(before)
     return before
+
+
+def removed(home: Home, ordinal: int) -> bool:
+    clock = HandClock()
+    clock.advance(3600)
+    with Stream.of_domain(home, "test") as stream:
+        return remove_segment(stream, ordinal, clock=clock)
+
+
+def two_segments(home: Home) -> None:
+    for text in (b"a", b"b"):
+        write(home, text)
+        rotate(home, "test")
+
+
+def test_an_old_segment_is_deleted_in_whatever_form_it_lies_there(home: Home) -> None:
+    two_segments(home)
+    segment(home, 1, ".zst").touch()
+    assert removed(home, 1)
+    assert [path.name for path in home.segments.iterdir()] == ["test-events.00000002.jsonl"]
+
+
+def test_the_newest_segment_is_never_deleted(home: Home) -> None:
+    two_segments(home)
+    with pytest.raises(ValueError, match="ordinals would start again"):
+        removed(home, 2)
+
+
+def test_a_segment_that_somebody_can_write_to_is_neither_deleted_nor_sealed(home: Home) -> None:
+    write(home, b"a")
+    with home.live("test").open("ab"):
+        rotate(home, "test")
+        write(home, b"b")
+        rotate(home, "test")
+        assert not removed(home, 1)
+        clock = HandClock()
+        clock.advance(3600)
+        with Stream.of_domain(home, "test") as stream:
+            assert not seal_segment(stream, 1, clock=clock)
+    assert segment(home, 1).exists()
+    assert removed(home, 1)
