@@ -1,5 +1,6 @@
 """An identity is known again however far back, whatever was flushed, merged, lost or reopened."""
 
+import os
 import shutil
 import tempfile
 import uuid
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hookline.dispatch import identities as module
-from hookline.dispatch.identities import Identities
+from hookline.dispatch.identities import Identities, forget_before
 from hookline.model.position import Position
 
 BEGINNING = Position(1, 0)
@@ -97,3 +98,23 @@ def test_a_damaged_run_is_made_again(tmp_path):
     known.begin("d", BEGINNING)
     assert known.reached("d") == BEGINNING
     assert not known.is_twin("d", BEGINNING, Position(1, 1), "s", "x")
+
+
+def test_runs_of_long_ago_are_forgotten_and_the_newest_is_kept(tmp_path):
+    known = Identities(tmp_path / "i")
+    known.begin("d", BEGINNING)
+    for at in range(3):
+        known.is_twin("d", Position(1, at), Position(1, at + 1), "s", f"x{at}")
+        known.flush()
+    first, second, newest = sorted((tmp_path / "i").glob("*.run"))
+    for run in (first, newest):
+        os.utime(run, (1000, 1000))
+    size = first.stat().st_size
+    assert forget_before(tmp_path / "i", 2000.0) == size
+    assert sorted((tmp_path / "i").glob("*.run")) == [second, newest]
+    known = Identities(tmp_path / "i")
+    assert known.reached("d") == Position(1, 3)
+    again = [
+        known.is_twin("d", Position(2, at), Position(2, at + 1), "s", f"x{at}") for at in range(3)
+    ]
+    assert again == [False, True, True]

@@ -203,6 +203,9 @@ class Identities:
                 continue
             try:
                 run = _Run(self._folder / name)
+            except FileNotFoundError:
+                # Forgotten since the folder was listed.
+                continue
             except (msgspec.MsgspecError, ValueError, TypeError):
                 # Not a whole run: what it knew is looked at again, which finds the same.
                 self._forget_all()
@@ -219,6 +222,22 @@ class Identities:
         for path in self._folder.glob("*.run"):
             with contextlib.suppress(OSError):
                 path.unlink()
+
+
+def forget_before(folder: Path, moment_s: float) -> int:
+    """Delete the runs that were written before that moment, the newest apart; the bytes freed.
+
+    What comes once more later than that is delivered again. A dispatcher that runs goes on knowing
+    it until it ends: it has its runs open.
+    """
+    freed = 0
+    for path in sorted(folder.glob("*.run"))[:-1]:
+        with contextlib.suppress(FileNotFoundError):
+            status = path.stat()
+            if status.st_mtime < moment_s:
+                path.unlink()
+                freed += status.st_size
+    return freed
 
 
 def _hash(identity: tuple[str, int, str, str]) -> int:
