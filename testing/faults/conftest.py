@@ -4,7 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from testing.faults.bus import make_bus
 from testing.faults.injection import Point, Points
+from testing.unit.bench import make_bench
+
+__all__ = ["make_bench", "make_bus"]
 
 
 @pytest.fixture

@@ -26,6 +26,8 @@ from hookline.model.errors import HooklineError
 
 KILL: Final = "signal=KILL"
 DEADLINE_S: Final = 60.0
+QUICK: Final = 50
+"""How many points of a walk are enough, when not all are asked for."""
 
 # What can be between a program and its files. Without those that only look, since to be killed
 # before one of them leaves the same files as to be killed before the next of these.
@@ -103,12 +105,16 @@ class Points:
         self._only = only
 
     def walk(
-        self, trial: Callable[[Strike], object], syscalls: Sequence[str], fault: str, quick: int
+        self,
+        trial: Callable[[Strike], object],
+        syscalls: Sequence[str],
+        fault: str,
+        quick: int = QUICK,
     ) -> list[Point]:
         """Try a trial without a fault, then once for each point; those that were struck.
 
-        A trial makes what it needs, calls `strike(target)` once, recovers and checks. `quick` is
-        how many points are enough when not all are asked for. What a trial raises names its point.
+        A trial makes what it needs, calls `strike(target)` once, recovers and checks. What a trial
+        raises names its point.
         """
         struck = []
         for point in self._chosen(self._rehearse(trial, syscalls), fault, quick):
@@ -135,7 +141,7 @@ class Points:
         """
         traced = {str(each).partition(":")[0] for each in inject} | set(trace)
         output = self._scratch / "trace"
-        options = ["-f", "-o", os.fspath(output), f"--trace={','.join(sorted(traced))}"]
+        options = ["-f", "-o", os.fspath(output), f"--trace={','.join(traced) or 'none'}"]
         options += [f"--inject={each}" for each in inject]
         options += [option for path in paths for option in ("-P", os.fspath(path))]
         if callable(target):
