@@ -1,9 +1,10 @@
 """Why something ran, or did not."""
 
 from hookline.app.survey import find_handlers
-from hookline.dispatch.books import entries, open_journal, read_ledger
+from hookline.dispatch.books import entries
 from hookline.dispatch.feed import line_of
 from hookline.dispatch.handlers import Handler
+from hookline.dispatch.journal import open_journal, read_ledger
 from hookline.dispatch.ledger import Entry, Ledger, Progress
 from hookline.log.home import Home
 from hookline.log.read import Record, domains, records

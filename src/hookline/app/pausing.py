@@ -1,7 +1,7 @@
 """Stopping a handler, and letting it go again, through the journal."""
 
 from hookline.app.survey import find_handlers
-from hookline.dispatch.books import write_entry
+from hookline.dispatch.journal import write_entry
 from hookline.dispatch.ledger import Entry
 from hookline.log.home import Home
 from hookline.model.clock import SystemClock, rfc3339

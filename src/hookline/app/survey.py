@@ -8,8 +8,8 @@ import msgspec
 
 from hookline.app.config import load_config
 from hookline.app.environment import passed_environment
-from hookline.dispatch.books import read_ledger
 from hookline.dispatch.handlers import Handler, Handlers, discover
+from hookline.dispatch.journal import read_ledger
 from hookline.dispatch.ledger import Ledger, Progress
 from hookline.dispatch.letters import open_letters
 from hookline.dispatch.lock import holder

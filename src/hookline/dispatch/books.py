@@ -6,23 +6,20 @@ does; the index commits a cursor only when the log is on disk up to there.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from contextlib import AbstractContextManager
+from typing import Final, Protocol
 
 import msgspec
 
 from hookline.dispatch import ledger as journal
 from hookline.dispatch.ledger import Entry, Ledger, fold
 from hookline.dispatch.listener import Listener
-from hookline.dispatch.state import IndexFailed, State
 from hookline.dispatch.subscription import Cursor, Delivery
-from hookline.log.files import append_line
-from hookline.log.home import Home
-from hookline.log.stream import LogReplaced, Stream
+from hookline.log.stream import Chunk, LogReplaced
 from hookline.model.clock import Clock, rfc3339
 from hookline.model.errors import HooklineError
 from hookline.model.position import Position
 
-STATE_FILE: Final = "dispatch.db"
 CURSORS_S: Final = 30.0
 _COMMANDS: Final = frozenset({"replay", "drop", "paused", "resumed"})
 
@@ -47,18 +44,68 @@ class DeadLetter(msgspec.Struct, kw_only=True, omit_defaults=True):
     event: msgspec.Raw = msgspec.Raw(b"null")
 
 
-def open_journal(home: Home) -> Stream:
-    """The journal as a stream."""
-    return Stream(home.deliveries, home.segments, "deliveries")
+class Journal(Protocol):
+    """The journal, to be read; `Stream` is one."""
+
+    def read(self, position: Position) -> Chunk:
+        """The lines from there on. Raises LogReplaced."""
 
 
-def load_ledger(home: Home, state: State | None) -> Ledger:
-    """The index, brought up to date by what the journal says beyond it."""
-    ledger = state.load() if state else Ledger()
-    stream = open_journal(home)
+class Paper(Journal, Protocol):
+    """What is written on: the journal and the dead letters."""
+
+    def enter(self, lines: bytes) -> None:
+        """Append entries to the journal in one write. Raises HooklineError or OSError."""
+
+    def bury(self, line: bytes) -> None:
+        """Append a dead letter. Raises HooklineError or OSError."""
+
+    def buried(self, letter: str) -> bytes | None:
+        """The event of a dead letter, for when its log is gone."""
+
+
+class Index(Protocol):
+    """The index over the journal: `State`. Everything raises HooklineError when it cannot be
+    written."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """All of it or nothing of it."""
+
+    def begun(self, handler: str, deliveries: Iterable[Delivery]) -> None:
+        """Runs are about to start: whatever dies now, they count."""
+
+    def waiting(self, handler: str, deliveries: Iterable[Delivery]) -> None:
+        """These have been tried and will be again."""
+
+    def settled(self, handler: str, deliveries: Iterable[Delivery]) -> None:
+        """These are over."""
+
+    def move(self, handler: str, domain: str, cursor: Cursor) -> None:
+        """Everything before the cursor is settled."""
+
+    def handler(
+        self, name: str, since_s: float, paused: str, paused_at_s: float, held: str
+    ) -> None:
+        """Since when a handler listens, and why it is paused or held, if it is."""
+
+    def close_letters(self, letters: Iterable[str]) -> None:
+        """Somebody decided on these dead letters."""
+
+    def folded(self, position: Position) -> None:
+        """The journal is in the index up to here."""
+
+    def load(self) -> Ledger:
+        """The ledger as it was committed last."""
+
+    def save(self, ledger: Ledger) -> None:
+        """Replace everything by this ledger."""
+
+
+def catch_up(ledger: Ledger, paper: Journal) -> Ledger:
+    """Bring the ledger up to the journal's end."""
     while True:
         try:
-            chunk = stream.read(ledger.folded)
+            chunk = paper.read(ledger.folded)
         except LogReplaced as replaced:
             # Somebody emptied or removed the journal: what the index knows stays true.
             ledger.folded = replaced.resume
@@ -69,40 +116,6 @@ def load_ledger(home: Home, state: State | None) -> Ledger:
         ledger.folded = chunk.next
 
 
-def event_of_letter(home: Home, name: str) -> bytes | None:
-    """The event of a dead letter, for when its log is gone."""
-    try:
-        file = home.dead_letters.open("rb")
-    except FileNotFoundError:
-        return None
-    wanted = msgspec.json.encode(name)
-    with file:
-        for line in file:
-            if wanted in line[: len(wanted) + 32]:
-                try:
-                    letter = msgspec.json.decode(line, type=DeadLetter)
-                except msgspec.MsgspecError:
-                    continue
-                return bytes(letter.event) if letter.letter == name else None
-    return None
-
-
-def read_ledger(home: Home) -> Ledger:
-    """The ledger for somebody who only looks; works while a dispatcher runs, and with no index at
-    all."""
-    path = home.state / STATE_FILE
-    if not path.exists():
-        return load_ledger(home, None)
-    try:
-        state = State(path, readonly=True)
-    except IndexFailed:
-        return load_ledger(home, None)
-    try:
-        return load_ledger(home, state)
-    finally:
-        state.close()
-
-
 def entries(lines: Iterable[bytes]) -> Iterable[Entry]:
     """The entries among the lines."""
     for line in lines:
@@ -111,22 +124,15 @@ def entries(lines: Iterable[bytes]) -> Iterable[Entry]:
             yield entry
 
 
-def write_entry(home: Home, entry: Entry) -> None:
-    """Append one entry to the journal: how a command tells the dispatcher, running or not."""
-    line = journal.encode(entry)
-    append_line(home.deliveries, line, sync=True, locked=home.locked_append.exists())
-
-
 class Books:
     """What the dispatcher writes. Lines that a full disk refuses wait here, and nothing moves past
     them."""
 
-    def __init__(self, home: Home, state: State) -> None:
-        self._home = home
-        self._state = state
+    def __init__(self, paper: Paper, index: Index) -> None:
+        self._paper = paper
+        self._index = index
         self._folded = Position(1, 0)
         self._known_closed: set[str] = set()
-        self._journal = open_journal(home)
         self._outbox: list[tuple[bool, bytes]] = []
         self._settled: dict[str, list[Delivery]] = {}
         self._waiting: dict[str, list[Delivery]] = {}
@@ -166,8 +172,13 @@ class Books:
             listener.held,
         )
 
+    def load(self) -> Ledger:
+        """The index, brought up to date by what the journal says beyond it."""
+        return catch_up(self._index.load(), self._paper)
+
     def take_over(self, ledger: Ledger) -> None:
         """Go on where this ledger ends."""
+        self._index.save(ledger)
         self._folded = ledger.folded
         self._known_closed = set(ledger.closed)
 
@@ -180,6 +191,10 @@ class Books:
         self._closed.add(letter)
         return True
 
+    def buried(self, letter: str) -> bytes | None:
+        """The event of a dead letter, for when its log is gone."""
+        return self._paper.buried(letter)
+
     def flush(self) -> None:
         """Append what waits, in order; entries that follow each other in one write."""
         while self._outbox:
@@ -189,8 +204,7 @@ class Books:
                 count += 1
             text = b"\n".join(line for _, line in self._outbox[:count])
             try:
-                path = self._home.dead_letters if letter else self._home.deliveries
-                append_line(path, text, locked=self._home.locked_append.exists())
+                (self._paper.bury if letter else self._paper.enter)(text)
             except (HooklineError, OSError) as error:
                 self.trouble = f"cannot write: {error}"
                 return
@@ -202,7 +216,7 @@ class Books:
         found: list[Entry] = []
         while True:
             try:
-                chunk = self._journal.read(self._folded)
+                chunk = self._paper.read(self._folded)
             except LogReplaced as replaced:
                 self._folded = replaced.resume
                 continue
@@ -220,10 +234,10 @@ class Books:
     def begun(self, runs: Iterable[tuple[str, list[Delivery]]]) -> bool:
         """Count these attempts, whatever happens next; False when that cannot be written."""
         try:
-            with self._state.transaction():
+            with self._index.transaction():
                 for handler, deliveries in runs:
-                    self._state.begun(handler, deliveries)
-        except IndexFailed as error:
+                    self._index.begun(handler, deliveries)
+        except HooklineError as error:
             self.trouble = str(error)
             return False
         return True
@@ -279,15 +293,15 @@ class Books:
         return moved | {each.domain for settled in self._settled.values() for each in settled}
 
     def _commit(self, cursors: Mapping[str, Mapping[str, Cursor]]) -> None:
-        with self._state.transaction():
+        with self._index.transaction():
             for handler, deliveries in self._waiting.items():
-                self._state.waiting(handler, (d for d in deliveries if not d.running))
+                self._index.waiting(handler, (d for d in deliveries if not d.running))
             for handler, deliveries in self._settled.items():
-                self._state.settled(handler, deliveries)
+                self._index.settled(handler, deliveries)
             for handler, moved in cursors.items():
                 for domain, cursor in moved.items():
-                    self._state.move(handler, domain, cursor)
+                    self._index.move(handler, domain, cursor)
             for handler, told in self._handlers.items():
-                self._state.handler(handler, *told)
-            self._state.close_letters(self._closed)
-            self._state.folded(self._folded)
+                self._index.handler(handler, *told)
+            self._index.close_letters(self._closed)
+            self._index.folded(self._folded)

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from hookline.dispatch import loops
-from hookline.dispatch.books import STATE_FILE, Books, event_of_letter, load_ledger
+from hookline.dispatch.books import Books
 from hookline.dispatch.companion import Companion
 from hookline.dispatch.decide import HOPS_MAX, Outcome
 from hookline.dispatch.environment import Environment, run_mark
@@ -25,7 +25,8 @@ from hookline.dispatch.exec_runner import ExecRunner, Lines
 from hookline.dispatch.handlers import Describe, Handler
 from hookline.dispatch.inbox import Inbox
 from hookline.dispatch.intake import Intake
-from hookline.dispatch.ledger import Ledger, letter_of
+from hookline.dispatch.journal import STATE_FILE, JournalFiles
+from hookline.dispatch.ledger import letter_of
 from hookline.dispatch.listener import Listener
 from hookline.dispatch.lock import Lock
 from hookline.dispatch.process import become_subreaper, empty, kill_marked
@@ -76,7 +77,7 @@ class Dispatcher:
         self._work = home.state / "runs"
         self._work.mkdir(mode=0o700, exist_ok=True)
         self._state = State(home.state / STATE_FILE)
-        self._books = Books(home, self._state)
+        self._books = Books(JournalFiles(home), self._state)
         jitter = random.Random(random_seed).random  # noqa: S311  # spreads retries, hides nothing
         self._settlement = Settlement(self._books, clock, jitter, alert, self._spectator)
         self._intake = Intake(home, self._spectator)
@@ -94,7 +95,7 @@ class Dispatcher:
             settlement=self._settlement,
             clock=clock,
             spectator=self._spectator,
-            load=self._ledger,
+            load=self._books.load,
             forget=self._forget,
         )
         self._companions = companions
@@ -342,7 +343,7 @@ class Dispatcher:
             delivery.raw = self._intake.line_of(delivery)
         if delivery.raw is None and delivery.replay:
             letter = letter_of(listener.name, delivery.event, delivery.replay - 1)
-            delivery.raw = event_of_letter(self.home, letter)
+            delivery.raw = self._books.buried(letter)
         if delivery.raw is None:
             error = "its line is not in the log any more"
             return Outcome(verdict="rejected", ms=0.0, error=error)
@@ -392,7 +393,7 @@ class Dispatcher:
 
     def _begin(self) -> None:
         """Take over from a dispatcher that may have been killed at any moment."""
-        ledger = self._ledger()
+        ledger = self._books.load()
         marks = {
             run_mark(str(self.home.root), name, pending.event, pending.attempt)
             for name, progress in ledger.handlers.items()
@@ -404,16 +405,12 @@ class Dispatcher:
         hosts = {run_mark(str(self.home.root), name, "host", 0) for name in ledger.handlers}
         while kill_marked(marks | hosts):
             pass
-        self._state.save(ledger)
         self._books.take_over(ledger)
         self._inbox.look()
         for domain in self._inbox.domains:
             self._intake.look_from_here(domain)
         self.roster.refresh(self._inbox.domains)
         self._commit()
-
-    def _ledger(self) -> Ledger:
-        return load_ledger(self.home, self._state)
 
     def _forget(self, handler: Handler) -> None:
         for runner in self._runners.values():

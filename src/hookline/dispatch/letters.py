@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from hookline.dispatch.books import DeadLetter, read_ledger, write_entry
+from hookline.dispatch.books import DeadLetter
+from hookline.dispatch.journal import read_ledger, write_entry
 from hookline.dispatch.ledger import Entry
 from hookline.log.home import Home
 from hookline.model.clock import Clock, rfc3339

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hookline.dispatch import books, letters
+from hookline.dispatch import journal, letters
 from hookline.model.clock import SystemClock
 from hookline.model.errors import TryAgain
 
@@ -127,7 +127,7 @@ def test_a_paused_handler_can_be_resumed_by_a_command(bench):
     bench.emit("a.b")
     bench.emit("a.b")
     bench.drain()
-    assert books.read_ledger(bench.home).handlers["on-a-b.sh"].paused
+    assert journal.read_ledger(bench.home).handlers["on-a-b.sh"].paused
     from hookline.app.pausing import set_paused
 
     set_paused(bench.home, "on-a-b.sh", "resume", "")
@@ -340,7 +340,7 @@ def test_the_index_may_be_deleted(bench):
     bench.emit("a.c", id="c3")
     bench.drain()
     assert sorted(bench.said()) == ["b", "c0", "c1", "c2", "c3"]
-    assert books.read_ledger(bench.home).handlers["on-a-b.sh"].pending
+    assert journal.read_ledger(bench.home).handlers["on-a-b.sh"].pending
 
 
 def test_an_event_that_begets_itself_ends_as_a_letter_with_its_path(bench):

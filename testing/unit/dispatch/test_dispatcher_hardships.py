@@ -11,8 +11,8 @@ import pytest
 
 from hookline.app.pausing import set_paused
 from hookline.dispatch import letters
-from hookline.dispatch.books import STATE_FILE, read_ledger
 from hookline.dispatch.handlers import discover
+from hookline.dispatch.journal import STATE_FILE, read_ledger
 from hookline.log.rotate import rotate
 from hookline.model.clock import SystemClock
 from hookline.model.errors import WriteFailed

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from hookline.dispatch import ledger as journal
-from hookline.dispatch.books import STATE_FILE, load_ledger
+from hookline.dispatch.journal import STATE_FILE, load_ledger
 from hookline.dispatch.ledger import Entry, Ledger, fold
 from hookline.dispatch.state import State
 from hookline.dispatch.subscription import Cursor
