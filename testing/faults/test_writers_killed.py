@@ -122,7 +122,7 @@ def test_a_kill_that_tears_a_write_harms_nobody_else(soak_s, chance):
 
 
 @pytest.mark.parametrize("emitter", AGAIN, ids=str)
-def test_tried_again_with_its_id_an_event_is_delivered_once(points, bench, emitter):
+def test_a_retry_with_the_same_id_is_delivered_once(points, bench, emitter):
     """W26: killed anywhere, after the sync and before the exit too."""
     numbers = count()
     acknowledged = set()
