@@ -72,7 +72,7 @@ _hookline_order() { # sets _optional to the optional attributes in their order
   local _name
   _optional=''
   for _name in subject priority correlationid causationid hops traceparent dataschema dataref \
-    ecosystem intensity incident_id; do
+    ecosystem intensity incident_id replayof; do
     [[ ! ${_hookline_event[$_name]+x} ]] || _optional+=',"'$_name'":'${_hookline_event[$_name]}
   done
 }

@@ -60,7 +60,7 @@ _hookline_from_cloudevents() {
       data) ;;
       hops | intensity) _hookline_number "$_name" "${_members[_$_name]}" || return ;;
       specversion | id | source | type | time | subject | priority | correlationid | \
-        causationid | traceparent | dataschema | dataref | ecosystem | incident_id)
+        causationid | traceparent | dataschema | dataref | ecosystem | incident_id | replayof)
         _hookline_member "$_name" && _hookline_attribute "$_name" "$_text" || return
         ;;
       *) _hookline_foreign "$_name" data || return ;;

@@ -38,6 +38,7 @@ class Optionals(TypedDict, total=False):
     ecosystem: str | None
     intensity: str | None
     incident_id: str | None
+    replayof: str | None
     data: bytes | None
 
 

@@ -171,6 +171,7 @@ _WRITTEN: dict[str, Callable[[object], str]] = {
     "ecosystem": _strings("ecosystem"),
     "intensity": _intensity,
     "incident_id": _strings("incident_id"),
+    "replayof": _strings("replayof"),
 }
 _OPTIONAL = frozenset({*_WRITTEN, "data"})
 _READ: dict[str, Callable[[str, bytes], str | int | bytes]] = {

@@ -21,6 +21,7 @@ _CHECKED_STRINGS = (
     "dataschema",
     "ecosystem",
     "incident_id",
+    "replayof",
 )
 _NO_DATA = msgspec.Raw(b"")
 
@@ -55,6 +56,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     ecosystem: _String | None = None
     intensity: float | None = None
     incident_id: _String | None = None
+    replayof: _String | None = None
     data: msgspec.Raw = _NO_DATA
 
     def value(self) -> object:
@@ -106,6 +108,23 @@ def of_fields(fields: Fields) -> Event:
     if "intensity" in given:
         given["intensity"] = float(given["intensity"])
     return Event(**given)
+
+
+def as_replay(line: bytes, replayof: str) -> bytes:
+    """The line of an event with the attribute that says what it is a replay of, in its place.
+
+    At most the first 256 bytes of `replayof`. Raises BadData for a line that is no JSON object.
+    """
+    name = replayof.encode()[: attributes.STRING_BYTES_MAX].decode(errors="ignore")
+    try:
+        members = _decode_members(line)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as wrong:
+        raise BadData(f"not an event: {wrong}") from wrong
+    data = members.pop("data", None)
+    members["replayof"] = msgspec.Raw(msgspec.json.encode(name))
+    if data is not None:
+        members["data"] = data
+    return msgspec.json.encode(members)
 
 
 def _checked(event: Event) -> Event:

@@ -16,6 +16,7 @@ HEAD = (
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 ALL = {
     "data": b'{"n":1.50}',
+    "replayof": "on-a-b.sh:e-1",
     "incident_id": "i",
     "intensity": "0.10",
     "ecosystem": "eco",
@@ -32,7 +33,7 @@ ALL_LINE = (
     + (
         ',"subject":"a \\"b\\"","priority":"high","correlationid":"é","causationid":"c","hops":3,'
         f'"traceparent":"{TRACEPARENT}","dataschema":"schema","ecosystem":"eco","intensity":0.10,'
-        '"incident_id":"i","data":{"n":1.50}}'
+        '"incident_id":"i","replayof":"on-a-b.sh:e-1","data":{"n":1.50}}'
     ).encode()
 )
 

@@ -8,7 +8,7 @@ import pytest
 from hookline.model import envelope
 from hookline.model.attributes import Fields
 from hookline.model.errors import BadData
-from hookline.model.event import Event, NotAnEvent, decode, of_fields
+from hookline.model.event import Event, NotAnEvent, as_replay, decode, of_fields
 
 FIELDS: Fields = {
     "id": "e-1",
@@ -178,3 +178,19 @@ def test_data_of_a_foreign_writer_that_cannot_be_decoded_is_bad_data(data):
     event = Event(id="e", source="s", type="a.b", time=FIELDS["time"], data=msgspec.Raw(data))
     with pytest.raises(BadData, match="data of event e"):
         event.value()
+
+
+def test_a_line_is_marked_as_a_replay_before_its_data():
+    needed = {"id": "e-1", "source": 'a "s"', "type": "a.b", "time": "2026-11-21T01:35:31.123456Z"}
+    data = b'{"n":1.50,"big":12345678901234567890123}'
+    line = envelope.line(**needed, subject="s", data=data)
+    marked = as_replay(line, "on-a-b.sh:e-1")
+    assert marked == envelope.line(**needed, subject="s", replayof="on-a-b.sh:e-1", data=data)
+    assert decode(marked).replayof == "on-a-b.sh:e-1"
+    assert as_replay(marked, "weekly") == marked.replace(b"on-a-b.sh:e-1", b"weekly")
+
+
+def test_a_line_without_data_is_marked_too_and_a_long_name_is_cut():
+    needed = b'"id":"e-1","source":"s","type":"a.b","time":"2026-11-21T01:35:31.123456Z"'
+    line = b'{"specversion":"1.0", ' + needed + b"}"
+    assert decode(as_replay(line, "é" * 200)).replayof == "é" * 128
