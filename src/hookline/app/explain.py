@@ -7,9 +7,9 @@ from hookline.dispatch.handlers import Handler
 from hookline.dispatch.journal import open_journal, read_ledger
 from hookline.dispatch.ledger import Entry, Ledger, Progress
 from hookline.log.home import Home
-from hookline.log.read import Record, domains, records
-from hookline.log.stream import BEGINNING, Stream
-from hookline.model.errors import BadData, shown
+from hookline.log.query import find_event
+from hookline.log.read import Record
+from hookline.log.stream import BEGINNING
 from hookline.model.position import Position
 from hookline.model.types import matches
 
@@ -31,7 +31,7 @@ def explain_type(home: Home, type: str) -> list[Row]:
 def explain_event(home: Home, identity: str) -> tuple[bytes, list[Row]]:
     """The line of an event, and for each handler what became of it. Raises BadData when no log has
     it."""
-    domain, record = _find(home, identity)
+    domain, record = find_event(home, identity)
     type = record.event.type if record.event else ""
     entries_of = _attempts(home, domain, record)
     ledger = read_ledger(home)
@@ -84,22 +84,6 @@ def _told(handler: Handler, entry: Entry) -> Row:
     if entry.error:
         why += f": {entry.error}"
     return {"handler": handler.name, "answer": entry.verdict or "", "why": why}
-
-
-def _find(home: Home, identity: str) -> tuple[str, Record]:
-    for domain in domains(home):
-        stream = Stream.of_domain(home, domain)
-        position = BEGINNING
-        while True:
-            chunk = stream.read(position)
-            if identity.encode() in chunk.data:
-                for record in records(chunk):
-                    if record.event is not None and record.event.id == identity:
-                        return domain, record
-            if chunk.next == position:
-                break
-            position = chunk.next
-    raise BadData(f"no log of {home.root} has an event {shown(identity)}, and it is no type")
 
 
 def _attempts(home: Home, domain: str, record: Record) -> dict[str, list[Entry]]:

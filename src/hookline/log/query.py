@@ -74,6 +74,23 @@ def domains_for(home: Home, pattern: str) -> list[str]:
     return [domain for domain in domains(home) if only in (None, domain)]
 
 
+def find_event(home: Home, identity: str) -> Found:
+    """The first record with this id, in whichever domain. Raises BadData when no log has it."""
+    for domain in domains(home):
+        with Stream.of_domain(home, domain) as stream:
+            position = stream.first()
+            while True:
+                chunk = stream.read(position, patient=False)
+                if identity.encode() in chunk.data:
+                    for record in records(chunk):
+                        if record.event is not None and record.event.id == identity:
+                            return Found(domain, record)
+                if chunk.at_end:
+                    break
+                position = chunk.next
+    raise BadData(f"no log of {home.root} has an event {shown(identity)}")
+
+
 def select(
     home: Home,
     query: Query,
