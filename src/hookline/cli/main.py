@@ -32,6 +32,7 @@ COMMANDS = {
     "dispatch": ("hookline.cli.dispatch", "give the events to the handlers"),
     "handlers": ("hookline.cli.handlers", "who listens, and how it goes"),
     "explain": ("hookline.cli.explain", "what would run for an event, and why not"),
+    "try": ("hookline.cli.trial", "run a handler on an event in a throw-away home"),
     "dead-letters": ("hookline.cli.dead_letters", "what was given up: list, show, replay, drop"),
 }
 
