@@ -118,3 +118,11 @@ def test_runs_of_long_ago_are_forgotten_and_the_newest_is_kept(tmp_path):
         known.is_twin("d", Position(2, at), Position(2, at + 1), "s", f"x{at}") for at in range(3)
     ]
     assert again == [False, True, True]
+
+
+def test_half_a_run_of_a_killed_dispatcher_is_removed(tmp_path):
+    folder = tmp_path / "i"
+    folder.mkdir()
+    (folder / ".00000001.run.77.abc.tmp").write_bytes(b"half")
+    Identities(folder)
+    assert list(folder.iterdir()) == []

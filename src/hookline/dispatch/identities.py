@@ -12,6 +12,8 @@ import mmap
 import os
 from array import array
 from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -24,6 +26,7 @@ from hookline.model.position import Position
 FRESH_MAX: Final = 65_536
 RUN_MAX: Final = 1 << 20
 RUNS_MERGED: Final = 16
+MERGE_PARTS: Final = 64
 _UUID_CHARS: Final = 36
 
 
@@ -79,7 +82,9 @@ class Identities:
         self._runs: list[_Run] = []
         self._domains: dict[str, Reach] = {}
         self._twins: dict[str, set[Position]] = {}
-        self._fresh: set[tuple[str, int, str, str]] = set()
+        self._fresh: set[int] = set()
+        self._newest_ms = 0
+        self._others = 0
         self._number = 0
         self._begun = False
         self._flush_at = FRESH_MAX
@@ -116,32 +121,35 @@ class Identities:
         if position < known.reached:
             return position in self._twins[domain]
         self._domains[domain] = Reach(known.generation, known.start, end)
-        identity = (domain, known.generation, source, id)
-        if identity in self._fresh or self._in_a_run(identity):
+        identity = _hash((domain, known.generation, source, id))
+        moment_ms = _moment_ms(id)
+        if identity in self._fresh or self._in_a_run(identity, moment_ms):
             self._twins[domain].add(position)
             return True
         self._fresh.add(identity)
+        self._newest_ms = max(self._newest_ms, moment_ms)
+        self._others += not moment_ms
         if len(self._fresh) >= self._flush_at:
             self.flush()
         return False
 
     def flush(self) -> None:
         """Write what is in memory to a run, and many small runs into one."""
-        moments = [_moment_ms(id) for _, _, _, id in self._fresh]
         header = _Header(
-            newest_ms=max(moments, default=0),
-            others=moments.count(0),
+            newest_ms=self._newest_ms,
+            others=self._others,
             reached=dict(self._domains),
             twins={name: sorted(found) for name, found in self._twins.items()},
         )
         try:
-            self._write(header, array("Q", sorted(map(_hash, self._fresh))))
+            self._write(header, [array("Q", sorted(self._fresh))])
         except HooklineError:
             # A full disk: it stays in memory, and is tried again when there is some more.
             self._flush_at = len(self._fresh) + FRESH_MAX // 16
             return
         self._flush_at = FRESH_MAX
         self._fresh.clear()
+        self._newest_ms = self._others = 0
         self._begun = False
         small = [run for run in self._runs if len(run.hashes) < RUN_MAX]
         if len(small) >= RUNS_MERGED:
@@ -158,17 +166,12 @@ class Identities:
         if self._begun:
             self.flush()
 
-    def _in_a_run(self, identity: tuple[str, int, str, str]) -> bool:
-        moment_ms = _moment_ms(identity[3])
-        wanted: int | None = None
-        for run in self._runs:
-            if run.header.newest_ms < moment_ms if moment_ms else not run.header.others:
-                continue
-            if wanted is None:
-                wanted = _hash(identity)
-            if wanted in run:
-                return True
-        return False
+    def _in_a_run(self, identity: int, moment_ms: int) -> bool:
+        return any(
+            identity in run
+            for run in self._runs
+            if (run.header.newest_ms >= moment_ms if moment_ms else run.header.others)
+        )
 
     def _merge(self, runs: list[_Run]) -> None:
         newest = self._runs[-1].header
@@ -178,28 +181,30 @@ class Identities:
             reached=newest.reached,
             twins=newest.twins,
         )
-        hashes = array("Q")
-        for run in runs:
-            hashes.frombytes(run.hashes.tobytes())
-        self._write(header, array("Q", sorted(hashes)))
+        self._write(header, _merged(runs))
         self._runs = [run for run in self._runs if run not in runs]
         for run in runs:
             run.path.unlink(missing_ok=True)
 
-    def _write(self, header: _Header, hashes: "array[int]") -> None:
+    def _write(self, header: _Header, hashes: Iterable["array[int]"]) -> None:
         self._number += 1
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._folder / f"{self._number:08d}.run"
         head = msgspec.json.encode(header)
         # The hashes are read as 64-bit words in place: they must begin at a multiple of eight.
-        pad = -(len(head) + 1) % 8
-        durable_write(path, head + b" " * pad + b"\n" + hashes.tobytes())
+        text = bytearray(head + b" " * (-(len(head) + 1) % 8) + b"\n")
+        for part in hashes:
+            text += part.tobytes()
+        durable_write(path, text)
         self._runs.append(_Run(path))
 
     def _load(self) -> None:
         """The runs in the order of their making; the newest says how far all is known."""
         for name in sorted(os.listdir(self._folder)):
-            if not name.endswith(".run"):
+            if name.startswith("."):
+                # Half a run, of a dispatcher that was killed over it.
+                (self._folder / name).unlink(missing_ok=True)
+            if name.startswith(".") or not name.endswith(".run"):
                 continue
             try:
                 run = _Run(self._folder / name)
@@ -238,6 +243,17 @@ def forget_before(folder: Path, moment_s: float) -> int:
                 path.unlink()
                 freed += status.st_size
     return freed
+
+
+def _merged(runs: list[_Run]) -> Iterator["array[int]"]:
+    """The hashes of all runs in order, part by part: a million numbers of Python's are forty
+    megabytes."""
+    begins = [0] * len(runs)
+    for part in range(1, MERGE_PARTS + 1):
+        ends = [bisect_left(run.hashes, part * (1 << 64) // MERGE_PARTS) for run in runs]
+        slices = zip(runs, begins, ends, strict=True)
+        yield array("Q", sorted(chain.from_iterable(run.hashes[a:b] for run, a, b in slices)))
+        begins = ends
 
 
 def _hash(identity: tuple[str, int, str, str]) -> int:

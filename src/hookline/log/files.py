@@ -24,7 +24,7 @@ class LogFull(WriteFailed):
     """The disk took only a part of the line; it may or may not count as stored."""
 
 
-def durable_write(path: str | os.PathLike[str], data: bytes, mode: int = MODE) -> None:
+def durable_write(path: str | os.PathLike[str], data: bytes | bytearray, mode: int = MODE) -> None:
     """Put a file with these bytes in place, whole and on disk when this returns.
 
     Raises CannotCreate, TryAgain or WriteFailed, and then the path has what it had before.
