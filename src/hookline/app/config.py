@@ -1,17 +1,27 @@
 """`coordination/config/*.toml`: what a home's owner has decided."""
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import msgspec
 
 from hookline.log.home import Home
-from hookline.model.errors import BadConfig
+from hookline.model.duration import seconds
+from hookline.model.errors import BadConfig, BadData
+from hookline.model.size import size_bytes
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _Shape = TypeVar("_Shape", bound=msgspec.Struct)
+
+
+def _checked(name: str, text: str, read: Callable[[str], float]) -> None:
+    try:
+        read(text)
+    except BadData as error:
+        raise ValueError(f"{name}: {error}") from error
 
 
 class HandlerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -21,12 +31,43 @@ class HandlerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Variables of the dispatcher's environment that handlers get too."""
 
 
+class ArchiveConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When logs are closed, compressed and deleted; `hookline.dispatch.retention` says what stays
+    all the same."""
+
+    rotate_size: str = "10MiB"
+    """A live log with more than that is closed."""
+    rotate_age: str = "24h"
+    """So is one that was begun longer ago."""
+    compress_after: str = "0s"
+    """How long a closed segment stays as plain text."""
+    delete_after: str = "90d"
+    """How old a closed segment gets, by its last event; `never` for ever."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError, naming the key."""
+        for name, read in (
+            ("rotate_size", size_bytes),
+            ("rotate_age", seconds),
+            ("compress_after", seconds),
+        ):
+            _checked(name, getattr(self, name), read)
+        if self.delete_after != "never":
+            _checked("delete_after", self.delete_after, seconds)
+
+    @property
+    def delete_after_s(self) -> float:
+        """Infinite: never."""
+        return math.inf if self.delete_after == "never" else seconds(self.delete_after)
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`hookline.toml`."""
 
     envelope: Literal["cloudevents", "cortex"] = "cloudevents"
     """The form in which handlers are given events, and `--create` prints them."""
     handlers: HandlerConfig = HandlerConfig()
+    archive: ArchiveConfig = ArchiveConfig()
 
 
 class Program(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

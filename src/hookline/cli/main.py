@@ -33,6 +33,7 @@ COMMANDS = {
     "handlers": ("hookline.cli.handlers", "who listens, and how it goes"),
     "explain": ("hookline.cli.explain", "what would run for an event, and why not"),
     "try": ("hookline.cli.trial", "run a handler on an event in a throw-away home"),
+    "archive": ("hookline.cli.archive", "close, compress and delete old segments"),
     "dead-letters": ("hookline.cli.dead_letters", "what was given up: list, show, replay, drop"),
 }
 

@@ -1,0 +1,389 @@
+"""Keeping a home small: closing logs, compressing closed segments, deleting what is old.
+
+Whatever dies in the middle of it, the next run finds what is left to do: a segment lies there
+plain, compressed or both, never neither; what has no reader left goes last.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path, PurePath
+from typing import Final, Literal
+
+import msgspec
+
+from hookline.app.config import ArchiveConfig
+from hookline.app.survey import find_handlers
+from hookline.dispatch.handlers import Handlers
+from hookline.dispatch.identities import forget_before
+from hookline.dispatch.journal import open_journal, read_ledger
+from hookline.dispatch.ledger import Ledger, Progress
+from hookline.dispatch.letters import open_letters
+from hookline.dispatch.lock import holder
+from hookline.dispatch.retention import Held, Segment, needs, plan
+from hookline.log.holders import holders
+from hookline.log.home import Home
+from hookline.log.lease import GRACE_S
+from hookline.log.read import domains, records
+from hookline.log.rotate import remove_segment, rotate_stream, seal_segment
+from hookline.log.stream import LogReplaced, Stream
+from hookline.model.clock import Clock, from_epoch_s, parse_rfc3339, rfc3339
+from hookline.model.duration import seconds
+from hookline.model.errors import HooklineError, TryAgain
+from hookline.model.event import decode
+from hookline.model.position import Position
+from hookline.model.size import size_bytes
+
+Part = Literal["cleanup", "rotate", "compress"]
+PARTS: Final[tuple[Part, ...]] = ("cleanup", "rotate", "compress")
+LITTER_S: Final = 3600.0
+"""How old a temporary file must be that nobody will finish any more."""
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing that was done, or could not be."""
+
+    action: Literal["deleted", "rotated", "compressed", "held", "busy", "failed"]
+    what: str = "segment"
+    log: str = ""
+    """The domain, or `deliveries` for the journal."""
+    segment: int = 0
+    last: int = 0
+    """The last of several segments."""
+    files: int = 0
+    bytes: int = 0
+    freed: int = 0
+    written: str = ""
+    """When it was written to last."""
+    handler: str = ""
+    """Who still needs it."""
+    since: str = ""
+    """The time of the first event that this handler has still to get."""
+    why: str = ""
+    next: str = ""
+    """What to do about it."""
+    exit: int = 0
+
+
+class Archive:
+    """One run over one home."""
+
+    def __init__(
+        self, home: Home, config: ArchiveConfig, clock: Clock, *, dry_run: bool = False
+    ) -> None:
+        self._home = home
+        self._clock = clock
+        self._now_s = clock.now().timestamp()
+        self._rotate_bytes = size_bytes(config.rotate_size)
+        self._rotate_age_s = seconds(config.rotate_age)
+        self._compress_after_s = seconds(config.compress_after)
+        self._written_before_s = self._now_s - config.delete_after_s
+        self._dry_run = dry_run
+        self._is_held = False
+
+    def run(self, parts: Sequence[Part] = PARTS) -> Iterator[Step]:
+        """Do it; each step when it is done. Raises TryAgain when another one is at it."""
+        with contextlib.nullcontext() if self._dry_run else _alone(self._home):
+            # Deleting comes first: on a full disk it makes room for the rest.
+            if "cleanup" in parts:
+                yield from self._delete()
+            rotated = list(self._each(self._rotate)) if "rotate" in parts else []
+            yield from rotated
+            if "compress" in parts:
+                if rotated and not self._dry_run:
+                    # A writer may still be between looking the old name up and opening it.
+                    time.sleep(GRACE_S)
+                yield from self._each(self._compress)
+            if "cleanup" in parts:
+                yield from self._sweep()
+
+    def _each(self, work: Callable[[str, Stream], Iterator[Step]]) -> Iterator[Step]:
+        """Do it for every log; trouble with one holds up no other."""
+        for domain in domains(self._home):
+            with Stream.of_domain(self._home, domain) as stream:
+                yield from _told(domain, work(domain, stream))
+        with open_journal(self._home) as stream:
+            yield from _told("deliveries", work("deliveries", stream))
+
+    # -- segments that are old -----------------------------------------------------------
+
+    def _delete(self) -> Iterator[Step]:
+        def work() -> Iterator[Step]:
+            found, ledger = find_handlers(self._home), read_ledger(self._home)
+            for domain in domains(self._home):
+                with Stream.of_domain(self._home, domain) as stream:
+                    yield from _told(domain, self._delete_of(domain, stream, found, ledger))
+
+        # Who cannot tell what the handlers need deletes nothing.
+        yield from _told("", work())
+
+    def _delete_of(
+        self, domain: str, stream: Stream, found: Handlers, ledger: Ledger
+    ) -> Iterator[Step]:
+        segments = _closed(stream)
+        if not plan(segments, (), self._written_before_s).delete:
+            return
+        kept, gone = needs(self._home, domain, stream, found, ledger)
+        planned = plan(segments, kept, self._written_before_s)
+        for segment in planned.delete:
+            if not self._dry_run and not remove_segment(stream, segment.ordinal, clock=self._clock):
+                yield self._busy(domain, stream, segment.ordinal)
+                return
+            unread = [need.handler for need in gone if need.position.segment <= segment.ordinal]
+            yield Step(
+                action="deleted",
+                log=domain,
+                segment=segment.ordinal,
+                bytes=segment.size,
+                freed=segment.size,
+                written=rfc3339(from_epoch_s(segment.written_s)),
+                why=f"{', '.join(unread)}: gone without having read it" if unread else "",
+            )
+        yield from self._held(domain, stream, planned.held, ledger)
+
+    def _held(
+        self, domain: str, stream: Stream, held: Sequence[Held], ledger: Ledger
+    ) -> Iterator[Step]:
+        self._is_held = self._is_held or bool(held)
+        for need in {need: None for each in held for need in each.by}:
+            segments = [each.segment for each in held if need in each.by]
+            state = ledger.handlers.get(need.handler, Progress())
+            yield Step(
+                action="held",
+                log=domain,
+                segment=segments[0].ordinal,
+                last=segments[-1].ordinal,
+                bytes=sum(each.size for each in segments),
+                handler=need.handler,
+                since=_time_at(stream, need.position),
+                why=_why(state, need.why),
+                next=_next(self._home, need.handler, state),
+            )
+
+    # -- closing and compressing ---------------------------------------------------------
+
+    def _rotate(self, name: str, stream: Stream) -> Iterator[Step]:
+        try:
+            size = os.stat(stream.segments.live).st_size
+        except FileNotFoundError:
+            return
+        if size > self._rotate_bytes:
+            larger_than = self._rotate_bytes
+        elif size and self._now_s - _begun_s(stream, self._now_s) > self._rotate_age_s:
+            larger_than = 0
+        else:
+            return
+        ordinal = stream.live_ordinal()
+        if not self._dry_run:
+            begins = rotate_stream(stream, larger_than=larger_than)
+            if begins is None:
+                return
+            ordinal = begins.segment - 1
+        yield Step(action="rotated", log=name, segment=ordinal, bytes=size)
+
+    def _compress(self, name: str, stream: Stream) -> Iterator[Step]:
+        for ordinal in stream.ordinals():
+            plain, packed = stream.segments.plain(ordinal), stream.segments.packed(ordinal)
+            try:
+                status = os.stat(plain)
+            except FileNotFoundError:
+                continue
+            young = self._now_s - status.st_mtime < self._compress_after_s
+            if not status.st_size or young:
+                continue
+            yield from _told(name, self._compress_one(name, stream, ordinal, plain, packed))
+
+    def _compress_one(
+        self, name: str, stream: Stream, ordinal: int, plain: str, packed: str
+    ) -> Iterator[Step]:
+        size = os.stat(plain).st_size
+        if self._dry_run:
+            yield Step(action="compressed", log=name, segment=ordinal, bytes=size)
+        elif seal_segment(stream, ordinal, clock=self._clock):
+            freed = size - os.stat(packed).st_size
+            yield Step(action="compressed", log=name, segment=ordinal, bytes=size, freed=freed)
+        elif os.path.lexists(plain):
+            yield self._busy(name, stream, ordinal)
+
+    def _busy(self, name: str, stream: Stream, ordinal: int) -> Step:
+        writers = []
+        with contextlib.suppress(FileNotFoundError):
+            writers = holders(stream.segments.plain(ordinal))
+        who = ", ".join(f"process {writer.pid} ({writer.name})" for writer in writers)
+        return Step(
+            action="busy",
+            log=name,
+            segment=ordinal,
+            why=f"open for writing by {who}" if who else "somebody may still write to it",
+            next="the next run takes it once that has ended",
+        )
+
+    # -- what lies beside the logs -------------------------------------------------------
+
+    def _sweep(self) -> Iterator[Step]:
+        before_s = self._written_before_s
+        yield from _told("", self._payloads(before_s))
+        yield from self._files("rejected file", _older(self._home.rejected, before_s))
+        if not self._is_held and not self._dry_run:
+            freed = forget_before(self._home.state / "identities", before_s)
+            if freed:
+                yield Step(action="deleted", what="index of identities", freed=freed)
+        yield from _told("", self._printed())
+        for folder in (self._home.segments, self._home.data, self._home.rejected):
+            yield from self._files("temporary file", _litter(folder, self._now_s - LITTER_S))
+
+    def _payloads(self, before_s: float) -> Iterator[Step]:
+        """Data beside the logs that no line refers to any more, and no open dead letter."""
+        old = {path.name: path for path in _older(self._home.data, before_s)}
+        if not old:
+            return
+        for letter in open_letters(self._home):
+            with contextlib.suppress(HooklineError):
+                old.pop(_name_of(decode(bytes(letter.event)).dataref), None)
+        for domain in domains(self._home):
+            with Stream.of_domain(self._home, domain) as stream:
+                for name in _references(stream):
+                    old.pop(name, None)
+        yield from self._files("payload", list(old.values()))
+
+    def _files(self, what: str, paths: Sequence[Path]) -> Iterator[Step]:
+        freed = 0
+        for path in paths:
+            with contextlib.suppress(FileNotFoundError):
+                freed += path.stat().st_size
+                if not self._dry_run:
+                    path.unlink()
+        if paths:
+            yield Step(action="deleted", what=what, files=len(paths), bytes=freed, freed=freed)
+
+    def _printed(self) -> Iterator[Step]:
+        """What the programs of `hookline up` have printed: a file too long starts again."""
+        for path in sorted((self._home.coordination / "logs").glob("*.log")):
+            size = path.stat().st_size
+            if size > self._rotate_bytes:
+                if not self._dry_run:
+                    shutil.copyfile(path, path.with_suffix(".log.1"))
+                    # Its program appends, and so goes on at the new beginning.
+                    os.truncate(path, 0)
+                yield Step(action="rotated", what=f"logs/{path.name}", bytes=size)
+
+
+@contextlib.contextmanager
+def _alone(home: Home) -> Iterator[None]:
+    """One at a time, by a lock that ends with the process."""
+    fd = os.open(home.events, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TryAgain(f"another archiver is at work in {home.events}: let it end") from None
+        yield
+    finally:
+        os.close(fd)
+
+
+def _told(name: str, steps: Iterator[Step]) -> Iterator[Step]:
+    """The steps; what goes wrong with them becomes the last one."""
+    try:
+        yield from steps
+    except HooklineError as error:
+        yield Step(action="failed", log=name, why=str(error), exit=error.exit_code)
+    except OSError as error:
+        why = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+        yield Step(action="failed", log=name, why=why, exit=os.EX_IOERR)
+
+
+def _closed(stream: Stream) -> list[Segment]:
+    found = []
+    for ordinal in stream.ordinals():
+        sizes, written_s = [], 0.0
+        for path in (stream.segments.packed(ordinal), stream.segments.plain(ordinal)):
+            with contextlib.suppress(FileNotFoundError):
+                status = os.stat(path)
+                sizes.append(status.st_size)
+                written_s = status.st_mtime
+        if sizes:
+            found.append(Segment(ordinal=ordinal, size=sum(sizes), written_s=written_s))
+    return found
+
+
+def _begun_s(stream: Stream, now_s: float) -> float:
+    """When the live log was begun: by its first event, but not before the log that it follows was
+    closed, whatever times events claim for themselves."""
+    closed = stream.ordinals()
+    live = Position(stream.live_ordinal(), 0)
+    time = _time_at(stream, live)
+    begun_s = parse_rfc3339(time).timestamp() if time else now_s
+    newest = stream.path(closed[-1]) if closed else None
+    return max(begun_s, newest.stat().st_ctime) if newest else begun_s
+
+
+def _time_at(stream: Stream, position: Position) -> str:
+    """The time of the first event from a position on; empty where the next lines are none."""
+    try:
+        chunk = stream.read(position, patient=False)
+    except LogReplaced:
+        return ""
+    return next((record.event.time for record in records(chunk) if record.event), "")
+
+
+def _why(state: Progress, why: str) -> str:
+    if state.paused:
+        return f"it is paused: {state.paused}"
+    if state.held:
+        return f"it cannot be run: {state.held}"
+    return {
+        "cursor": "it has not read on",
+        "waiting": "a delivery is not settled",
+        "start": "it will start there",
+    }[why]
+
+
+def _next(home: Home, handler: str, state: Progress) -> str:
+    if state.paused:
+        return f"hookline handlers resume {handler}"
+    if state.held or holder(home) is not None:
+        return "hookline handlers"
+    return "hookline dispatch --once"
+
+
+def _references(stream: Stream) -> Iterator[str]:
+    """The names of the payload files that the lines of a log refer to."""
+    position = stream.first()
+    while True:
+        chunk = stream.read(position, patient=False)
+        if not chunk.is_plain or b'"dataref"' in chunk.data:
+            for record in records(chunk):
+                if record.event is not None and record.event.dataref is not None:
+                    yield _name_of(record.event.dataref)
+        if chunk.at_end:
+            return
+        position = chunk.next
+
+
+def _name_of(dataref: str | None) -> str:
+    return PurePath(dataref or "").name
+
+
+def _older(folder: Path, moment_s: float) -> list[Path]:
+    """The files of a folder that were written before that moment."""
+    return [path for path in _files_of(folder) if path.lstat().st_mtime < moment_s]
+
+
+def _litter(folder: Path, moment_s: float) -> list[Path]:
+    """What a death left of a file that was to be put in place whole."""
+    return [
+        path
+        for path in _older(folder, moment_s)
+        if path.name.startswith(".") and path.name.endswith(".tmp")
+    ]
+
+
+def _files_of(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_file())
+    except FileNotFoundError:
+        return []
