@@ -12,7 +12,7 @@ from typing import Final, Protocol
 import msgspec
 
 from hookline.dispatch import ledger as journal
-from hookline.dispatch.ledger import Entry, Ledger, fold
+from hookline.dispatch.ledger import Entry, Ledger, begun, fold
 from hookline.dispatch.listener import Listener
 from hookline.dispatch.subscription import Cursor, Delivery
 from hookline.log.stream import Chunk, LogReplaced
@@ -54,6 +54,22 @@ class Journal(Protocol):
 class Paper(Journal, Protocol):
     """What is written on: the journal and the dead letters."""
 
+    def resume(self, known: Ledger) -> Ledger:
+        """The ledger to fold on from: the one that is known, if it is of this journal, or that of
+        the journal's newest snapshot."""
+
+    def name(self, position: Position) -> str:
+        """What tells this journal, which was read up to there, from every other one."""
+
+    def turn(self) -> None:
+        """Close the journal's live file if it has grown large. Raises HooklineError."""
+
+    def lacks_snapshot(self, folded: Position) -> bool:
+        """Whether the live file, read up to there, is to get a snapshot."""
+
+    def snap(self, ledger: Ledger, time: str) -> None:
+        """Append a snapshot, on disk when this returns. Raises HooklineError or OSError."""
+
     def enter(self, lines: bytes) -> None:
         """Append entries to the journal in one write. Raises HooklineError or OSError."""
 
@@ -91,18 +107,31 @@ class Index(Protocol):
     def close_letters(self, letters: Iterable[str]) -> None:
         """Somebody decided on these dead letters."""
 
-    def folded(self, position: Position) -> None:
-        """The journal is in the index up to here."""
+    def start(self, handler: str, domain: str, position: Position) -> None:
+        """A handler begins to listen to a domain there."""
+
+    def folded(self, position: Position, journal: str) -> None:
+        """The journal of that name is in the index up to here."""
+
+    def is_fresh(self) -> bool:
+        """Whether nothing was ever saved in it."""
 
     def load(self) -> Ledger:
-        """The ledger as it was committed last."""
+        """The ledger as it was committed last; of a fresh index, only the runs under way."""
 
     def save(self, ledger: Ledger) -> None:
         """Replace everything by this ledger."""
 
 
-def catch_up(ledger: Ledger, paper: Journal) -> Ledger:
-    """Bring the ledger up to the journal's end."""
+def catch_up(known: Ledger, paper: Paper) -> Ledger:
+    """The ledger at the journal's end, from what an index knows."""
+    underway = [] if known.journal else [
+        begun(name, pending, "")
+        for name, progress in known.handlers.items()
+        for pending in progress.pending.values()
+        if pending.running
+    ]  # fmt: skip
+    ledger = paper.resume(known)
     while True:
         try:
             chunk = paper.read(ledger.folded)
@@ -112,8 +141,11 @@ def catch_up(ledger: Ledger, paper: Journal) -> Ledger:
             continue
         fold(ledger, entries(line.raw for line in chunk.lines))
         if chunk.next == ledger.folded:
-            return ledger
+            break
         ledger.folded = chunk.next
+    fold(ledger, underway)
+    ledger.journal = paper.name(ledger.folded)
+    return ledger
 
 
 def entries(lines: Iterable[bytes]) -> Iterable[Entry]:
@@ -138,6 +170,7 @@ class Books:
         self._waiting: dict[str, list[Delivery]] = {}
         self._handlers: dict[str, tuple[float, str, float, str]] = {}
         self._closed: set[str] = set()
+        self._starts: list[tuple[str, str, Position]] = []
         self._told: dict[tuple[str, str], Cursor] = {}
         self.trouble = ""
         self.cursors_due_s = 0.0
@@ -175,6 +208,10 @@ class Books:
     def load(self) -> Ledger:
         """The index, brought up to date by what the journal says beyond it."""
         return catch_up(self._index.load(), self._paper)
+
+    def started(self, handler: str, starts: Mapping[str, Position]) -> None:
+        """For the next commit: a handler begins to listen there."""
+        self._starts += [(handler, domain, start) for domain, start in starts.items()]
 
     def take_over(self, ledger: Ledger) -> None:
         """Go on where this ledger ends."""
@@ -234,6 +271,7 @@ class Books:
     def begun(self, runs: Iterable[tuple[str, list[Delivery]]]) -> bool:
         """Count these attempts, whatever happens next; False when that cannot be written."""
         try:
+            self._freshen()
             with self._index.transaction():
                 for handler, deliveries in runs:
                     self._index.begun(handler, deliveries)
@@ -279,13 +317,34 @@ class Books:
         try:
             for domain in self._touched(cursors):
                 sync(domain)
+            self._freshen()
             self._commit(cursors)
         except HooklineError as error:
             self.trouble = str(error)
             return False
-        for done in (self._settled, self._waiting, self._handlers, self._closed):
+        for done in (self._settled, self._waiting, self._handlers, self._closed, self._starts):
             done.clear()
         return True
+
+    def turn_over(self, cursors: Mapping[tuple[str, str], Cursor], clock: Clock) -> None:
+        """Keep the journal short, right after a commit: a large one is closed, and the next begins
+        with a snapshot when nobody can write to the closed one any more."""
+        try:
+            if not self._paper.lacks_snapshot(self._folded):
+                self._paper.turn()
+                return
+            self.write_cursors(cursors, clock)
+            if not self._outbox:
+                self._paper.snap(self._index.load(), rfc3339(clock.now()))
+        except (HooklineError, OSError) as error:
+            # Nothing is lost: the journal only grows on until it can be done.
+            self.trouble = f"cannot keep the journal short: {error}"
+
+    def _freshen(self) -> None:
+        """An index that was damaged knows nothing any more: give it what the journal says."""
+        if self._index.is_fresh():
+            self.flush()
+            self._index.save(self.load())
 
     def _touched(self, cursors: Mapping[str, Mapping[str, Cursor]]) -> set[str]:
         """The domains of which something is committed: it must be on disk before."""
@@ -304,4 +363,6 @@ class Books:
             for handler, told in self._handlers.items():
                 self._index.handler(handler, *told)
             self._index.close_letters(self._closed)
-            self._index.folded(self._folded)
+            for start in self._starts:
+                self._index.start(*start)
+            self._index.folded(self._folded, self._paper.name(self._folded))

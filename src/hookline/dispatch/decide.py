@@ -73,8 +73,7 @@ def decide(outcome: Outcome, attempt: int, policy: Policy, jitter: float) -> Pla
         case "done" | "skipped":
             return Plan(then="settled")
         case "broken":
-            reason = outcome.error or f"exit {outcome.exit}: it cannot be run"
-            return Plan(then="held", pause=reason)
+            return Plan(then="held", pause=broken_because(outcome.error, outcome.exit))
         case "looped":
             return Plan(then="dead-letter")
         case "rejected":
@@ -84,6 +83,11 @@ def decide(outcome: Outcome, attempt: int, policy: Policy, jitter: float) -> Pla
             if attempt >= policy.attempts:
                 return Plan(then="dead-letter")
             return Plan(then="retry", wait_s=_wait_s(outcome, attempt, policy, jitter))
+
+
+def broken_because(error: str, exit: int | None) -> str:
+    """Why a handler cannot be run."""
+    return error or f"exit {exit}: it cannot be run"
 
 
 _PAUSE_WORDS: Final = "it says that it is not allowed to work or is set up wrongly"

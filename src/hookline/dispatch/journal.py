@@ -3,20 +3,41 @@
 Anybody may read them while a dispatcher runs; commands append to the journal what they ask for.
 """
 
+import contextlib
+import hashlib
+import os
+import uuid
+from collections.abc import Container
 from typing import Final
 
 import msgspec
 
 from hookline.dispatch import ledger as lines
-from hookline.dispatch.books import DeadLetter, catch_up
+from hookline.dispatch.books import DeadLetter, catch_up, entries
 from hookline.dispatch.ledger import Entry, Ledger
+from hookline.dispatch.snapshot import Snapshots, entries_of
 from hookline.dispatch.state import IndexFailed, State
-from hookline.log.files import append_line
+from hookline.log.files import append_line, sync_folder
 from hookline.log.home import Home
-from hookline.log.stream import Chunk, Stream
+from hookline.log.rotate import rotate_stream
+from hookline.log.stream import BEGINNING, Chunk, LogReplaced, Stream
 from hookline.model.position import Position
 
 STATE_FILE: Final = "dispatch.db"
+JOURNAL_BYTES_MAX: Final = 64 << 20
+"""How large the journal's live file grows: a start without an index folds about so much, which is
+about a second."""
+_SNAPSHOT_MARK: Final = b'"snapshot":"'
+_WRITE_LINES: Final = 1000
+
+
+class _Named(msgspec.Struct):
+    """What of a dead letter tells which it is."""
+
+    letter: str
+
+
+_NAMED: Final = msgspec.json.Decoder(_Named)
 
 
 def open_journal(home: Home) -> Stream:
@@ -26,7 +47,37 @@ def open_journal(home: Home) -> Stream:
 
 def load_ledger(home: Home, state: State | None) -> Ledger:
     """The index, brought up to date by what the journal says beyond it."""
-    return catch_up(state.load() if state else Ledger(), open_journal(home))
+    return catch_up(state.load() if state else Ledger(), JournalFiles(home))
+
+
+def newest_snapshot(journal: Stream, ordinal: int) -> Ledger | None:
+    """The newest complete snapshot in a segment of the journal."""
+    found = Snapshots()
+    position = Position(ordinal, 0)
+    while True:
+        try:
+            chunk = journal.read(position, patient=False)
+        except LogReplaced:
+            return found.newest
+        if chunk.start.segment != ordinal:
+            return found.newest
+        if _SNAPSHOT_MARK in chunk.data:
+            for entry in entries(line.raw for line in chunk.lines if _SNAPSHOT_MARK in line.raw):
+                found.see(entry)
+        if chunk.next == position:
+            return found.newest
+        position = chunk.next
+
+
+def spare_segments(home: Home) -> list[int]:
+    """The ordinals of the journal's closed segments that nobody needs any more: they are older than
+    a complete snapshot."""
+    with open_journal(home) as journal:
+        ordinals = journal.ordinals()
+        for ordinal in (journal.live_ordinal(), *reversed(ordinals)):
+            if newest_snapshot(journal, ordinal) is not None:
+                return [each for each in ordinals if each < ordinal]
+    return []
 
 
 def event_of_letter(home: Home, name: str) -> bytes | None:
@@ -54,13 +105,10 @@ def read_ledger(home: Home) -> Ledger:
     if not path.exists():
         return load_ledger(home, None)
     try:
-        state = State(path, readonly=True)
+        with contextlib.closing(State(path, readonly=True)) as state:
+            return load_ledger(home, state)
     except IndexFailed:
         return load_ledger(home, None)
-    try:
-        return load_ledger(home, state)
-    finally:
-        state.close()
 
 
 def write_entry(home: Home, entry: Entry) -> None:
@@ -75,10 +123,91 @@ class JournalFiles:
     def __init__(self, home: Home) -> None:
         self._home = home
         self._journal = open_journal(home)
+        self._names: dict[int, str] = {}
+        self._snapped = 1
+        """The newest segment that is known to need no snapshot any more; the first never does."""
+        self.news = ""
+        """Why what was known of the journal was not true; empty when it was."""
 
     def read(self, position: Position) -> Chunk:
         """The journal's lines from there on. Raises LogReplaced."""
-        return self._journal.read(position)
+        try:
+            return self._journal.read(position)
+        except LogReplaced:
+            self._names.clear()
+            raise
+
+    def resume(self, known: Ledger) -> Ledger:
+        """The ledger to fold on from: the one that is known, if it is of this journal, or that of
+        the journal's newest snapshot."""
+        if known.journal:
+            name = self.name(known.folded)
+            if name == known.journal or self._is_empty():
+                return known
+            self.news = (
+                "the index was of another journal: it is made again from this one"
+                if name
+                else "the index was older than the journal: it is made again"
+            )
+        elif any(progress.cursors for progress in known.handlers.values()):
+            # The journal was emptied once, and has no line yet.
+            return known
+        for ordinal in (self._journal.live_ordinal(), *reversed(self._journal.ordinals())):
+            found = newest_snapshot(self._journal, ordinal)
+            if found is not None:
+                return found
+        return Ledger()
+
+    def name(self, position: Position) -> str:
+        """What tells this journal, which was read up to there, from every other one: a hash of the
+        first line of the segment that was read last; empty where there is none."""
+        segment = position.segment if position.offset else position.segment - 1
+        if segment not in self._names:
+            line = self._first_line(segment)
+            if not line:
+                return ""
+            self._names = {segment: hashlib.blake2b(line, digest_size=8).hexdigest()}
+        return self._names[segment]
+
+    def _first_line(self, segment: int) -> bytes:
+        if segment < 1:
+            return b""
+        try:
+            chunk = self._journal.read(Position(segment, 0), 1, patient=False)
+        except LogReplaced:
+            return b""
+        return next((each.raw for each in chunk.lines if each.position.segment == segment), b"")
+
+    def _is_empty(self) -> bool:
+        return not self._journal.read(BEGINNING, 1, patient=False).lines
+
+    def turn(self) -> None:
+        """Close the journal's live file if it has grown large. Raises HooklineError."""
+        with contextlib.suppress(FileNotFoundError):
+            if self._home.deliveries.stat().st_size > JOURNAL_BYTES_MAX:
+                rotate_stream(self._journal, larger_than=JOURNAL_BYTES_MAX)
+
+    def lacks_snapshot(self, folded: Position) -> bool:
+        """Whether the live file, read up to there, is to get a snapshot."""
+        if folded.segment <= self._snapped or folded.segment != self._journal.live_ordinal():
+            return False
+        if newest_snapshot(self._journal, folded.segment) is not None:
+            self._snapped = folded.segment
+            return False
+        return True
+
+    def snap(self, ledger: Ledger, time: str) -> None:
+        """Append a snapshot, on disk when this returns. Raises HooklineError or OSError."""
+        found = entries_of(ledger, str(uuid.uuid4()), time, _letters(self._home, ledger.closed))
+        encoded = [lines.encode(entry) for entry in found]
+        for start in range(0, len(encoded), _WRITE_LINES):
+            self.enter(b"\n".join(encoded[start : start + _WRITE_LINES]))
+        fd = os.open(self._home.deliveries, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        sync_folder(self._home.coordination)
 
     def enter(self, lines: bytes) -> None:
         """Append entries to the journal in one write. Raises HooklineError or OSError."""
@@ -91,3 +220,15 @@ class JournalFiles:
     def buried(self, letter: str) -> bytes | None:
         """The event of a dead letter, for when its log is gone."""
         return event_of_letter(self._home, letter)
+
+
+def _letters(home: Home, wanted: Container[str]) -> set[str]:
+    """Which of these letters lie in the dead-letter queue."""
+    found: set[str] = set()
+    with contextlib.suppress(FileNotFoundError), home.dead_letters.open("rb") as file:
+        for line in file:
+            with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+                name = _NAMED.decode(line).letter
+                if name in wanted:
+                    found.add(name)
+    return found

@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from hookline.dispatch.decide import Then, Verdict
+from hookline.dispatch.decide import Then, Verdict, broken_because
 from hookline.dispatch.subscription import Cursor
 from hookline.model.clock import parse_rfc3339
 from hookline.model.position import Position
@@ -24,9 +24,12 @@ class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
     `segment`."""
 
     action: Literal[
-        "subscribed", "attempt", "batch", "cursor", "paused", "resumed", "replay", "drop"
-    ]
+        "subscribed", "begun", "attempt", "batch", "cursor", "rewound", "paused", "resumed",
+        "replay", "drop", "snapshot",
+    ]  # fmt: skip
     time: str
+    snapshot: str = ""
+    """The name of the snapshot that the line belongs to; empty for what happened."""
     handler: str = ""
     domain: str = ""
     segment: int | None = None
@@ -52,6 +55,9 @@ class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
     reason: str = ""
     by: str = ""
     """`hand` for a pause that a person asked for."""
+    held: str = ""
+    lines: int = 0
+    """How many lines a snapshot has before its last one."""
     error: str = ""
     stdout: str = ""
     stderr: str = ""
@@ -86,6 +92,8 @@ class Progress(msgspec.Struct, kw_only=True):
     """How far one handler has got."""
 
     since_s: float = 0.0
+    starts: dict[str, Position] = msgspec.field(default_factory=dict)
+    """Where it began to listen, in each domain."""
     cursors: dict[str, Cursor] = msgspec.field(default_factory=dict)
     settled: dict[str, dict[Position, str]] = msgspec.field(default_factory=dict)
     """The events beyond the cursors that are settled."""
@@ -105,6 +113,20 @@ class Ledger(msgspec.Struct, kw_only=True):
     closed: set[str] = msgspec.field(default_factory=set)
     """Dead letters that were replayed or dropped."""
     folded: Position = Position(1, 0)
+    journal: str = ""
+    """What tells the journal that was folded from every other one; empty when nothing was."""
+
+    def progress(self, handler: str) -> Progress:
+        """How far a handler has got; from nothing, if it was never heard of."""
+        return self.handlers.setdefault(handler, Progress())
+
+    def starts(self) -> dict[str, Position]:
+        """Where somebody first began to listen, in each domain."""
+        first: dict[str, Position] = {}
+        for progress in self.handlers.values():
+            for domain, start in progress.starts.items():
+                first[domain] = min(start, first.get(domain, start))
+        return first
 
 
 _ENCODER = msgspec.json.Encoder()
@@ -125,47 +147,74 @@ def decode(line: bytes) -> Entry | None:
         return None
 
 
+def begun(handler: str, pending: Pending, time: str) -> Entry:
+    """The entry of a run that was under way when somebody looked."""
+    segment, offset = pending.position
+    return Entry(
+        action="begun", time=time, handler=handler, domain=pending.domain, segment=segment,
+        offset=offset, event=pending.event, source=pending.source, type=pending.type,
+        attempt=pending.attempt, replay=pending.replay,
+    )  # fmt: skip
+
+
 def letter_of(handler: str, event: str, replay: int) -> str:
     """The name of a dead letter."""
     return f"{handler}:{event}:{replay}" if replay else f"{handler}:{event}"
 
 
 def fold(ledger: Ledger, entries: Iterable[Entry]) -> None:
-    """Bring the ledger forward over the entries, in the journal's order."""
+    """Bring the ledger forward over the entries, in the journal's order.
+
+    What a snapshot says was said before: it is for those who begin with it.
+    """
     for entry in entries:
-        match entry.action:
-            case "replay" | "drop":
-                _fold_letter(ledger, entry)
-            case "attempt":
-                _fold_attempt(_progress(ledger, entry), entry)
-            case "batch":
-                _fold_batch(_progress(ledger, entry), entry)
-            case "cursor":
-                cursor = Cursor(entry.position, entry.mark or 0, entry.event, entry.source)
-                _move(_progress(ledger, entry), entry.domain, cursor)
-            case "subscribed":
-                _fold_subscribed(_progress(ledger, entry), entry)
-            case "paused":
-                reason = entry.reason or "paused"
-                _fold_pause(
-                    _progress(ledger, entry), reason, entry.time, by_hand=entry.by == "hand"
-                )
-            case "resumed":
-                _fold_pause(_progress(ledger, entry), "", entry.time)
+        if not entry.snapshot:
+            apply(ledger, entry)
 
 
-def _progress(ledger: Ledger, entry: Entry) -> Progress:
-    return ledger.handlers.setdefault(entry.handler, Progress())
+def apply(ledger: Ledger, entry: Entry) -> None:
+    """Bring the ledger forward over one entry, a snapshot's too."""
+    match entry.action:
+        case "replay" | "drop":
+            _fold_letter(ledger, entry)
+        case "begun":
+            _fold_begun(ledger.progress(entry.handler), entry)
+        case "attempt":
+            _fold_attempt(ledger.progress(entry.handler), entry)
+        case "batch":
+            _fold_batch(ledger.progress(entry.handler), entry)
+        case "cursor":
+            cursor = Cursor(entry.position, entry.mark or 0, entry.event, entry.source)
+            _move(ledger.progress(entry.handler), entry.domain, cursor)
+        case "rewound":
+            # What was settled or waits beyond it is compared with the log before it counts.
+            ledger.progress(entry.handler).cursors[entry.domain] = Cursor(entry.position)
+        case "subscribed":
+            _fold_subscribed(ledger.progress(entry.handler), entry)
+        case "paused":
+            reason = entry.reason or "paused"
+            _fold_pause(ledger.progress(entry.handler), reason, entry.time, entry.by)
+        case "resumed":
+            _fold_resumed(ledger.progress(entry.handler))
+        case "snapshot":
+            ledger.folded = entry.position
 
 
-def _fold_pause(progress: Progress, reason: str, time: str, *, by_hand: bool = False) -> None:
+def _fold_pause(progress: Progress, reason: str, time: str, by: str) -> None:
     progress.paused = reason
-    progress.paused_at_s = math.inf if by_hand else parse_rfc3339(time).timestamp()
+    progress.paused_at_s = math.inf if by == "hand" else parse_rfc3339(time).timestamp()
+
+
+def _fold_resumed(progress: Progress) -> None:
+    progress.paused = progress.held = ""
+    progress.paused_at_s = 0.0
 
 
 def _fold_subscribed(progress: Progress, entry: Entry) -> None:
     progress.since_s = entry.since or 0.0
+    progress.held = entry.held or progress.held
     for domain, start in (entry.start or {}).items():
+        progress.starts.setdefault(domain, start)
         progress.cursors.setdefault(domain, Cursor(start))
 
 
@@ -175,34 +224,53 @@ def _fold_letter(ledger: Ledger, entry: Entry) -> None:
     ledger.closed.add(entry.letter)
     if entry.action == "replay":
         pending = _pending(entry, attempt=0)
-        _progress(ledger, entry).pending.setdefault(pending.place, pending)
+        ledger.progress(entry.handler).pending.setdefault(pending.place, pending)
+
+
+def _fold_begun(progress: Progress, entry: Entry) -> None:
+    """Only what is not over: it may have ended since somebody learnt that it was under way."""
+    known = progress.pending.get((entry.domain, entry.position, entry.replay))
+    if known is None and (entry.replay or _is_over(progress, entry)):
+        return
+    if known is not None and known.attempt >= entry.attempt:
+        return
+    pending = _pending(entry, attempt=entry.attempt)
+    pending.running = True
+    progress.pending[pending.place] = pending
 
 
 def _fold_attempt(progress: Progress, entry: Entry) -> None:
-    progress.held = entry.error or "it cannot be run" if entry.then == "held" else ""
+    progress.held = broken_because(entry.error, entry.exit) if entry.then == "held" else ""
     place = (entry.domain, entry.position, entry.replay)
     known = progress.pending.get(place)
     if known is not None and known.attempt > entry.attempt:
         return
-    match entry.then:
-        case "retry":
-            progress.pending[place] = _pending(entry, attempt=entry.attempt)
-        case "held":
-            progress.pending[place] = _pending(entry, attempt=entry.attempt - 1)
-        case _:
-            progress.pending.pop(place, None)
-            if not entry.replay:
-                _settle(progress, entry)
+    progress.pending.pop(place, None)
+    if _is_over(progress, entry):
+        return
+    if entry.then in ("retry", "held"):
+        pending = _pending(entry, attempt=entry.attempt - (entry.then == "held"))
+        if pending.attempt or pending.replay:
+            progress.pending[place] = pending
+    elif not entry.replay:
+        progress.settled.setdefault(entry.domain, {})[entry.position] = entry.event
+
+
+def _is_over(progress: Progress, entry: Entry) -> bool:
+    """Whether the delivery was settled before, as far as that is known; never known of replays."""
+    cursor = progress.cursors.get(entry.domain)
+    if entry.replay:
+        return False
+    if cursor is not None and entry.position < cursor.position:
+        return True
+    return progress.settled.get(entry.domain, {}).get(entry.position) == entry.event
 
 
 def _fold_batch(progress: Progress, entry: Entry) -> None:
     if entry.end is None:
         return
+    progress.held = ""
     _move(progress, entry.domain, Cursor(entry.end, entry.mark or 0, entry.event, entry.source))
-    for place, pending in list(progress.pending.items()):
-        within = place[0] == entry.domain and entry.position <= pending.position < entry.end
-        if within and not pending.replay:
-            del progress.pending[place]
 
 
 def _pending(entry: Entry, *, attempt: int) -> Pending:
@@ -218,19 +286,18 @@ def _pending(entry: Entry, *, attempt: int) -> Pending:
     )
 
 
-def _settle(progress: Progress, entry: Entry) -> None:
-    cursor = progress.cursors.get(entry.domain)
-    if cursor is None or entry.position >= cursor.position:
-        progress.settled.setdefault(entry.domain, {})[entry.position] = entry.event
-
-
 def _move(progress: Progress, domain: str, cursor: Cursor) -> None:
     known = progress.cursors.get(domain)
-    if known is not None and known.position >= cursor.position:
+    if known is not None and known.position > cursor.position:
         return
     progress.cursors[domain] = cursor
-    settled = progress.settled.get(domain)
-    if settled:
-        progress.settled[domain] = {
-            place: event for place, event in settled.items() if place >= cursor.position
-        }
+    ahead = {
+        place: event
+        for place, event in progress.settled.pop(domain, {}).items()
+        if place >= cursor.position
+    }
+    if ahead:
+        progress.settled[domain] = ahead
+    for place, pending in list(progress.pending.items()):
+        if pending.domain == domain and pending.position < cursor.position and not pending.replay:
+            del progress.pending[place]

@@ -64,7 +64,7 @@ class Listener:
 
     def pause(self, reason: str, now_s: float) -> None:
         """Stop it, or let it go on when there is no reason to stop."""
-        self.paused, self.paused_at_s = reason, now_s
+        self.paused, self.paused_at_s = reason, now_s if reason else 0.0
         if not reason:
             self.held = ""
 
@@ -102,6 +102,7 @@ class Listener:
         """Give a delivery what was known of it before a restart."""
         delivery.attempt, delivery.due_at_s = pending.attempt, pending.due_at_s
         delivery.interrupted = pending.running
+        delivery.alone = True
         # The clock of the wall may have been set meanwhile; it is trusted for a day at most.
         wait_s = pending.due_at_s - self._clock.now().timestamp()
         delivery.due_s = self._clock.monotonic_s() + min(max(wait_s, 0.0), WAIT_MAX_S)

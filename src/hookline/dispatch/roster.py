@@ -105,7 +105,8 @@ class Roster:
         return delivery
 
     def _take_on(self, handler: Handler, progress: Progress, domains: list[str]) -> None:
-        if not progress.since_s:
+        is_new = not progress.since_s
+        if is_new:
             progress.since_s = handler.installed_s
         listener = Listener(handler, progress, self._clock)
         self.listeners[handler.name] = listener
@@ -115,9 +116,9 @@ class Roster:
             self._settlement.resume(listener, "its file was changed")
         for pending in listener.replays():
             listener.subscription.replay(_waiting(listener, pending))
-        self._follow(listener, domains)
+        self._follow(listener, domains, is_new=is_new)
 
-    def _follow(self, listener: Listener, domains: list[str]) -> None:
+    def _follow(self, listener: Listener, domains: list[str], *, is_new: bool = False) -> None:
         known = listener.subscription.domains
         started: dict[str, Position] = {}
         progress = self._progress[listener.name]
@@ -126,7 +127,7 @@ class Roster:
                 position = self._intake.follow(listener, domain, progress)
                 if position is not None:
                     started[domain] = position
-        if started:
+        if started or is_new:
             now = rfc3339(self._clock.now())
             self._books.write(
                 Entry(
@@ -137,6 +138,7 @@ class Roster:
                     start=started,
                 )
             )
+            self._books.started(listener.name, started)
             listener.moved.update(started)
 
 

@@ -54,7 +54,7 @@ class Settlement:
         """One delivery's run came to this."""
         now, now_s = self._clock.now(), self._clock.monotonic_s()
         plan = decide(outcome, delivery.attempt, listener.handler.policy, self._jitter())
-        delivery.due_at_s = now.timestamp() + plan.wait_s
+        delivery.due_at_s = now.timestamp() + plan.wait_s if plan.then == "retry" else 0.0
         if plan.then == "dead-letter":
             self._bury(listener, delivery, outcome, rfc3339(now))
         self._enter(_entry(listener, delivery, outcome, plan, rfc3339(now)))
@@ -84,8 +84,9 @@ class Settlement:
 
     def _mind(self, listener: Listener, plan: Plan, now_s: float) -> None:
         if plan.then == "held":
-            if listener.hold(plan.pause, now_s):
-                self._books.handler(listener)
+            news = listener.hold(plan.pause, now_s)
+            self._books.handler(listener)
+            if news:
                 self._alert("handler_broken", listener.name, plan.pause)
             return
         self._free(listener)

@@ -1,29 +1,33 @@
 """The index of the journal in SQLite: what a dispatcher needs to go on after any death, without
 reading it all again.
 
-It may be deleted: the ledger is then folded from the journal's beginning. WAL with
-`synchronous=NORMAL` keeps a commit through the death of the process; a power cut may take the last
-commits, and the journal's tail tells them again.
+It may be deleted, damaged, old: whatever cannot be used is set aside and the ledger is folded from
+the journal again. Only which runs are under way is said nowhere else, and is taken along as far as
+it can be read. WAL with `synchronous=NORMAL` keeps a commit through the death of the process; a
+power cut may take the last commits, and the journal's tail tells them again.
 """
 
+import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import apsw
 
 from hookline.dispatch.ledger import Ledger, Pending, Progress
 from hookline.dispatch.subscription import Cursor, Delivery
-from hookline.model.errors import BadConfig, WriteFailed
+from hookline.model.errors import BadConfig, NotAllowed, WriteFailed
 from hookline.model.position import Position
 
-VERSION: Final = 2
+VERSION: Final = 3
 
-_SCHEMA: Final = """
+_SCHEMA: Final = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE handler (name TEXT PRIMARY KEY, since REAL, paused TEXT, paused_at REAL,
   held TEXT) WITHOUT ROWID;
+CREATE TABLE start (handler TEXT, domain TEXT, segment INT, offset INT,
+  PRIMARY KEY (handler, domain)) WITHOUT ROWID;
 CREATE TABLE cursor (handler TEXT, domain TEXT, segment INT, offset INT, mark INT, event TEXT,
   source TEXT, PRIMARY KEY (handler, domain)) WITHOUT ROWID;
 CREATE TABLE settled (handler TEXT, domain TEXT, segment INT, offset INT, event TEXT,
@@ -32,17 +36,24 @@ CREATE TABLE pending (handler TEXT, domain TEXT, segment INT, offset INT, replay
   source TEXT, type TEXT, attempt INT, due REAL, running INT,
   PRIMARY KEY (handler, domain, segment, offset, replay)) WITHOUT ROWID;
 CREATE TABLE closed (letter TEXT PRIMARY KEY) WITHOUT ROWID;
+PRAGMA user_version={VERSION};
 """
 
+_PENDING: Final = (
+    "handler, domain, segment, offset, replay, event, source, type, attempt, due, running"
+)
 _PUT_PENDING: Final = "INSERT OR REPLACE INTO pending VALUES (?,?,?,?,?,?,?,?,?,?,?)"
 _DEL_PENDING: Final = (
     "DELETE FROM pending WHERE handler=? AND domain=? AND segment=? AND offset=? AND replay=?"
 )
+_PUT_START: Final = "INSERT OR IGNORE INTO start VALUES (?,?,?,?)"
 _PUT_CURSOR: Final = "INSERT OR REPLACE INTO cursor VALUES (?,?,?,?,?,?,?)"
 _PUT_SETTLED: Final = "INSERT OR REPLACE INTO settled VALUES (?,?,?,?,?)"
 _PRUNE_SETTLED: Final = (
     "DELETE FROM settled WHERE handler=? AND domain=? AND (segment, offset) < (?, ?)"
 )
+_DAMAGED: Final = (apsw.NotADBError, apsw.CorruptError)
+_COMPANIONS: Final = ("-wal", "-shm", "-journal")
 
 
 class IndexFailed(WriteFailed):
@@ -54,52 +65,133 @@ class State:
 
     def __init__(self, path: Path, *, readonly: bool = False) -> None:
         self.path = path
+        self._readonly = readonly
+        self.news = ""
+        """What became of an index that could not be used; empty when it could."""
+        if not readonly and path.exists() and not os.access(path, os.R_OK | os.W_OK):
+            raise NotAllowed(
+                f"{path} is not this user's to write: run as its owner, or remove it, and it is "
+                "made again from the journal"
+            )
         try:
-            self._open(readonly=readonly)
-        except (apsw.NotADBError, apsw.CorruptError):
-            if readonly:
-                raise IndexFailed(
-                    f"{path} is damaged; the next dispatcher makes it again"
-                ) from None
-            # It is derived: what it said is said by the journal too.
-            path.rename(path.with_suffix(".damaged"))
-            for rest in ("-wal", "-shm"):
-                path.with_name(path.name + rest).unlink(missing_ok=True)
-            self._open(readonly=False)
+            self._open()
+        except _DAMAGED as error:
+            self._give_up(error)
+            self._open()
         except apsw.Error as error:
-            raise IndexFailed(f"{path}: {error}") from error
+            raise IndexFailed(f"{path}: {error}: hookline rebuild makes it again") from error
 
-    def _open(self, *, readonly: bool) -> None:
-        flags = (
-            apsw.SQLITE_OPEN_READONLY
-            if readonly
-            else (apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
-        )
-        self._db = apsw.Connection(str(self.path), flags=flags)
-        self._db.set_busy_timeout(5000)
-        if not readonly:
-            self._db.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL")
+    def _open(self) -> None:
+        self._connect()
         version = self._db.pragma("user_version")
-        if version == 0 and not readonly:
-            with self._db:
-                self._db.execute(_SCHEMA + f"PRAGMA user_version={VERSION}")
-        elif version not in (0, VERSION):
+        if isinstance(version, int) and version > VERSION:
             self._db.close()
             raise BadConfig(
-                f"{self.path} was written by another version ({version}, not {VERSION}): "
-                "delete it, and it is made again from the journal"
+                f"{self.path} was written by a newer Hookline (version {version} of the index, "
+                f"this one knows {VERSION}): run that one, or hookline rebuild makes it again"
             )
+        if self._readonly:
+            if version not in (0, VERSION):
+                self._db.close()
+                raise IndexFailed(f"{self.path} is of an older version; the next dispatcher mends")
+            return
+        if version not in (0, VERSION):
+            self._set_aside(".old", f"it is of version {version}, and {VERSION} is needed")
+            self._connect()
+        elif self._db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+            raise apsw.CorruptError("a check found damage")
+        with self._db:
+            if self._db.pragma("user_version") == 0:
+                self._db.execute(_SCHEMA)
+
+    def _connect(self) -> None:
+        flags = apsw.SQLITE_OPEN_READONLY
+        if not self._readonly:
+            self.path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+            flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+        self._db = apsw.Connection(str(self.path), flags=flags)
+        self._db.set_busy_timeout(5000)
+        if not self._readonly:
+            self._db.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL")
+        self._inode = self._inode_at_path()
+
+    def _inode_at_path(self) -> tuple[int, int] | None:
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:
+            return None
+        return status.st_dev, status.st_ino
 
     def close(self) -> None:
         """Let go of the file."""
         self._db.close()
 
+    # -- what cannot be used ---------------------------------------------------------------
+
+    def is_fresh(self) -> bool:
+        """Whether nothing was folded into it yet: it is to be saved before it is used."""
+        return not self._meta()
+
+    def reappear(self) -> bool:
+        """Make the file again if somebody has deleted it; whether that was so."""
+        if self._inode_at_path() == self._inode:
+            return False
+        ledger = self.load()
+        self._db.close()
+        self._remove_companions()
+        self._open()
+        self.save(ledger)
+        return True
+
+    def _give_up(self, why: Exception) -> None:
+        """Put an empty index in the place of a damaged one, with the runs under way if they can be
+        read."""
+        if self._readonly:
+            raise IndexFailed(f"{self.path} is damaged: the next dispatcher makes it again")
+        self._set_aside(".damaged", str(why))
+
+    def _set_aside(self, suffix: str, why: str) -> None:
+        underway = list(self._underway())
+        self._db.close()
+        fresh, kept = self.path.with_suffix(".new"), self.path.with_suffix(suffix)
+        fresh.unlink(missing_ok=True)
+        db = apsw.Connection(str(fresh))
+        with db:
+            db.execute(_SCHEMA)
+            db.executemany(_PUT_PENDING, underway)
+        db.close()
+        kept.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.link(self.path, kept)
+        # Before the new file comes: what they hold belongs to the old one.
+        self._remove_companions()
+        fresh.replace(self.path)
+        self.news = f"the index is made again from the journal ({why}); the old one is {kept}"
+
+    def _remove_companions(self) -> None:
+        for rest in _COMPANIONS:
+            self.path.with_name(self.path.name + rest).unlink(missing_ok=True)
+
+    def _underway(self) -> Iterator[tuple[object, ...]]:
+        """The rows of runs under way, as many as can be read."""
+        with suppress(apsw.Error):
+            yield from self._db.execute(f"SELECT {_PENDING} FROM pending WHERE running")  # noqa: S608  # our own names
+
+    # -- writing ---------------------------------------------------------------------------
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All of it or nothing of it. Raises IndexFailed: a full disk, most likely."""
+        """All of it or nothing of it. Raises IndexFailed: a full disk, most likely.
+
+        After a damage the index is fresh, and can be written to again.
+        """
         try:
             with self._db:
                 yield
+        except _DAMAGED as error:
+            self._give_up(error)
+            self._open()
+            raise IndexFailed(f"{self.path}: {error}: it is made again") from error
         except apsw.Error as error:
             raise IndexFailed(f"{self.path}: {error}") from error
 
@@ -108,19 +200,30 @@ class State:
         self._db.executemany(_PUT_PENDING, [_row(handler, each, 1) for each in deliveries])
 
     def waiting(self, handler: str, deliveries: Iterable[Delivery]) -> None:
-        """These have been tried and will be again."""
-        self._db.executemany(_PUT_PENDING, [_row(handler, each, 0) for each in deliveries])
+        """These have been tried, or asked for again, and will be run."""
+        deliveries = list(deliveries)
+        self._drop(handler, (d for d in deliveries if not d.attempt and not d.replay))
+        self._db.executemany(
+            _PUT_PENDING, [_row(handler, d, 0) for d in deliveries if d.attempt or d.replay]
+        )
 
     def settled(self, handler: str, deliveries: Iterable[Delivery]) -> None:
         """These are over."""
         deliveries = list(deliveries)
-        self._db.executemany(
-            _DEL_PENDING, [(handler, d.domain, *d.position, d.replay) for d in deliveries]
-        )
+        self._drop(handler, deliveries)
         self._db.executemany(
             _PUT_SETTLED,
             [(handler, d.domain, *d.position, d.event) for d in deliveries if not d.replay],
         )
+
+    def _drop(self, handler: str, deliveries: Iterable[Delivery]) -> None:
+        self._db.executemany(
+            _DEL_PENDING, [(handler, d.domain, *d.position, d.replay) for d in deliveries]
+        )
+
+    def start(self, handler: str, domain: str, position: Position) -> None:
+        """A handler begins to listen to a domain there."""
+        self._db.execute(_PUT_START, (handler, domain, *position))
 
     def move(self, handler: str, domain: str, cursor: Cursor) -> None:
         """Everything before the cursor is settled."""
@@ -143,47 +246,27 @@ class State:
         """Somebody decided on these dead letters."""
         self._db.executemany("INSERT OR IGNORE INTO closed VALUES (?)", [(x,) for x in letters])
 
-    def folded(self, position: Position) -> None:
-        """The journal is in the index up to here."""
+    def folded(self, position: Position, journal: str) -> None:
+        """The journal of that name is in the index up to here."""
         self._db.execute(
-            "INSERT OR REPLACE INTO meta VALUES ('segment', ?), ('offset', ?)", position
+            "INSERT OR REPLACE INTO meta VALUES ('segment', ?), ('offset', ?), ('journal', ?)",
+            (*position, journal),
         )
 
     def save(self, ledger: Ledger) -> None:
         """Replace everything by this ledger."""
         with self.transaction():
-            for table in ("handler", "cursor", "settled", "pending", "closed"):
+            for table in ("handler", "start", "cursor", "settled", "pending", "closed"):
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608  # our own names
             for name, progress in ledger.handlers.items():
                 self._save_progress(name, progress)
             self.close_letters(ledger.closed)
-            self.folded(ledger.folded)
-
-    def load(self) -> Ledger:
-        """The ledger as it was committed last."""
-        if self._db.pragma("user_version") == 0:
-            return Ledger()
-        meta = dict(self._rows("SELECT name, value FROM meta"))
-        ledger = Ledger(folded=Position(int(meta.get("segment", 1)), int(meta.get("offset", 0))))
-        ledger.closed = {row[0] for row in self._rows("SELECT letter FROM closed")}
-        for name, since, paused, paused_at, held in self._rows("SELECT * FROM handler"):
-            ledger.handlers[name] = Progress(
-                since_s=since, paused=paused, paused_at_s=paused_at, held=held
-            )
-        for handler, domain, segment, offset, mark, event, source in self._rows(
-            "SELECT * FROM cursor"
-        ):
-            cursor = Cursor(Position(segment, offset), mark, event, source)
-            ledger.handlers.setdefault(handler, Progress()).cursors[domain] = cursor
-        for handler, domain, segment, offset, event in self._rows("SELECT * FROM settled"):
-            settled = ledger.handlers.setdefault(handler, Progress()).settled
-            settled.setdefault(domain, {})[Position(segment, offset)] = event
-        for handler, pending in self._pending():
-            ledger.handlers.setdefault(handler, Progress()).pending[pending.place] = pending
-        return ledger
+            self.folded(ledger.folded, ledger.journal)
 
     def _save_progress(self, name: str, progress: Progress) -> None:
         self.handler(name, progress.since_s, progress.paused, progress.paused_at_s, progress.held)
+        for domain, position in progress.starts.items():
+            self.start(name, domain, position)
         for domain, cursor in progress.cursors.items():
             self.move(name, domain, cursor)
         for domain, places in progress.settled.items():
@@ -201,28 +284,72 @@ class State:
             ],
         )  # fmt: skip
 
-    def _pending(self) -> Iterator[tuple[str, Pending]]:
-        for row in self._rows("SELECT * FROM pending"):
-            handler, domain, segment, offset, replay, event, source, kind, attempt, due, running = (
-                row
+    # -- reading ---------------------------------------------------------------------------
+
+    def load(self) -> Ledger:
+        """The ledger as it was committed last; of a fresh index, only the runs under way.
+
+        Raises IndexFailed.
+        """
+        try:
+            return self._load()
+        except _DAMAGED as error:
+            self._give_up(error)
+            self._open()
+            return self._load()
+        except apsw.Error as error:
+            raise IndexFailed(f"{self.path}: {error}") from error
+
+    def _load(self) -> Ledger:
+        if self._db.pragma("user_version") == 0:
+            return Ledger()
+        meta = self._meta()
+        ledger = Ledger(
+            folded=Position(int(meta.get("segment", 1)), int(meta.get("offset", 0))),
+            journal=str(meta.get("journal", "")),
+        )
+        ledger.closed = {row[0] for row in self._rows("SELECT letter FROM closed")}
+        for name, since, paused, paused_at, held in self._rows("SELECT * FROM handler"):
+            ledger.handlers[name] = Progress(
+                since_s=since, paused=paused, paused_at_s=paused_at, held=held
             )
-            yield (
-                handler,
-                Pending(
-                    domain=domain,
-                    position=Position(segment, offset),
-                    replay=replay,
-                    event=event,
-                    source=source,
-                    type=kind,
-                    attempt=attempt,
-                    due_at_s=due,
-                    running=bool(running),
-                ),
-            )
+        for handler, domain, segment, offset in self._rows("SELECT * FROM start"):
+            ledger.progress(handler).starts[domain] = Position(segment, offset)
+        for handler, domain, segment, offset, mark, event, source in self._rows(
+            "SELECT * FROM cursor"
+        ):
+            cursor = Cursor(Position(segment, offset), mark, event, source)
+            ledger.progress(handler).cursors[domain] = cursor
+        for handler, domain, segment, offset, event in self._rows("SELECT * FROM settled"):
+            settled = ledger.progress(handler).settled
+            settled.setdefault(domain, {})[Position(segment, offset)] = event
+        for row in self._rows(f"SELECT {_PENDING} FROM pending"):  # noqa: S608  # our own names
+            pending = _pending(*row[1:])
+            ledger.progress(row[0]).pending[pending.place] = pending
+        return ledger
+
+    def _meta(self) -> dict[str, Any]:
+        return dict(self._rows("SELECT name, value FROM meta"))
 
     def _rows(self, query: str) -> Iterator[tuple]:  # type: ignore[type-arg]  # rows are heterogeneous
         return iter(self._db.execute(query).fetchall())
+
+
+def _pending(
+    domain: str, segment: int, offset: int, replay: int, event: str, source: str, type: str,
+    attempt: int, due: float, running: int,
+) -> Pending:  # fmt: skip
+    return Pending(
+        domain=domain,
+        position=Position(segment, offset),
+        replay=replay,
+        event=event,
+        source=source,
+        type=type,
+        attempt=attempt,
+        due_at_s=due,
+        running=bool(running),
+    )
 
 
 def _row(handler: str, delivery: Delivery, running: int) -> tuple[object, ...]:
