@@ -85,27 +85,20 @@ clear_temp_files() { # prints the result
 
 # A segment may be deleted only when no cursor needs it, and only the archiver asks the cursors.
 archive_old_events() { # prints the result
-  local archiver=$HOOKLINE_HOME/scripts/events/event-archiver.sh status=0 before after
+  local archiver=$HOOKLINE_HOME/scripts/events/event-archiver.sh status=0 said
   if [[ ! -x $archiver ]]; then
     printf '{"status":"skipped","note":"there is no event-archiver.sh: nothing was touched"}\n'
     return
   fi
-  before=$(segment_bytes)
-  "$archiver" >&2 </dev/null || status=$?
-  after=$(segment_bytes)
+  said=$("$archiver" --json </dev/null) || status=$?
+  printf '%s\n' "$said" >&2
   if ((status == 0)); then
-    printf '{"status":"done","bytes":%d}\n' $((before > after ? before - after : 0))
+    # Its last line sums up the others.
+    tail -n 1 <<<"$said" | jq -c '{status: "done", bytes: .freed} + if .held == 0 then {} else
+      {note: "\(.held) old segments stay: handlers need them"} end'
   else
     printf '{"status":"failed","note":"event-archiver.sh failed with exit %d"}\n' "$status"
   fi
-}
-
-segment_bytes() {
-  local size bytes=0
-  while read -r size; do bytes=$((bytes + size)); done < <(
-    find "$HOOKLINE_HOME/coordination/events/segments" -type f -printf '%s\n' 2>/dev/null
-  )
-  printf '%d\n' "$bytes"
 }
 
 main() { # <event-file>

@@ -76,8 +76,12 @@ class Program(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     command: tuple[str, ...]
     """Program and arguments; a relative program lies in the home."""
     about: str = ""
+    every: str = ""
+    """A program that ends well is started again after so long; without it, it is to stay."""
 
     def __post_init__(self) -> None:
+        if self.every:
+            _checked("every", self.every, seconds)
         if not self.command or not self.command[0]:
             raise ValueError("command is empty: it is a list of a program and its arguments")
 

@@ -29,6 +29,23 @@ envelope = "cloudevents"
 [handlers]
 # Variables of the dispatcher's environment that handlers get too.
 env = []
+
+[archive]
+# A log is closed when it is larger or was begun longer ago; a closed segment is compressed and,
+# unless a handler still needs it, deleted ("never": not at all).
+rotate_size = "10MiB"
+rotate_age = "24h"
+compress_after = "0s"
+delete_after = "90d"
+"""
+_PROGRAMS: Final = """\
+# What `hookline up` runs beside the dispatcher. A relative program lies in the home. One that ends
+# is started again: with growing pauses, or so long after it ended well as `every` says.
+
+[program.archiver]
+about = "closes, compresses and deletes old segments, as [archive] in hookline.toml says"
+command = ["scripts/events/event-archiver.sh"]
+every = "10m"
 """
 _README: Final = """\
 # coordination/
@@ -100,6 +117,7 @@ def _texts(home: Home) -> Iterator[str]:
         (home.coordination / ".gitignore", _IGNORED),
         (home.coordination / "README.md", _README),
         (home.config / "hookline.toml", _CONFIG),
+        (home.config / "programs.toml", _PROGRAMS),
     ):
         if not path.exists():
             path.write_text(text)

@@ -10,6 +10,7 @@ from typing import Final
 from hookline.app.config import Program
 from hookline.dispatch.process import end_group, kill_marked, spawn
 from hookline.log.home import Home
+from hookline.model.duration import seconds
 
 BACKOFF_CAP_S: Final = 60.0
 STEADY_S: Final = 30.0
@@ -30,8 +31,10 @@ class _Running:
 
 
 class ProgramKeeper:
-    """Starts programs, starts them again with growing pauses when they end, and ends them in the
-    end."""
+    """Starts programs, starts them again when they end, and ends them in the end.
+
+    After growing pauses; one that has ended well and is due `every` so often, after that long.
+    """
 
     def __init__(self, home: Home, programs: Mapping[str, Program], env: Mapping[str, str]) -> None:
         self._home = home
@@ -56,10 +59,14 @@ class ProgramKeeper:
         for each in self._all:
             if each.pid == pid:
                 each.pid = -1
+                code = os.waitstatus_to_exitcode(status)
+                if each.program.every and code == 0:
+                    each.ends = 0
+                    each.start_at_s = self._now_s + seconds(each.program.every)
+                    return True
                 if self._now_s - each.since_s > STEADY_S:
                     each.ends = 0
                 each.ends += 1
-                code = os.waitstatus_to_exitcode(status)
                 self._say(each, f"ended with {code}, the {each.ends}. time in a row")
                 each.start_at_s = self._now_s + min(BACKOFF_CAP_S, 0.5 * 2.0**each.ends)
                 return True

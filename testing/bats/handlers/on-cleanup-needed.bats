@@ -135,14 +135,29 @@ archiver() { # <body>
 }
 
 @test "old events are the archiver's work, and what it freed is told" {
-  old_file events/segments/system-events.00000001.jsonl 1234567890
   # shellcheck disable=SC2016 # the archiver's own variable
-  archiver 'printf "archiving\n"; rm -- "$HOOKLINE_HOME"/coordination/events/segments/*'
+  archiver 'printf "{\"action\":\"deleted\"}\n{\"action\":\"archived\",\"held\":2,\"freed\":10}\n"'
   clean one old_events
   assert_output ''
-  assert_stderr archiving
+  assert_stderr --partial '{"action":"deleted"}'
   assert_equal "$(result '[.status, .bytes, .results.old_events]')" \
-    '["completed",10,{"status":"done","bytes":10}]'
+    '["completed",10,{"status":"done","bytes":10,"note":"2 old segments stay: handlers need them"}]'
+}
+
+@test "the archiver that comes with it deletes what is old, and that is told" {
+  printf '[archive]\ndelete_after = "1d"\n' >config/hookline.toml
+  ln -s "$HOOKLINE_CHECKOUT/.venv" "$HOOKLINE_HOME/.venv"
+  mkdir -p -- "$HOOKLINE_HOME/scripts/events/lib"
+  cp -- "$HOOKLINE_CHECKOUT/scripts/events/event-archiver.sh" "$HOOKLINE_HOME/scripts/events/"
+  cp -- "$HOOKLINE_CHECKOUT/scripts/events/lib/hookline-command.sh" \
+    "$HOOKLINE_HOME/scripts/events/lib/"
+  old_file events/segments/worker-events.00000001.jsonl.zst 1234567890
+  old_file events/segments/worker-events.00000002.jsonl.zst 12345
+  clean one old_events
+  assert_equal "$(result '[.status, .results.old_events]')" \
+    '["completed",{"status":"done","bytes":10}]'
+  refute_exists events/segments/worker-events.00000001.jsonl.zst
+  assert_exists events/segments/worker-events.00000002.jsonl.zst
 }
 
 @test "an archiver that fails makes the cleanup partial" {

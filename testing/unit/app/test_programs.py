@@ -1,0 +1,59 @@
+"""The programs beside the dispatcher, and when each is started again."""
+
+import os
+
+import pytest
+
+from hookline.app.config import Program, load_programs
+from hookline.app.programs import ProgramKeeper
+from hookline.model.errors import BadConfig
+
+
+@pytest.fixture
+def keeper(home, request):
+    """A keeper of one program that runs a line of shell."""
+
+    def keep(line, **more):
+        program = Program(command=("/bin/sh", "-c", line), **more)
+        made = ProgramKeeper(home, {"it": program}, {})
+        request.addfinalizer(made.close)
+        return made
+
+    return keep
+
+
+def ended(keeper):
+    pid, status = os.waitpid(-1, 0)
+    assert keeper.exited(pid, status)
+
+
+def test_a_program_that_is_due_every_so_often_runs_again_after_so_long(home, keeper):
+    keeper = keeper("echo once", every="10m")
+    for now_s in (0.0, 600.0):
+        assert keeper.turn(now_s) is None
+        ended(keeper)
+        assert keeper.turn(now_s + 599.0) == now_s + 600.0
+    assert (home.coordination / "logs/it.log").read_text() == "once\nonce\n"
+
+
+def test_one_that_fails_is_tried_again_sooner_and_that_is_said(home, keeper):
+    keeper = keeper("exit 3", every="10m")
+    keeper.turn(0.0)
+    ended(keeper)
+    assert keeper.turn(0.0) == 1.0
+    assert (
+        "it ended with 3, the 1. time in a row" in (home.coordination / "logs/it.log").read_text()
+    )
+
+
+def test_one_that_is_to_stay_is_started_again_soon(keeper):
+    keeper = keeper("exit 0")
+    keeper.turn(0.0)
+    ended(keeper)
+    assert keeper.turn(0.0) == 1.0
+
+
+def test_a_span_that_is_none_is_refused_by_name(home):
+    (home.config / "programs.toml").write_text('[program.a]\ncommand = ["a"]\nevery = "often"\n')
+    with pytest.raises(BadConfig, match=r"programs\.toml: every: duration 'often'"):
+        load_programs(home)
