@@ -43,7 +43,7 @@ def commands(block: str) -> Iterator[Command]:
             if typed:
                 yield Command("\n".join(typed), "\n".join(printed))
             typed, printed = [line[2:]], []
-        elif line.startswith("> ") and not printed:
+        elif (line == ">" or line.startswith("> ")) and not printed:
             typed.append(line[2:])
         else:
             printed.append(line)
@@ -90,7 +90,7 @@ def write(page: Path) -> None:
     def block(match: re.Match[str]) -> str:
         lines: list[str] = []
         for each in commands(match[1]):
-            lines.append("$ " + each.typed.replace("\n", "\n> "))
+            lines.append("$ " + each.typed.replace("\n", "\n> ").replace("\n> \n", "\n>\n"))
             output = next(outputs)
             if output:
                 lines.append(output)

@@ -29,9 +29,9 @@ def test_the_output_in_a_page_is_true(page, tmp_path):
 
 
 def test_a_block_is_cut_into_its_commands():
-    first, second = commands("$ echo one\none\n$ cat <<END\n> two\n> END\ntwo\n")
+    first, second = commands("$ echo one\none\n$ cat <<END\n> two\n>\n> END\ntwo\n")
     assert (first.typed, first.printed) == ("echo one", "one")
-    assert (second.typed, second.printed) == ("cat <<END\ntwo\nEND", "two")
+    assert (second.typed, second.printed) == ("cat <<END\ntwo\n\nEND", "two")
 
 
 def test_a_lie_would_be_seen(tmp_path: Path):

@@ -8,7 +8,8 @@ import difflib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal
 
@@ -92,7 +93,7 @@ def try_handler(
     """
     if not handler.is_file():
         raise BadData(f"no handler {handler}: hookline handlers lists them")
-    with tempfile.TemporaryDirectory(prefix="hookline-try.") as folder:
+    with _staying_here(), tempfile.TemporaryDirectory(prefix="hookline-try.") as folder:
         trial_home = _furnish(Home(Path(folder) / "home"), home, handler, state)
         _check_wanted(trial_home, handler.name, decode(line).type)
         before = _contents(trial_home)
@@ -115,6 +116,17 @@ def try_handler(
             began=began,
             ended=rfc3339(clock.now()),
         )
+
+
+@contextmanager
+def _staying_here() -> Iterator[None]:
+    """A dispatcher's working folder moves as it starts runs; the caller's does not."""
+    here = os.open(".", os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield
+    finally:
+        os.fchdir(here)
+        os.close(here)
 
 
 def _furnish(trial: Home, home: Home, handler: Path, state: Path | None) -> Home:

@@ -34,9 +34,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--update", action="store_true", help="write the golden file, anew or first"
     )
     parser.add_argument(
-        "--state", metavar="DIR",
-        help="what lies in coordination/ when it begins; 'coordination': as it is in the home",
-    )  # fmt: skip
+        "--state", metavar="DIR", help="what lies in coordination/ when it begins; default: nothing"
+    )
     parser.add_argument("--json", action="store_true", help="all of it as one JSON object")
 
 
@@ -52,8 +51,6 @@ def run(args: argparse.Namespace) -> int:
     home = home_of(args)
     handler = Path(args.handler) if "/" in args.handler else home.handlers / args.handler
     state = Path(args.state) if args.state else None
-    if state is not None and not state.is_dir() and not state.is_absolute():
-        state = home.root / state
     trial = try_handler(home, handler, _line(home, args.event), SystemClock(), state)
     if args.json:
         print(msgspec.json.encode(trial).decode())
@@ -116,13 +113,18 @@ def _show(trial: "Trial") -> None:
         print(f"error   {printable(trial.error)}")
     for name, text in (("stdout", trial.stdout), ("stderr", trial.stderr)):
         for line in text.splitlines():
-            print(f"{style.dim(name)}  {printable(line)}")
+            print(f"{style.dim(name)}  {_shown(line)}")
     for raw in trial.emitted:
         print(f"{style.dim('emits')}   {printable(bytes(raw).decode())}")
     for file in trial.files:
         print(f"{style.dim(file.change)} {style.cyan(printable(file.path))}")
         for line in file.diff.splitlines():
-            print(f"  {printable(line)}")
+            print(f"  {_shown(line)}")
+
+
+def _shown(line: str) -> str:
+    """A line fit for a terminal; a tab is no danger."""
+    return "\t".join(map(printable, line.split("\t")))
 
 
 def _compare(trial: "Trial", path: Path, *, update: bool) -> int:
@@ -135,9 +137,10 @@ def _compare(trial: "Trial", path: Path, *, update: bool) -> int:
         return 0
     found = differences(path, text)
     for line in found:
-        print(printable(line))
+        print(_shown(line))
     if not found:
         return 0
+    sys.stdout.flush()
     print(
         f"hookline: {trial.handler} does not do what {path} says; if it should not: --update",
         file=sys.stderr,

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -33,6 +34,12 @@ def test_it_tells_verdict_and_output(home, handler):
     assert json.loads(found.stdout)["id"] == "e1"
     assert found.stderr == "oops\n"
     assert not found.done
+
+
+def test_the_caller_stays_in_its_folder(home, handler, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert trial(home, handler("exit 0\n")).done
+    assert os.getcwd() == str(tmp_path)
 
 
 def test_a_failure_is_run_once_only(home, handler):

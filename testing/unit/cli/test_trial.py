@@ -94,7 +94,7 @@ def test_a_golden_file_is_made_kept_to_and_written_anew(handler, tmp_path, capsy
 def test_the_state_of_the_home_itself_can_be_the_beginning(home, handler, capsys):
     (home.coordination / "seen").write_text("before\n")
     handler.write_text('#!/bin/bash\necho after >"$HOOKLINE_HOME/coordination/seen"\n')
-    assert main(["try", "on-a-b.sh", EVENT, "--state", "coordination"]) == 0
+    assert main(["try", "on-a-b.sh", EVENT, "--state", str(home.coordination)]) == 0
     out = capsys.readouterr().out
     assert "changed coordination/seen" in out
     assert "-before" in out
