@@ -5,7 +5,7 @@ A dead letter is on disk before the journal says so; the journal says a verdict 
 does; the index commits a cursor only when the log is on disk up to there.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Final, Protocol
 
@@ -73,8 +73,11 @@ class Paper(Journal, Protocol):
     def enter(self, lines: bytes) -> None:
         """Append entries to the journal in one write. Raises HooklineError or OSError."""
 
-    def bury(self, line: bytes) -> None:
-        """Append a dead letter. Raises HooklineError or OSError."""
+    def sync(self) -> None:
+        """Bring the journal to disk. Raises HooklineError."""
+
+    def bury(self, lines: bytes) -> None:
+        """Append dead letters, on disk when this returns. Raises HooklineError or OSError."""
 
     def buried(self, letter: str) -> bytes | None:
         """The event of a dead letter, for when its log is gone."""
@@ -165,7 +168,8 @@ class Books:
         self._index = index
         self._folded = Position(1, 0)
         self._known_closed: set[str] = set()
-        self._outbox: list[tuple[bool, bytes]] = []
+        self._letters: list[bytes] = []
+        self._entries: list[bytes] = []
         self._settled: dict[str, list[Delivery]] = {}
         self._waiting: dict[str, list[Delivery]] = {}
         self._handlers: dict[str, tuple[float, str, float, str]] = {}
@@ -182,11 +186,11 @@ class Books:
 
     def bury(self, letter: DeadLetter) -> None:
         """Write down a dead letter, before the entry that says so."""
-        self._outbox.append((True, msgspec.json.encode(letter)))
+        self._letters.append(msgspec.json.encode(letter))
 
     def write(self, entry: Entry) -> None:
         """Write down an entry, at the next flush."""
-        self._outbox.append((False, journal.encode(entry)))
+        self._entries.append(journal.encode(entry))
 
     def settled(self, handler: str, deliveries: Iterable[Delivery]) -> None:
         """For the next commit: these are over."""
@@ -233,19 +237,19 @@ class Books:
         return self._paper.buried(letter)
 
     def flush(self) -> None:
-        """Append what waits, in order; entries that follow each other in one write."""
-        while self._outbox:
-            letter = self._outbox[0][0]
-            count = 1
-            while count < len(self._outbox) and not letter and not self._outbox[count][0]:
-                count += 1
-            text = b"\n".join(line for _, line in self._outbox[:count])
-            try:
-                (self._paper.bury if letter else self._paper.enter)(text)
-            except (HooklineError, OSError) as error:
-                self.trouble = f"cannot write: {error}"
-                return
-            del self._outbox[:count]
+        """Append what waits, each kind in one write: the dead letters before the entries that say
+        so."""
+        try:
+            for waiting, append in (
+                (self._letters, self._paper.bury),
+                (self._entries, self._paper.enter),
+            ):
+                if waiting:
+                    append(b"\n".join(waiting))
+                    waiting.clear()
+        except (HooklineError, OSError) as error:
+            self.trouble = f"cannot write: {error}"
+            return
         self.trouble = ""
 
     def commands(self) -> list[Entry]:
@@ -308,15 +312,17 @@ class Books:
         self,
         cursors: Mapping[str, Mapping[str, Cursor]],
         sync: Callable[[str], None],
+        written: Collection[str] = (),
     ) -> bool:
-        """Sync the logs up to the cursors, then move the index there; False when something is in
-        the way."""
+        """Sync the logs up to the cursors, those that were `written` to as well, and the journal;
+        then move the index there. False when something is in the way."""
         self.flush()
-        if self._outbox:
+        if self.trouble:
             return False
         try:
-            for domain in self._touched(cursors):
+            for domain in self._touched(cursors).union(written):
                 sync(domain)
+            self._paper.sync()
             self._freshen()
             self._commit(cursors)
         except HooklineError as error:

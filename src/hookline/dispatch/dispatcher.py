@@ -477,7 +477,7 @@ class Dispatcher:
                 cursor = listener.subscription.cursor(domain)
                 if self._committed.get((listener.name, domain)) != cursor:
                     moved.setdefault(listener.name, {})[domain] = cursor
-        if not self._books.commit(moved, self._intake.sync):
+        if not self._books.commit(moved, self._intake.sync, frozenset(self._intake.written)):
             return
         for name, cursors in moved.items():
             for domain, cursor in cursors.items():

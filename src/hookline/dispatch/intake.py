@@ -32,6 +32,8 @@ class Intake:
         self._feeds: dict[str, Feed] = {}
         self._seen: dict[str, Position] = {}
         self._unlooked: set[str] = set()
+        self.written: set[str] = set()
+        """The domains whose writers await a sync, whether somebody reads them or not."""
         self.admitted = 0
         """How many deliveries were admitted, ever."""
 
@@ -66,7 +68,9 @@ class Intake:
 
         Never before the handlers' reading has come so far: to watch is not worth a delay.
         """
-        self._unlooked.update(domains)
+        for domain in domains:
+            self._unlooked.add(domain)
+            self.written.add(domain)
         for domain in list(self._unlooked):
             if not self._look(domain):
                 self._unlooked.discard(domain)
@@ -126,8 +130,10 @@ class Intake:
         self._identities.save_beginnings()
 
     def sync(self, domain: str) -> None:
-        """Bring what was read of a domain to disk. Raises WriteFailed."""
-        self.feed(domain).stream.sync()
+        """Bring to disk what was read of a domain, and what was written. Raises WriteFailed."""
+        whole = domain in self.written
+        self.written.discard(domain)
+        self.feed(domain).stream.sync(whole=whole)
 
     def restless(self) -> list[str]:
         """The domains that are to be read again soon, though nothing will say so."""

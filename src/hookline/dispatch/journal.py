@@ -5,7 +5,6 @@ Anybody may read them while a dispatcher runs; commands append to the journal wh
 
 import contextlib
 import hashlib
-import os
 import uuid
 from collections.abc import Container
 from typing import Final
@@ -17,7 +16,7 @@ from hookline.dispatch.books import DeadLetter, catch_up, entries
 from hookline.dispatch.ledger import Entry, Ledger
 from hookline.dispatch.snapshot import Snapshots, entries_of
 from hookline.dispatch.state import IndexFailed, State
-from hookline.log.files import append_line, sync_folder
+from hookline.log.files import append_line
 from hookline.log.home import Home
 from hookline.log.rotate import rotate_stream
 from hookline.log.stream import BEGINNING, Chunk, LogReplaced, Stream
@@ -125,6 +124,7 @@ class JournalFiles:
         self._journal = open_journal(home)
         self._names: dict[int, str] = {}
         self._snapped = 1
+        self._unsynced = False
         """The newest segment that is known to need no snapshot any more; the first never does."""
         self.news = ""
         """Why what was known of the journal was not true; empty when it was."""
@@ -202,20 +202,23 @@ class JournalFiles:
         encoded = [lines.encode(entry) for entry in found]
         for start in range(0, len(encoded), _WRITE_LINES):
             self.enter(b"\n".join(encoded[start : start + _WRITE_LINES]))
-        fd = os.open(self._home.deliveries, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        sync_folder(self._home.coordination)
+        self.sync()
 
     def enter(self, lines: bytes) -> None:
         """Append entries to the journal in one write. Raises HooklineError or OSError."""
         append_line(self._home.deliveries, lines, locked=self._home.locked_append.exists())
+        self._unsynced = True
 
-    def bury(self, line: bytes) -> None:
-        """Append a dead letter. Raises HooklineError or OSError."""
-        append_line(self._home.dead_letters, line, locked=self._home.locked_append.exists())
+    def sync(self) -> None:
+        """Bring the journal to disk. Raises HooklineError."""
+        if self._unsynced:
+            self._journal.sync(whole=True)
+            self._unsynced = False
+
+    def bury(self, lines: bytes) -> None:
+        """Append dead letters, on disk when this returns. Raises HooklineError or OSError."""
+        locked = self._home.locked_append.exists()
+        append_line(self._home.dead_letters, lines, sync=True, locked=locked)
 
     def buried(self, letter: str) -> bytes | None:
         """The event of a dead letter, for when its log is gone."""

@@ -61,6 +61,8 @@ def _rotate_locked(segments: Segments, larger_than: int) -> Position | None:
             raise CannotCreate(f"{segments.live} is a hard link to another file: remove it")
         ordinal = after(segments.ordinals())
         os.rename(segments.live, segments.plain(ordinal))
+        # Whoever syncs the live log for its writers looks at the next one from now on.
+        os.fdatasync(fd)
         # A cursor may name the next ordinal from now on: it must not go back in a power cut.
         sync_folder(segments.folder)
         sync_folder(os.path.dirname(segments.live))

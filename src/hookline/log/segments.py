@@ -118,8 +118,10 @@ class Segments:
         for opened in list(self._opened.values()):
             self.drop(opened)
 
-    def sync(self) -> None:
-        """Bring to disk what was read. Raises WriteFailed."""
+    def sync(self, *, whole: bool) -> None:
+        """Bring to disk what was read; `whole`: all of the live file. Raises WriteFailed."""
+        if whole:
+            self._expect_more()
         for opened in self._opened.values():
             opened.sync()
         while self._left_unsynced:
@@ -137,6 +139,14 @@ class Segments:
             if os.path.isdir(self.folder):
                 sync_folder(self.folder)
             self._names_unsynced = False
+
+    def _expect_more(self) -> None:
+        """The live file may have more than was read of it."""
+        live = next((each for each in self._opened.values() if not each.closed), None)
+        if live is None or not live.is_at(self.live):
+            live = self.open(Position(self.live_ordinal(), 0))
+        if live is not None:
+            live.unsynced = True
 
     def _resolve(self, position: Position) -> Opened | None:
         """Renames, compression and deletion go on meanwhile: look, open, and look again."""

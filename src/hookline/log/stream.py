@@ -153,12 +153,13 @@ class Stream:
                 return chunk
             position = chunk.next
 
-    def sync(self) -> None:
-        """Bring everything that was read to disk, whoever wrote it, and the names of its files too.
+    def sync(self, *, whole: bool = False) -> None:
+        """Bring everything that was read to disk, whoever wrote it, and the names of its files too;
+        `whole`: also what was not read yet of the live file.
 
         Raises WriteFailed, and for the same segment ever after: what a disk has lost stays lost.
         """
-        self.segments.sync()
+        self.segments.sync(whole=whole)
 
     def tail_torn(self) -> bool:
         """Whether the live file ends without a newline: torn, or just being written."""
