@@ -17,9 +17,8 @@ import msgspec
 
 from hookline.app.config import ArchiveConfig
 from hookline.app.survey import find_handlers
-from hookline.dispatch.handlers import Handlers
 from hookline.dispatch.identities import forget_before
-from hookline.dispatch.journal import open_journal, read_ledger
+from hookline.dispatch.journal import open_journal, read_ledger, spare_segments
 from hookline.dispatch.ledger import Ledger, Progress
 from hookline.dispatch.letters import open_letters
 from hookline.dispatch.lock import holder
@@ -39,6 +38,7 @@ from hookline.model.size import size_bytes
 
 Part = Literal["cleanup", "rotate", "compress"]
 PARTS: Final[tuple[Part, ...]] = ("cleanup", "rotate", "compress")
+_JOURNAL: Final = "deliveries"
 LITTER_S: Final = 3600.0
 """How old a temporary file must be that nobody will finish any more."""
 
@@ -97,52 +97,65 @@ class Archive:
                     # A writer may still be between looking the old name up and opening it.
                     time.sleep(GRACE_S)
                 yield from self._each(self._compress)
+                with open_journal(self._home) as journal:
+                    yield from _told(_JOURNAL, self._compress(_JOURNAL, journal))
             if "cleanup" in parts:
                 yield from self._sweep()
 
     def _each(self, work: Callable[[str, Stream], Iterator[Step]]) -> Iterator[Step]:
-        """Do it for every log; trouble with one holds up no other."""
+        """Do it for every domain; trouble with one holds up no other."""
         for domain in domains(self._home):
             with Stream.of_domain(self._home, domain) as stream:
                 yield from _told(domain, work(domain, stream))
-        with open_journal(self._home) as stream:
-            yield from _told("deliveries", work("deliveries", stream))
 
     # -- segments that are old -----------------------------------------------------------
 
     def _delete(self) -> Iterator[Step]:
-        def work() -> Iterator[Step]:
-            found, ledger = find_handlers(self._home), read_ledger(self._home)
-            for domain in domains(self._home):
-                with Stream.of_domain(self._home, domain) as stream:
-                    yield from _told(domain, self._delete_of(domain, stream, found, ledger))
-
         # Who cannot tell what the handlers need deletes nothing.
-        yield from _told("", work())
+        yield from _told("", self._delete_events())
+        yield from _told(_JOURNAL, self._delete_journal())
 
-    def _delete_of(
-        self, domain: str, stream: Stream, found: Handlers, ledger: Ledger
-    ) -> Iterator[Step]:
-        segments = _closed(stream)
-        if not plan(segments, (), self._written_before_s).delete:
-            return
-        kept, gone = needs(self._home, domain, stream, found, ledger)
-        planned = plan(segments, kept, self._written_before_s)
-        for segment in planned.delete:
-            if not self._dry_run and not remove_segment(stream, segment.ordinal, clock=self._clock):
-                yield self._busy(domain, stream, segment.ordinal)
+    def _delete_events(self) -> Iterator[Step]:
+        found, ledger = find_handlers(self._home), read_ledger(self._home)
+
+        def work(domain: str, stream: Stream) -> Iterator[Step]:
+            segments = _closed(stream)
+            if not plan(segments, (), self._written_before_s).delete:
                 return
-            unread = [need.handler for need in gone if need.position.segment <= segment.ordinal]
-            yield Step(
-                action="deleted",
-                log=domain,
-                segment=segment.ordinal,
-                bytes=segment.size,
-                freed=segment.size,
-                written=rfc3339(from_epoch_s(segment.written_s)),
-                why=f"{', '.join(unread)}: gone without having read it" if unread else "",
-            )
-        yield from self._held(domain, stream, planned.held, ledger)
+            kept, gone = needs(self._home, domain, stream, found, ledger)
+            planned = plan(segments, kept, self._written_before_s)
+            for segment in planned.delete:
+                unread = [need.handler for need in gone if need.position.segment <= segment.ordinal]
+                why = f"{', '.join(unread)}: gone without having read it" if unread else ""
+                yield from self._delete_one(domain, stream, segment, why)
+            yield from self._held(domain, stream, planned.held, ledger)
+
+        yield from self._each(work)
+
+    def _delete_journal(self) -> Iterator[Step]:
+        """What the journal says before its newest snapshot, once it is old."""
+        with open_journal(self._home) as journal:
+            old = plan(_closed(journal), (), self._written_before_s).delete
+            spare = spare_segments(self._home) if old else []
+            for segment in old:
+                if segment.ordinal in spare:
+                    yield from self._delete_one(_JOURNAL, journal, segment)
+
+    def _delete_one(
+        self, name: str, stream: Stream, segment: Segment, why: str = ""
+    ) -> Iterator[Step]:
+        """Raises _Busy, since nothing behind a segment may go before it."""
+        if not self._dry_run and not remove_segment(stream, segment.ordinal, clock=self._clock):
+            raise _Busy(self._busy(name, stream, segment.ordinal))
+        yield Step(
+            action="deleted",
+            log=name,
+            segment=segment.ordinal,
+            bytes=segment.size,
+            freed=segment.size,
+            written=rfc3339(from_epoch_s(segment.written_s)),
+            why=why,
+        )
 
     def _held(
         self, domain: str, stream: Stream, held: Sequence[Held], ledger: Ledger
@@ -271,6 +284,14 @@ class Archive:
                 yield Step(action="rotated", what=f"logs/{path.name}", bytes=size)
 
 
+class _Busy(Exception):
+    """A segment cannot be touched now; what there is to say of it."""
+
+    def __init__(self, step: Step) -> None:
+        super().__init__()
+        self.step = step
+
+
 @contextlib.contextmanager
 def _alone(home: Home) -> Iterator[None]:
     """One at a time, by a lock that ends with the process."""
@@ -289,6 +310,8 @@ def _told(name: str, steps: Iterator[Step]) -> Iterator[Step]:
     """The steps; what goes wrong with them becomes the last one."""
     try:
         yield from steps
+    except _Busy as busy:
+        yield busy.step
     except HooklineError as error:
         yield Step(action="failed", log=name, why=str(error), exit=error.exit_code)
     except OSError as error:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
+from hookline.app import archive as archiving
 from hookline.app.archive import Archive
 from hookline.app.config import ArchiveConfig, load_config
 from hookline.app.pausing import set_paused
@@ -102,6 +103,20 @@ def test_the_journal_is_compressed_too(home):
     with open_journal(home) as journal:
         rotate_stream(journal)
     assert told(archive(home, "compress")) == [("compressed", "deliveries", 1)]
+
+
+def test_old_parts_of_the_journal_go_when_a_snapshot_makes_up_for_them(home, monkeypatch):
+    with open_journal(home) as journal:
+        for _ in range(3):
+            append_line(home.deliveries, b"{}")
+            rotate_stream(journal)
+    assert archive(home, "cleanup", days=91) == []
+    monkeypatch.setattr(archiving, "spare_segments", lambda _: [1, 2, 3])
+    assert archive(home, "cleanup", days=89) == []
+    assert told(archive(home, "cleanup", days=91)) == [
+        ("deleted", "deliveries", 1),
+        ("deleted", "deliveries", 2),
+    ]
 
 
 def test_what_is_old_is_deleted_but_for_the_newest(home):
