@@ -27,6 +27,7 @@ COMMANDS = {
     "up": ("hookline.cli.up", "run everything in the foreground, and show it"),
     "status": ("hookline.cli.status", "how the bus is, on one screen"),
     "doctor": ("hookline.cli.doctor", "check the environment, permissions and file system"),
+    "verify": ("hookline.cli.verify", "check every line of every segment"),
     "emit": ("hookline.cli.emit", "append an event and print its id"),
     "log": ("hookline.cli.log", "read or follow the events"),
     "dispatch": ("hookline.cli.dispatch", "give the events to the handlers"),
@@ -34,6 +35,7 @@ COMMANDS = {
     "explain": ("hookline.cli.explain", "what would run for an event, and why not"),
     "try": ("hookline.cli.trial", "run a handler on an event in a throw-away home"),
     "archive": ("hookline.cli.archive", "close, compress and delete old segments"),
+    "replay": ("hookline.cli.replay", "give events of the past to a handler once more"),
     "dead-letters": ("hookline.cli.dead_letters", "what was given up: list, show, replay, drop"),
 }
 
