@@ -59,6 +59,8 @@ class Delivery(msgspec.Struct, kw_only=True, eq=False):
     hops: int = 0
     interrupted: bool = False
     """Its last run was cut short by the dispatcher's own end, and has no verdict yet."""
+    alone: bool = False
+    """Whether it must not ride in a run with others: it was under way when a dispatcher died."""
     replay: int = 0
     """The how-manieth replay of its dead letter this is; 0 when it comes from the log."""
 
@@ -188,10 +190,12 @@ class Subscription:
         as one stretch.
         """
         run = [first]
-        if first.attempt or first.replay or self._keyed:
+        if first.attempt or first.alone or first.replay or self._keyed:
             return run
         for delivery in islice(self._lanes[first.key], 1, limit):
-            if delivery.domain != first.domain or delivery.attempt or delivery.replay:
+            if delivery.domain != first.domain or delivery.attempt:
+                break
+            if delivery.alone or delivery.replay:
                 break
             run.append(delivery)
         return run
