@@ -18,7 +18,7 @@ from hookline.log.home import Home
 from hookline.log.lines import RECORD_PREFIX
 from hookline.log.read import Record, records
 from hookline.log.rejected import reject
-from hookline.log.stream import LogReplaced, SegmentGone, Stream
+from hookline.log.stream import LogReplaced, SegmentDamaged, SegmentGone, Stream
 from hookline.model import envelope
 from hookline.model.errors import HooklineError
 from hookline.model.position import Position
@@ -87,6 +87,11 @@ class Feed:
             if not self._catch_up(position):
                 return Chunk({}, None, position)
             raw = self.stream.read(position)
+        except (SegmentGone, SegmentDamaged) as gap:
+            # What was read before it stays as true as it was: only the log goes on further behind.
+            self._noted(f"{self.domain}: {gap}")
+            self._identities.reach(self.domain, gap.resume)
+            return Chunk({}, None, gap.resume)
         except LogReplaced as replaced:
             self._noted(f"{self.domain}: {replaced}")
             self._chunks.clear()
@@ -159,9 +164,9 @@ class Feed:
                 return True
             try:
                 raw = self.stream.read(reached)
-            except SegmentGone as gone:
-                # Deleted because nobody needed it any more: the rest is the log that it was.
-                self._identities.reach(self.domain, min(gone.resume, position))
+            except (SegmentGone, SegmentDamaged) as gap:
+                # Nobody needs what is missing: he who wants to read on is past it.
+                self._identities.reach(self.domain, min(gap.resume, position))
                 continue
             self._chunk(raw)
             if raw.next == reached:
