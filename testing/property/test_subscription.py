@@ -141,7 +141,7 @@ def test_what_was_settled_before_a_restart_is_not_offered_again():
 def test_a_replay_is_taken_once():
     subscription = Subscription()
     (letter,) = deliveries(["a"])
-    letter.replay = 1
+    letter.replay = "h:e0"
     subscription.replay(letter)
     subscription.replay(letter)
     assert subscription.open == 1

@@ -71,7 +71,7 @@ class Bench:
             **{
                 "clock": SystemClock(),
                 "describe": partial(describe, passed=passed),
-                "lines": lambda _, delivery: delivery.raw,
+                "lines": lambda _, delivery: delivery.line,
                 "alert": lambda *alert: self.alerts.append(alert),
                 "passed": passed,
                 "spectator": self.spectator,

@@ -45,17 +45,17 @@ def dispatcher(
 
 
 def _lines(config: Config) -> Lines:
-    def line(handler: Handler, delivery: Delivery) -> bytes:
-        raw = delivery.raw or b""
+    def given(handler: Handler, delivery: Delivery) -> bytes:
+        line = delivery.line
         match handler.envelope or config.envelope:
             case "cortex":
-                return cortex.from_event(decode(raw))
+                return cortex.from_event(decode(line))
             case "signal":
-                return signal.from_event(decode(raw))
+                return signal.from_event(decode(line))
             case _:
-                return raw
+                return line
 
-    return line
+    return given
 
 
 def _alert(home: Home) -> Alert:

@@ -62,7 +62,7 @@ def _would(handler: Handler, type: str, ledger: Ledger) -> Row:
 def _not_yet(handler: Handler, domain: str, record: Record, ledger: Ledger) -> Row:
     progress = ledger.handlers.get(handler.name, Progress())
     cursor = progress.cursors.get(domain)
-    pending = progress.pending.get((domain, record.position, 0))
+    pending = progress.pending.get((domain, record.position, ""))
     row = {"handler": handler.name, "answer": "waits", "why": "it has not come so far yet"}
     if pending is not None:
         how = "runs" if pending.running else "is over; it will be tried again"

@@ -2,14 +2,13 @@
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
 from typing import cast
 
 from hookline.app.root import home_of
 from hookline.cli.output import Style
+from hookline.cli.times import stored_time
 from hookline.log.follow import Follower
 from hookline.log.home import Home
 from hookline.log.log import Log
@@ -17,12 +16,10 @@ from hookline.log.query import Found, Query, select, select_last
 from hookline.log.read import Record
 from hookline.model import cortex, envelope, signal
 from hookline.model.attributes import Fields
-from hookline.model.clock import SystemClock, parse_rfc3339, rfc3339
-from hookline.model.duration import seconds
-from hookline.model.errors import BadData, Usage, printable, shown
+from hookline.model.clock import SystemClock
+from hookline.model.errors import BadData, Usage, printable
 from hookline.model.event import Event
 
-_DAY = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
 _LOUD = {"high": "yellow", "critical": "red"}
 _TYPE_COLUMNS = 28
 _SOURCE_COLUMNS = 20
@@ -61,7 +58,10 @@ def run(args: argparse.Namespace) -> int:
         raise Usage("--follow and --until exclude each other; see: hookline log --help")
     now = SystemClock().now()
     query = Query(
-        pattern=args.pattern, since=_time(args.since, now), until=_time(args.until, now), old=True
+        pattern=args.pattern,
+        since=stored_time(args.since, now),
+        until=stored_time(args.until, now),
+        old=True,
     )
     home = home_of(args)
     printer = Printer(_writer(home, args))
@@ -113,21 +113,6 @@ def _past(
     if last is None:
         return select(home, query, printer.tell, stop=stop)
     return select_last(home, query, last, printer.tell, stop=stop)
-
-
-def _time(text: str | None, now: datetime) -> str | None:
-    if text is None:
-        return None
-    try:
-        if _DAY.match(text):
-            return rfc3339(parse_rfc3339(f"{text}T00:00:00Z"))
-        if text.endswith(("s", "m", "h", "d")):
-            return rfc3339(now - timedelta(seconds=seconds(text)))
-        return rfc3339(parse_rfc3339(text))
-    except (BadData, OverflowError):
-        raise Usage(
-            f"time {shown(text)} is not like 2026-11-21T01:35:31Z, 2026-11-21, 10m or 2h"
-        ) from None
 
 
 def _writer(home: Home, args: argparse.Namespace) -> Write:

@@ -27,6 +27,7 @@ COMMANDS = {
     "up": ("hookline.cli.up", "run everything in the foreground, and show it"),
     "status": ("hookline.cli.status", "how the bus is, on one screen"),
     "doctor": ("hookline.cli.doctor", "check the environment, permissions and file system"),
+    "rebuild": ("hookline.cli.rebuild", "make state/ again from the logs and the journal"),
     "verify": ("hookline.cli.verify", "check every line of every segment"),
     "emit": ("hookline.cli.emit", "append an event and print its id"),
     "log": ("hookline.cli.log", "read or follow the events"),

@@ -34,7 +34,7 @@ class DeadLetter(msgspec.Struct, kw_only=True, omit_defaults=True):
     segment: int | None = None
     offset: int | None = None
     attempts: int
-    replay: int = 0
+    replay: str = msgspec.field(default="", name="replayof")
     verdict: str
     exit: int | None = None
     signal: int | None = None
@@ -116,8 +116,9 @@ class Index(Protocol):
     def folded(self, position: Position, journal: str) -> None:
         """The journal of that name is in the index up to here."""
 
+    @property
     def is_fresh(self) -> bool:
-        """Whether nothing was ever saved in it."""
+        """Whether nothing was ever saved in it: to be done before anything else is."""
 
     def load(self) -> Ledger:
         """The ledger as it was committed last; of a fresh index, only the runs under way."""
@@ -176,6 +177,7 @@ class Books:
         self._closed: set[str] = set()
         self._starts: list[tuple[str, str, Position]] = []
         self._told: dict[tuple[str, str], Cursor] = {}
+        self._turn_again_s = 0.0
         self.trouble = ""
         self.cursors_due_s = 0.0
 
@@ -216,6 +218,20 @@ class Books:
     def started(self, handler: str, starts: Mapping[str, Position]) -> None:
         """For the next commit: a handler begins to listen there."""
         self._starts += [(handler, domain, start) for domain, start in starts.items()]
+
+    def rewound(self, handler: str, domain: str, position: Position, clock: Clock) -> None:
+        """A domain's log is another than it was, and the handler's cursor goes back."""
+        segment, offset = position
+        self.write(
+            Entry(
+                action="rewound",
+                time=rfc3339(clock.now()),
+                handler=handler,
+                domain=domain,
+                segment=segment,
+                offset=offset,
+            )
+        )
 
     def take_over(self, ledger: Ledger) -> None:
         """Go on where this ledger ends."""
@@ -332,23 +348,26 @@ class Books:
             done.clear()
         return True
 
-    def turn_over(self, cursors: Mapping[tuple[str, str], Cursor], clock: Clock) -> None:
+    def turn_over(self, cursors: Mapping[tuple[str, str], Cursor], clock: Clock) -> str:
         """Keep the journal short, right after a commit: a large one is closed, and the next begins
-        with a snapshot when nobody can write to the closed one any more."""
+        with a snapshot when nobody can write to the closed one any more. Why that cannot be done
+        just now; it only grows on until it can."""
+        if clock.monotonic_s() < self._turn_again_s:
+            return ""
         try:
-            if not self._paper.lacks_snapshot(self._folded):
-                self._paper.turn()
-                return
-            self.write_cursors(cursors, clock)
-            if not self._outbox:
+            if self._paper.lacks_snapshot(self._folded):
+                self.write_cursors(cursors, clock)
                 self._paper.snap(self._index.load(), rfc3339(clock.now()))
+            else:
+                self._paper.turn()
         except (HooklineError, OSError) as error:
-            # Nothing is lost: the journal only grows on until it can be done.
-            self.trouble = f"cannot keep the journal short: {error}"
+            self._turn_again_s = clock.monotonic_s() + CURSORS_S
+            return f"the journal cannot be closed and begun anew: {error}"
+        return ""
 
     def _freshen(self) -> None:
         """An index that was damaged knows nothing any more: give it what the journal says."""
-        if self._index.is_fresh():
+        if self._index.is_fresh:
             self.flush()
             self._index.save(self.load())
 

@@ -26,7 +26,6 @@ from hookline.dispatch.handlers import Describe, Handler
 from hookline.dispatch.inbox import Inbox
 from hookline.dispatch.intake import Intake
 from hookline.dispatch.journal import STATE_FILE, JournalFiles
-from hookline.dispatch.ledger import letter_of
 from hookline.dispatch.listener import Listener
 from hookline.dispatch.lock import Lock
 from hookline.dispatch.process import become_subreaper, empty, kill_marked
@@ -40,6 +39,7 @@ from hookline.dispatch.subscription import Cursor, Delivery
 from hookline.log.home import Home
 from hookline.model.clock import Clock, parse_rfc3339
 from hookline.model.errors import HooklineError, WriteFailed
+from hookline.model.position import Position
 
 COMMIT_S: Final = 0.2
 """The most that a power cut can take of what `batch` writers appended, while a dispatcher runs."""
@@ -77,10 +77,11 @@ class Dispatcher:
         self._work = home.state / "runs"
         self._work.mkdir(mode=0o700, exist_ok=True)
         self._state = State(home.state / STATE_FILE)
-        self._books = Books(JournalFiles(home), self._state)
+        self._journal = JournalFiles(home)
+        self._books = Books(self._journal, self._state)
         jitter = random.Random(random_seed).random  # noqa: S311  # spreads retries, hides nothing
         self._settlement = Settlement(self._books, clock, jitter, alert, self._spectator)
-        self._intake = Intake(home, self._spectator)
+        self._intake = Intake(home, self._spectator, self._rewound)
         environment = Environment(home.root, passed, clock)
         self._runners: dict[str, Runner] = {
             "exec": ExecRunner(environment, lines, self._work),
@@ -255,6 +256,8 @@ class Dispatcher:
     def _look(self) -> bool:
         """What only a look can tell: new files, commands of others, torn tails."""
         self._look_at_s = time.monotonic() + LOOK_S
+        if self._state.reappear():
+            self._spectator.noted("the index was deleted, and is there again")
         self._inbox.look()
         self._inbox.touch(self._intake.restless())
         obeyed = self._obey()
@@ -279,7 +282,8 @@ class Dispatcher:
         for entry in commands:
             listener = self.roster.listeners.get(entry.handler)
             if entry.action in ("replay", "drop"):
-                if self._books.close_letter(entry.letter) and entry.action == "replay":
+                news = not entry.letter or self._books.close_letter(entry.letter)
+                if news and entry.action == "replay":
                     # In the commit that moves past its line, whether or not anybody listens now.
                     self._books.waiting(entry.handler, self.roster.replay(entry))
             elif listener is not None:
@@ -319,14 +323,14 @@ class Dispatcher:
         limit = self._runners[listener.handler.kind].limit(listener.handler)
         chosen = []
         for first in listener.subscription.startable(now_s):
-            told = self._without_run(listener, first)
+            told = self._without_run(first)
             if told is not None:
                 listener.subscription.begin(first)
                 self._settlement.one(listener, first, told)
                 continue
             deliveries = [first]
             for delivery in listener.subscription.run_of(first, limit)[1:]:
-                if delivery.interrupted or self._without_run(listener, delivery) is not None:
+                if delivery.interrupted or self._without_run(delivery) is not None:
                     break
                 deliveries.append(delivery)
             for delivery in deliveries:
@@ -336,14 +340,13 @@ class Dispatcher:
                 break
         return chosen
 
-    def _without_run(self, listener: Listener, delivery: Delivery) -> Outcome | None:
+    def _without_run(self, delivery: Delivery) -> Outcome | None:
         """What a delivery comes to without being run; None when it is to be run, and has its
         line."""
         if delivery.raw is None:
             delivery.raw = self._intake.line_of(delivery)
         if delivery.raw is None and delivery.replay:
-            letter = letter_of(listener.name, delivery.event, delivery.replay - 1)
-            delivery.raw = self._books.buried(letter)
+            delivery.raw = self._books.buried(delivery.replay)
         if delivery.raw is None:
             error = "its line is not in the log any more"
             return Outcome(verdict="rejected", ms=0.0, error=error)
@@ -406,11 +409,18 @@ class Dispatcher:
         while kill_marked(marks | hosts):
             pass
         self._books.take_over(ledger)
+        for news in (self._state.news, self._journal.news):
+            if news:
+                self._spectator.noted(news)
         self._inbox.look()
+        self._intake.remember(ledger.starts(), self._inbox.domains)
         for domain in self._inbox.domains:
             self._intake.look_from_here(domain)
         self.roster.refresh(self._inbox.domains)
         self._commit()
+
+    def _rewound(self, handler: str, domain: str, position: Position) -> None:
+        self._books.rewound(handler, domain, position, self._clock)
 
     def _forget(self, handler: Handler) -> None:
         for runner in self._runners.values():
@@ -486,3 +496,6 @@ class Dispatcher:
             listener.moved.clear()
         if whole or self._clock.monotonic_s() >= self._books.cursors_due_s:
             self._books.write_cursors(self._committed, self._clock)
+        why = self._books.turn_over(self._committed, self._clock)
+        if why:
+            self._spectator.noted(why)

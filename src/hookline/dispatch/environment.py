@@ -69,6 +69,7 @@ class Environment:
             "EVENT_DEADLINE": rfc3339(deadline.astimezone(UTC)),
             "EVENT_HOPS": str(event.hops),
             "EVENT_CORRELATION": event.correlationid,
+            "EVENT_REPLAYOF": delivery.replay,
         }
         if event.traceparent:
             env["TRACEPARENT"] = event.traceparent

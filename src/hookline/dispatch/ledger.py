@@ -16,7 +16,7 @@ from hookline.dispatch.subscription import Cursor
 from hookline.model.clock import parse_rfc3339
 from hookline.model.position import Position
 
-Place = tuple[str, Position, int]
+Place = tuple[str, Position, str]
 
 
 class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -25,7 +25,7 @@ class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     action: Literal[
         "subscribed", "begun", "attempt", "batch", "cursor", "rewound", "paused", "resumed",
-        "replay", "drop", "snapshot",
+        "replaying", "replay", "drop", "snapshot",
     ]  # fmt: skip
     time: str
     snapshot: str = ""
@@ -45,11 +45,14 @@ class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
     then: Then | None = None
     due: float | None = None
     """Seconds since 1970."""
-    replay: int = 0
+    replay: str = msgspec.field(default="", name="replayof")
+    """What it repeats: the name of a dead letter or of a replay."""
     events: int = 0
     end: Position | None = None
     mark: int | None = None
     letter: str = ""
+    query: dict[str, str | list[str]] | None = None
+    """Which events a replay is of."""
     since: float | None = None
     start: dict[str, Position] | None = msgspec.field(default=None, name="from")
     reason: str = ""
@@ -73,7 +76,7 @@ class Pending(msgspec.Struct, kw_only=True):
 
     domain: str
     position: Position
-    replay: int = 0
+    replay: str = ""
     event: str
     source: str
     type: str
@@ -157,9 +160,16 @@ def begun(handler: str, pending: Pending, time: str) -> Entry:
     )  # fmt: skip
 
 
-def letter_of(handler: str, event: str, replay: int) -> str:
-    """The name of a dead letter."""
-    return f"{handler}:{event}:{replay}" if replay else f"{handler}:{event}"
+def letter_of(handler: str, event: str, replay: str) -> str:
+    """The name of a dead letter; of one that a replay ends in, the name of what it repeats and a
+    number, or the name of the replay."""
+    first = f"{handler}:{event}"
+    if not replay:
+        return first
+    if replay != first and not replay.startswith(f"{first}:"):
+        return f"{first}:{replay}"
+    before, _, number = replay[len(first) :].rpartition(":")
+    return f"{first}{before}:{int(number) + 1}" if number.isdigit() else f"{replay}:1"
 
 
 def fold(ledger: Ledger, entries: Iterable[Entry]) -> None:
@@ -221,7 +231,8 @@ def _fold_subscribed(progress: Progress, entry: Entry) -> None:
 def _fold_letter(ledger: Ledger, entry: Entry) -> None:
     if entry.letter in ledger.closed:
         return
-    ledger.closed.add(entry.letter)
+    if entry.letter:
+        ledger.closed.add(entry.letter)
     if entry.action == "replay":
         pending = _pending(entry, attempt=0)
         ledger.progress(entry.handler).pending.setdefault(pending.place, pending)

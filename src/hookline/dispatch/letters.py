@@ -64,6 +64,6 @@ def _decide(home: Home, letter: DeadLetter, clock: Clock, action: str) -> None:
         "event": event["id"],
         "source": event["source"],
         "type": event["type"],
-        "replay": letter.replay + 1,
+        "replayof": letter.letter,
     }
     write_entry(home, msgspec.convert(entry, Entry))

@@ -156,7 +156,7 @@ class PythonRunner:
         if host is None:
             host = self._hosts[handler.name] = _Host(handler, self._environment, self._work)
         run = PythonRun(host, handler, deliveries, now_s)
-        host.feed(run, [each.raw or b"" for each in deliveries])
+        host.feed(run, [each.line for each in deliveries])
         return run
 
     def exited(self, pid: int, status: int) -> "tuple[PythonRun, Ended] | None":

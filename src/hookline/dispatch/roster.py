@@ -14,7 +14,7 @@ from hookline.dispatch.handlers import (
 )
 from hookline.dispatch.intake import Intake
 from hookline.dispatch.ledger import Entry, Ledger, Pending, Progress
-from hookline.dispatch.listener import Listener
+from hookline.dispatch.listener import Listener, key_of
 from hookline.dispatch.settlement import Settlement
 from hookline.dispatch.spectator import Spectator
 from hookline.dispatch.subscription import Delivery
@@ -97,12 +97,19 @@ class Roster:
             self._follow(listener, domains)
 
     def replay(self, entry: Entry) -> Delivery:
-        """Somebody wants a dead letter again: its delivery; its listener has it if there is one."""
+        """Somebody wants an event again: its delivery; its listener has it if there is one."""
         delivery = _replayed(entry)
         listener = self.listeners.get(entry.handler)
         if listener is not None:
-            listener.subscription.replay(delivery)
+            self._replay(listener, delivery)
         return delivery
+
+    def _replay(self, listener: Listener, delivery: Delivery) -> None:
+        """Give a listener a replay; its key is in its line."""
+        if listener.handler.key:
+            line = self._intake.line_of(delivery) or self._books.buried(delivery.replay)
+            delivery.key = key_of(listener.handler, line or b"{}")
+        listener.subscription.replay(delivery)
 
     def _take_on(self, handler: Handler, progress: Progress, domains: list[str]) -> None:
         is_new = not progress.since_s
@@ -115,7 +122,7 @@ class Roster:
         if listener.paused and handler.installed_s > listener.paused_at_s:
             self._settlement.resume(listener, "its file was changed")
         for pending in listener.replays():
-            listener.subscription.replay(_waiting(listener, pending))
+            self._replay(listener, _waiting(listener, pending))
         self._follow(listener, domains, is_new=is_new)
 
     def _follow(self, listener: Listener, domains: list[str], *, is_new: bool = False) -> None:

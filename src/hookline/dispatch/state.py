@@ -32,7 +32,7 @@ CREATE TABLE cursor (handler TEXT, domain TEXT, segment INT, offset INT, mark IN
   source TEXT, PRIMARY KEY (handler, domain)) WITHOUT ROWID;
 CREATE TABLE settled (handler TEXT, domain TEXT, segment INT, offset INT, event TEXT,
   PRIMARY KEY (handler, domain, segment, offset)) WITHOUT ROWID;
-CREATE TABLE pending (handler TEXT, domain TEXT, segment INT, offset INT, replay INT, event TEXT,
+CREATE TABLE pending (handler TEXT, domain TEXT, segment INT, offset INT, replay TEXT, event TEXT,
   source TEXT, type TEXT, attempt INT, due REAL, running INT,
   PRIMARY KEY (handler, domain, segment, offset, replay)) WITHOUT ROWID;
 CREATE TABLE closed (letter TEXT PRIMARY KEY) WITHOUT ROWID;
@@ -66,6 +66,8 @@ class State:
     def __init__(self, path: Path, *, readonly: bool = False) -> None:
         self.path = path
         self._readonly = readonly
+        self.is_fresh = False
+        """Whether nothing was ever saved in it: to be done before anything else is."""
         self.news = ""
         """What became of an index that could not be used; empty when it could."""
         if not readonly and path.exists() and not os.access(path, os.R_OK | os.W_OK):
@@ -103,6 +105,7 @@ class State:
         with self._db:
             if self._db.pragma("user_version") == 0:
                 self._db.execute(_SCHEMA)
+        self.is_fresh = not self._meta()
 
     def _connect(self) -> None:
         flags = apsw.SQLITE_OPEN_READONLY
@@ -128,10 +131,6 @@ class State:
 
     # -- what cannot be used ---------------------------------------------------------------
 
-    def is_fresh(self) -> bool:
-        """Whether nothing was folded into it yet: it is to be saved before it is used."""
-        return not self._meta()
-
     def reappear(self) -> bool:
         """Make the file again if somebody has deleted it; whether that was so."""
         if self._inode_at_path() == self._inode:
@@ -151,7 +150,7 @@ class State:
         self._set_aside(".damaged", str(why))
 
     def _set_aside(self, suffix: str, why: str) -> None:
-        underway = list(self._underway())
+        underway, _ = _underway(self._db)
         self._db.close()
         fresh, kept = self.path.with_suffix(".new"), self.path.with_suffix(suffix)
         fresh.unlink(missing_ok=True)
@@ -171,11 +170,6 @@ class State:
     def _remove_companions(self) -> None:
         for rest in _COMPANIONS:
             self.path.with_name(self.path.name + rest).unlink(missing_ok=True)
-
-    def _underway(self) -> Iterator[tuple[object, ...]]:
-        """The rows of runs under way, as many as can be read."""
-        with suppress(apsw.Error):
-            yield from self._db.execute(f"SELECT {_PENDING} FROM pending WHERE running")  # noqa: S608  # our own names
 
     # -- writing ---------------------------------------------------------------------------
 
@@ -262,6 +256,7 @@ class State:
                 self._save_progress(name, progress)
             self.close_letters(ledger.closed)
             self.folded(ledger.folded, ledger.journal)
+        self.is_fresh = False
 
     def _save_progress(self, name: str, progress: Progress) -> None:
         self.handler(name, progress.since_s, progress.paused, progress.paused_at_s, progress.held)
@@ -328,6 +323,12 @@ class State:
             ledger.progress(row[0]).pending[pending.place] = pending
         return ledger
 
+    def replays(self) -> tuple[int, Position]:
+        """How many replays are asked for and not settled, as of that place in the journal."""
+        ((count,),) = self._rows("SELECT count(*) FROM pending WHERE replay != ''")
+        meta = self._meta()
+        return count, Position(int(meta.get("segment", 1)), int(meta.get("offset", 0)))
+
     def _meta(self) -> dict[str, Any]:
         return dict(self._rows("SELECT name, value FROM meta"))
 
@@ -335,8 +336,41 @@ class State:
         return iter(self._db.execute(query).fetchall())
 
 
+def known_underway(path: Path) -> tuple[Ledger, str]:
+    """The runs that an index of whatever version or state says to be under way, in a ledger that
+    has nothing else; and why they cannot be told, if so."""
+    ledger = Ledger()
+    if not path.exists():
+        return ledger, "there is no index"
+    try:
+        db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    except apsw.Error as error:
+        return ledger, str(error)
+    try:
+        rows, why = _underway(db)
+    finally:
+        db.close()
+    for handler, *columns in rows:
+        pending = _pending(*columns)
+        ledger.progress(handler).pending[pending.place] = pending
+    return ledger, why
+
+
+def _underway(db: apsw.Connection) -> tuple[list[tuple[Any, ...]], str]:
+    """The rows of the runs under way, as many as can be read."""
+    found: list[tuple[Any, ...]] = []
+    try:
+        for row in db.execute(f"SELECT {_PENDING} FROM pending WHERE running"):  # noqa: S608  # our own names
+            # Up to version 2 a replay had a number, 0 for none, and what it was of is not known.
+            if row[4] in ("", 0) or isinstance(row[4], str):
+                found.append((*row[:4], row[4] or "", *row[5:]))
+    except apsw.Error as error:
+        return found, str(error)
+    return found, ""
+
+
 def _pending(
-    domain: str, segment: int, offset: int, replay: int, event: str, source: str, type: str,
+    domain: str, segment: int, offset: int, replay: str, event: str, source: str, type: str,
     attempt: int, due: float, running: int,
 ) -> Pending:  # fmt: skip
     return Pending(

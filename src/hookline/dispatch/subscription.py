@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from hookline.dispatch.decide import Plan
+from hookline.model.event import as_replay
 from hookline.model.position import Position
 
 KEYED_OPEN_MAX: Final = 10_000
@@ -61,13 +62,20 @@ class Delivery(msgspec.Struct, kw_only=True, eq=False):
     """Its last run was cut short by the dispatcher's own end, and has no verdict yet."""
     alone: bool = False
     """Whether it must not ride in a run with others: it was under way when a dispatcher died."""
-    replay: int = 0
-    """The how-manieth replay of its dead letter this is; 0 when it comes from the log."""
+    replay: str = ""
+    """The name of the dead letter or the replay that it repeats; empty when it comes from the
+    log."""
 
     @property
-    def place(self) -> tuple[str, Position, int]:
+    def place(self) -> tuple[str, Position, str]:
         """What tells this delivery from every other of its handler."""
         return self.domain, self.position, self.replay
+
+    @property
+    def line(self) -> bytes:
+        """The event as its handler is to see it: a replay says so."""
+        raw = self.raw or b""
+        return as_replay(raw, self.replay) if self.replay else raw
 
 
 class _Track:
@@ -95,7 +103,7 @@ class Subscription:
         self._open = 0
         self._running = 0
         self._kept_bytes = 0
-        self._replays: set[tuple[str, Position, int]] = set()
+        self._replays: set[tuple[str, Position, str]] = set()
 
     def track(self, domain: str, cursor: Cursor, settled_ahead: dict[Position, str]) -> None:
         """Begin to follow a domain at `cursor`, knowing what was settled beyond it."""
@@ -165,8 +173,8 @@ class Subscription:
         track.read = Cursor(position)
 
     def replay(self, delivery: Delivery) -> None:
-        """Take a dead letter again, once: behind what its key has waiting, outside any domain's
-        order."""
+        """Take an event again, once at a time: behind what its key has waiting, outside any
+        domain's order."""
         if delivery.place not in self._replays:
             self._replays.add(delivery.place)
             self._queue(delivery)
@@ -261,6 +269,7 @@ class Subscription:
         lane.remove(delivery)
         self._open -= 1
         self._kept_bytes -= delivery.kept_bytes
+        self._replays.discard(delivery.place)
         track = self._tracks.get(delivery.domain)
         if track and track.open.get(delivery.position) is delivery:
             del track.open[delivery.position]

@@ -1,8 +1,10 @@
 """The ledger is a fold over the journal, and the index is that fold, saved."""
 
+import pytest
+
 from hookline.dispatch import ledger as journal
 from hookline.dispatch.journal import STATE_FILE, load_ledger
-from hookline.dispatch.ledger import Entry, Ledger, fold
+from hookline.dispatch.ledger import Entry, Ledger, fold, letter_of
 from hookline.dispatch.state import State
 from hookline.dispatch.subscription import Cursor
 from hookline.model.position import Position
@@ -97,8 +99,8 @@ def test_a_batch_settles_all_that_lies_in_it():
 
 
 def test_a_replay_is_asked_for_once():
-    ask = entry("replay", 100, event="e", letter="h:e", replay=1)
-    done = entry("attempt", 100, event="e", attempt=1, replay=1, then="settled")
+    ask = entry("replay", 100, event="e", letter="h:e", replay="h:e")
+    done = entry("attempt", 100, event="e", attempt=1, replay="h:e", then="settled")
     ledger = Ledger()
     fold(ledger, [ask, done, ask])
     assert ledger.closed == {"h:e"}
@@ -143,3 +145,21 @@ def test_a_ledger_survives_its_index(tmp_path):
     state.save(ledger)
     assert state.load() == ledger
     state.close()
+
+
+@pytest.mark.parametrize(
+    ("event", "replay", "letter"),
+    [
+        ("e", "", "h:e"),
+        ("e", "h:e", "h:e:1"),
+        ("e", "h:e:9", "h:e:10"),
+        ("e", "weekly", "h:e:weekly"),
+        ("e", "h:e:weekly", "h:e:weekly:1"),
+        ("e", "h:e:weekly:1", "h:e:weekly:2"),
+        ("a:7", "h:a:7", "h:a:7:1"),
+        ("a:7", "h:a:7:1", "h:a:7:2"),
+        ("7", "h:7", "h:7:1"),
+    ],
+)
+def test_a_letter_is_named_after_what_it_repeats(event, replay, letter):
+    assert letter_of("h", event, replay) == letter

@@ -1,0 +1,213 @@
+"""`hookline replay`: events of the past, once more, to one handler."""
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from hookline.app.root import home_of
+from hookline.cli.output import print_json
+from hookline.model.errors import TryAgain, Usage, printable, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hookline.dispatch.handlers import Handler
+    from hookline.dispatch.replays import Begun, Pace, Preview
+    from hookline.log.home import Home
+    from hookline.log.query import Found
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.description = (
+        "Ask the dispatcher to deliver events of the logs once more, to one handler, in the order "
+        "of their times. The handler sees the attribute replayof and EVENT_REPLAYOF. T is a time "
+        "(2026-11-21T01:35:31Z), a day (2026-11-21, in UTC) or how long ago (10m, 2h, 1d)."
+    )
+    parser.add_argument("--to", metavar="HANDLER", help="the file name of the handler")
+    parser.add_argument("--since", metavar="T", help="only events of that time or later")
+    parser.add_argument("--until", metavar="T", help="only events before that time; default: now")
+    parser.add_argument(
+        "--type", metavar="PATTERN", action="append", default=[], dest="types",
+        help="a type, or worker.* or *.failed; may be repeated; default: all that it wants",
+    )  # fmt: skip
+    parser.add_argument(
+        "--id", metavar="EVENT", action="append", default=[], dest="ids",
+        help="only the event of this id; may be repeated",
+    )  # fmt: skip
+    parser.add_argument("--dry-run", action="store_true", help="say what it would be, and end")
+    parser.add_argument(
+        "--speed", metavar="N", help="keep the time between the events, divided by N; 1: as it was"
+    )
+    parser.add_argument("--rate", metavar="N/s", help="at most N events a second")
+    parser.add_argument(
+        "--name", metavar="NAME", help="what the replay is called; default: made from the time"
+    )
+    parser.add_argument("--resume", metavar="NAME", help="go on with a replay that was interrupted")
+    parser.add_argument("--json", action="store_true", help="one JSON object at the end")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Preview, then ask. 75: not all could be asked for yet, and what is printed says how to go
+    on."""
+    from hookline.dispatch.replays import alone, begin, chosen, preview
+    from hookline.model.clock import SystemClock
+
+    home = home_of(args)
+    pace = _pace(args)
+    begun, is_new = _begun(args, home)
+    replay = begun.replay
+    handler = _handler(home, replay.handler)
+
+    def events() -> "Iterator[Found]":
+        for found in chosen(home, begun, lambda why: _say(str(why))):
+            if found.record.event is not None and handler.wants(found.record.event.type):
+                yield found
+
+    with alone(home, replay.name):
+        told = preview(events())
+        if not args.json:
+            _print_preview(told, begun)
+        if told.events and not args.dry_run:
+            if is_new:
+                begin(home, replay, SystemClock())
+            return _ask(args, home, begun, told, events(), pace)
+    if args.json:
+        _print_json(begun, told)
+    return 0
+
+
+def _begun(args: argparse.Namespace, home: "Home") -> "tuple[Begun, bool]":
+    """The replay that is meant, and whether it is new."""
+    from hookline.cli.times import stored_time
+    from hookline.dispatch import replays
+    from hookline.model.clock import SystemClock, rfc3339
+
+    clock = SystemClock()
+    now = clock.now()
+    name = args.resume or args.name
+    known = replays.find(home, name) if name else None
+    if known is not None:
+        replay = known.replay
+        if args.to not in (None, replay.handler) or (
+            (args.types and tuple(args.types) != replay.types)
+            or (args.ids and tuple(args.ids) != replay.ids)
+        ):
+            raise Usage(
+                f"the replay {replay.name} was begun with other events or another handler: go on "
+                f"with hookline replay --resume {replay.name}, or choose another --name"
+            )
+        return known, False
+    if args.resume:
+        raise Usage(f"no replay {shown(args.resume)} was begun here: begin one with --to HANDLER")
+    if not args.to:
+        raise Usage("to whom? --to HANDLER names it; hookline handlers lists them")
+    replay = replays.Replay(
+        name=name or replays.new_name(clock),
+        handler=args.to,
+        since=stored_time(args.since, now) or "",
+        until=stored_time(args.until, now) or rfc3339(now),
+        types=tuple(args.types) or _handler(home, args.to).patterns,
+        ids=tuple(args.ids),
+    )
+    return replays.Begun(replay=replay), True
+
+
+def _handler(home: "Home", name: str) -> "Handler":
+    """Raises Usage when there is none of that name: nobody would ever get the events."""
+    from hookline.app.survey import find_handlers
+
+    found = find_handlers(home)
+    for handler in found.handlers:
+        if handler.name == name:
+            return handler
+    for refused in found.refused:
+        if refused.name == name:
+            raise Usage(f"{name} cannot be run: {refused.reason}")
+    known = ", ".join(each.name for each in found.handlers) or "there is none"
+    raise Usage(f"no handler {shown(name)} in {home.handlers} (is it gone?): {known}")
+
+
+def _pace(args: argparse.Namespace) -> "Pace":
+    from hookline.dispatch.replays import Pace
+    from hookline.model.clock import SystemClock
+
+    return Pace(
+        positive(args.speed, "--speed"), positive(args.rate, "--rate"), SystemClock().monotonic_s()
+    )
+
+
+def positive(text: str | None, option: str) -> float | None:
+    """A number above 0, perhaps a second. Raises Usage."""
+    if text is None:
+        return None
+    try:
+        number = float(text.removesuffix("/s"))
+    except ValueError:
+        number = 0.0
+    if not 0.0 < number < 1e9:
+        raise Usage(f"{option} {shown(text)} is not a number above 0, such as 10")
+    return number
+
+
+def _ask(
+    args: argparse.Namespace,
+    home: "Home",
+    begun: "Begun",
+    told: "Preview",
+    events: "Iterator[Found]",
+    pace: "Pace",
+) -> int:
+    """Ask for all of them; whatever comes between, say how to go on."""
+    from hookline.dispatch.asks import NoRoom
+    from hookline.dispatch.lock import holder
+    from hookline.dispatch.replays import ask
+    from hookline.model.clock import SystemClock
+
+    before, name = begun.asked, begun.replay.name
+    go_on = f"hookline replay --resume {name}"
+    try:
+        ask(home, begun, events, pace, SystemClock())
+    except NoRoom:
+        _say(
+            f"as much as may wait is asked for: hookline dispatch --once delivers it; then {go_on}"
+        )
+        status = TryAgain.exit_code
+    except KeyboardInterrupt:
+        _say(f"asked for {begun.asked - before} of {told.events} events; to go on: {go_on}")
+        raise
+    else:
+        status = 0
+        if holder(home) is None:
+            _say("nobody dispatches now: hookline dispatch --once delivers them")
+    if args.json:
+        _print_json(begun, told)
+    else:
+        print(f"asked for {begun.asked - before} of {told.events} events as {name}")
+    return status
+
+
+def _print_preview(told: "Preview", begun: "Begun") -> None:
+    replay = begun.replay
+    more = " more" if begun.asked else ""
+    print(f"{told.events}{more} events for {replay.handler}")
+    if told.events:
+        print(f"  from {told.first} to {told.last}")
+        for type, count in told.types.most_common():
+            print(f"  {count:>8}  {type}")
+
+
+def _print_json(begun: "Begun", told: "Preview") -> None:
+    replay = begun.replay
+    print_json(
+        {
+            "replay": replay.name, "handler": replay.handler, "since": replay.since or None,
+            "until": replay.until, "events": told.events, "first": told.first or None,
+            "last": told.last or None, "types": dict(told.types.most_common()),
+            "asked": begun.asked,
+        }
+    )  # fmt: skip
+
+
+def _say(text: str) -> None:
+    print(f"hookline replay: {printable(text)}", file=sys.stderr)
