@@ -9,6 +9,7 @@ import mmap
 import os
 import signal
 import socket
+import struct
 import sys
 import time
 from collections.abc import Mapping
@@ -35,8 +36,12 @@ from hookline.dispatch.process import (
 from hookline.dispatch.runner import Ended
 from hookline.dispatch.subscription import Delivery
 from hookline.model.errors import BadData
+from hookline.model.position import Position
 
 STRETCH_MAX: Final = 256
+_FIRST: Final = struct.Struct("=QQ96s")
+"""Behind the host's own words on the page: the segment, offset and domain of the stretch's first
+event."""
 LOAD_S: Final = 20.0
 """How long a handler's module may take to be imported."""
 
@@ -120,11 +125,18 @@ def attribute(ledger: Ledger, work: Path) -> None:
         path = progress_path(work, name)
         if not path.exists():
             continue
-        index, since_ns = python_host.PROGRESS.unpack_from(path.read_bytes())
+        # A dispatcher that was killed while it made the page has left less of it.
+        page = path.read_bytes().ljust(mmap.PAGESIZE, b"\0")
+        index, since_ns = python_host.PROGRESS.unpack_from(page)
+        segment, offset, domain = _FIRST.unpack_from(page, python_host.PROGRESS.size)
+        first = domain.rstrip(b"\0").decode(), Position(segment, offset)
         running = [each for each in progress.pending.values() if each.running]
         running.sort(key=lambda each: (each.domain, each.position))
+        # Events of earlier stretches may stand there too: done, and not written down.
+        places = [(each.domain, each.position) for each in running]
+        to_blame = places.index(first) + index if since_ns and first in places else -1
         for number, pending in enumerate(running):
-            if number != index or not since_ns:
+            if number != to_blame:
                 pending.running = False
                 pending.attempt -= 1
 
@@ -222,7 +234,10 @@ class _Host:
         """Put the lines into the shared memory and say so: that never blocks, however long they
         are."""
         self.run = run
+        first = run.deliveries[0]
         python_host.PROGRESS.pack_into(self.progress, 0, 0, 0)
+        place = (*first.position, first.domain.encode())
+        _FIRST.pack_into(self.progress, python_host.PROGRESS.size, *place)
         text = b"\n".join(lines)
         written = 0
         while written < len(text):

@@ -23,7 +23,10 @@ _NUMBER: Final = re.compile(r"\[\d+\]$")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Idle:
-    """A dispatcher that has nothing to do, as a measure of what it may have later."""
+    """A dispatcher that has nothing to do, as a measure of what it may have later.
+
+    It has a process, with a working folder, for each Python handler that has had something to do.
+    """
 
     pid: int
     descriptors: Counter[str] = field(default_factory=Counter)
@@ -36,8 +39,11 @@ class Idle:
 
     def problems(self) -> list[str]:
         """What it has now beyond that: zombies, orphans that came to it, descriptors."""
+        hosts = self.hosts()
         strangers = {
-            pid: state for pid, state in _children(self.pid).items() if pid not in self.children
+            pid: state
+            for pid, state in _children(self.pid).items()
+            if pid not in self.children and pid not in hosts
         }
         more = descriptors(self.pid) - self.descriptors
         return [
@@ -46,13 +52,23 @@ class Idle:
             *(f"descriptors: {count} more of {name}" for name, count in sorted(more.items())),
         ]
 
+    def hosts(self) -> set[int]:
+        """The hosts among its children, one for each Python handler."""
+        by_mark = {_mark(pid): pid for pid in _children(self.pid)}
+        return {pid for mark, pid in by_mark.items() if mark.endswith(b":host:0")}
+
 
 def problems(home: Home, idle: Idle | None = None) -> list[str]:
     """What is left that should not be; `idle`: its dispatcher goes on, and may keep what it had
     then."""
-    kept = idle.children if idle else frozenset()
+    kept = idle.hosts() | idle.children if idle else frozenset()
+    folders = {_folder(pid) for pid in kept}
     found = [f"left running: {_told(pid)}" for pid in marked(home) if pid not in kept]
-    found += [f"left in the home: {path.relative_to(home.root)}" for path in litter(home)]
+    found += [
+        f"left in the home: {path.relative_to(home.root)}"
+        for path in litter(home)
+        if str(path) not in folders
+    ]
     if idle is not None:
         return found + idle.problems()
     if holder(home) is not None:
@@ -73,11 +89,7 @@ def settled(home: Home, idle: Idle | None = None, *, within_s: float = 10.0) -> 
 def marked(home: Home) -> list[int]:
     """The processes that a handler of this home has begun, whatever has become of their parents."""
     mark = f"{MARK}={home.root}:".encode()
-    return [
-        pid
-        for pid in _processes()
-        if any(setting.startswith(mark) for setting in _read(pid, "environ").split(b"\0"))
-    ]
+    return [pid for pid in _processes() if _mark(pid).startswith(mark)]
 
 
 def descriptors(pid: int) -> Counter[str]:
@@ -113,12 +125,26 @@ def _processes() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
+def _mark(pid: int) -> bytes:
+    """The setting that tells which run a process belongs to; empty when it belongs to none."""
+    settings = _read(pid, "environ").split(b"\0")
+    return next((each for each in settings if each.startswith(f"{MARK}=".encode())), b"")
+
+
 def _read(pid: int, name: str) -> bytes:
     """A file of a process; empty when the process is gone or not ours."""
     try:
         return Path(f"/proc/{pid}/{name}").read_bytes()
     except OSError:
         return b""
+
+
+def _folder(pid: int) -> str:
+    """The working folder of a process; empty when the process is gone."""
+    try:
+        return os.readlink(f"/proc/{pid}/cwd")
+    except OSError:
+        return ""
 
 
 def _told(pid: int) -> str:

@@ -38,6 +38,25 @@ def test_a_process_that_a_handler_began_is_seen_and_no_other(home):
             assert leaks.settled(home, within_s=0.5) == (found if seen else [])
 
 
+def test_a_host_may_be_replaced_but_there_is_one_and_it_has_a_folder(home):
+    idle = Idle.of(os.getpid())
+    folder = home.state / "runs" / "on-a-b.py.1.1"
+    folder.mkdir(parents=True)
+    name, _, value = run_mark(str(home.root), "on-a-b.py", "host", 0).partition("=")
+    hosts = []
+    for problem in (None, "left running"):
+        hosts.append(
+            subprocess.Popen(
+                [sys.executable, "-c", WAIT], stdin=subprocess.PIPE, env={name: value}, cwd=folder
+            )
+        )
+        found = [each for each in leaks.problems(home, idle) if "descriptors" not in each]
+        assert [each.partition(":")[0] for each in found[:1]] == ([problem] if problem else [])
+    for host in hosts:
+        host.communicate()
+    assert leaks.problems(home) == ["left in the home: coordination/state/runs/on-a-b.py.1.1"]
+
+
 def test_a_child_is_an_orphan_and_then_a_zombie(home, child):
     idle = Idle(pid=os.getpid(), descriptors=leaks.descriptors(os.getpid()))
     assert [each.partition(" (")[0] for each in idle.problems()] == [f"orphan: process {child.pid}"]
