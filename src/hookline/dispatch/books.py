@@ -41,6 +41,9 @@ class DeadLetter(msgspec.Struct, kw_only=True, omit_defaults=True):
     error: str = ""
     stdout: str = ""
     stderr: str = ""
+    traceback: str = ""
+    fingerprint: str = ""
+    """See `hookline.dispatch.fingerprint`."""
     event: msgspec.Raw = msgspec.Raw(b"null")
 
 
@@ -357,7 +360,11 @@ class Books:
         try:
             if self._paper.lacks_snapshot(self._folded):
                 self.write_cursors(cursors, clock)
-                self._paper.snap(self._index.load(), rfc3339(clock.now()))
+                self._freshen()
+                ledger = self._index.load()
+                # A damage that was found just now leaves nothing to take a picture of.
+                if not self._index.is_fresh and not self.trouble:
+                    self._paper.snap(ledger, rfc3339(clock.now()))
             else:
                 self._paper.turn()
         except (HooklineError, OSError) as error:

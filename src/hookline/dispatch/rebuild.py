@@ -1,0 +1,132 @@
+"""Making `state/` again from the logs and the journal.
+
+In an order that any death may cut: what only the index knows (which runs are under way) is written
+to the journal first; then everything derived is deleted, and folded and read again. Whatever is
+missing of it after a crash, the next dispatcher, or the next rebuild, makes.
+"""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from hookline.dispatch.books import catch_up
+from hookline.dispatch.feed import Feed
+from hookline.dispatch.identities import Identities
+from hookline.dispatch.journal import STATE_FILE, JournalFiles, load_ledger, write_entry
+from hookline.dispatch.ledger import Ledger, begun
+from hookline.dispatch.lock import Lock, holder
+from hookline.dispatch.python_runner import attribute
+from hookline.dispatch.state import State, known_underway
+from hookline.log.home import Home
+from hookline.model.clock import Clock, rfc3339
+from hookline.model.errors import TryAgain
+
+KEPT: Final = frozenset({"dispatcher.pid", "hookline", "locks"})
+"""What lies in `state/` and is not derived: who holds the lock, the scripts' way to this
+installation, and the locks of handlers, which one of them may hold."""
+
+Progress = Callable[[str, int], None]
+"""Is told a domain that is read again, and how many bytes of it were."""
+
+
+class Rebuilt(msgspec.Struct, kw_only=True):
+    """What was done, or would be."""
+
+    deleted: list[str]
+    """Names in `state/`."""
+    handlers: int
+    waiting: int
+    """Deliveries that are to be tried again."""
+    underway: int
+    """Runs that were under way when a dispatcher died: they stay counted."""
+    lost: str = ""
+    """Why it cannot be told which runs were under way; empty when it can."""
+
+
+def rebuild(home: Home, clock: Clock, *, dry_run: bool = False) -> Rebuilt:
+    """Delete what is derived in `state/` and make it again; nothing runs twice for it.
+
+    Raises TryAgain when a dispatcher runs, WriteFailed or CannotCreate when the disk does not take
+    it: then it may be called again.
+    """
+    lock = _lock(home)
+    try:
+        known, lost = known_underway(home.state / STATE_FILE)
+        ledger = catch_up(known, JournalFiles(home))
+        attribute(ledger, home.state / "runs")
+        names = sorted(path.name for path in home.state.iterdir() if path.name not in KEPT)
+        if not dry_run:
+            _write_underway(home, ledger, clock)
+            # The index first: without it, all else counts as nothing.
+            for name in sorted(names, key=lambda name: not name.startswith(STATE_FILE)):
+                _delete(home.state / name)
+            ledger = _save(home)
+            _read_identities(home, ledger)
+        pending = [each for every in ledger.handlers.values() for each in every.pending.values()]
+        underway = sum(each.running for each in pending)
+        return Rebuilt(
+            deleted=names,
+            handlers=len(ledger.handlers),
+            waiting=len(pending) - underway,
+            underway=underway,
+            lost=lost,
+        )
+    finally:
+        lock.close()
+
+
+def _lock(home: Home) -> Lock:
+    try:
+        return Lock(home)
+    except TryAgain:
+        pid = holder(home)
+        raise TryAgain(
+            f"a dispatcher runs for {home.root} (process {pid}): end it (kill {pid}), then "
+            "hookline rebuild"
+        ) from None
+
+
+def _write_underway(home: Home, ledger: Ledger, clock: Clock) -> None:
+    now = rfc3339(clock.now())
+    for name, progress in ledger.handlers.items():
+        for pending in progress.pending.values():
+            if pending.running:
+                write_entry(home, begun(name, pending, now))
+
+
+def _delete(path: Path) -> None:
+    """Under another name first: half a folder must not be taken for the whole."""
+    if path.is_dir() and not path.is_symlink():
+        doomed = path.with_name(f".{path.name.lstrip('.')}.deleted")
+        shutil.rmtree(doomed, ignore_errors=True)
+        path.rename(doomed)
+        shutil.rmtree(doomed)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _save(home: Home) -> Ledger:
+    ledger = load_ledger(home, None)
+    state = State(home.state / STATE_FILE)
+    try:
+        state.save(ledger)
+    finally:
+        state.close()
+    return ledger
+
+
+def _read_identities(home: Home, ledger: Ledger) -> None:
+    """Know every event again, from where somebody first listened."""
+    identities = Identities(home.state / "identities")
+    for domain, start in ledger.starts().items():
+        feed = Feed(home, domain, identities, lambda _: None)
+        with feed.stream:
+            feed.begin(start)
+            end = feed.stream.end()
+            feed.read(end)
+            while feed.catching_up:
+                feed.read(end)
+    identities.close()

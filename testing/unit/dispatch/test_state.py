@@ -1,0 +1,237 @@
+"""An index that is damaged, old, new, another's or gone: nothing is lost and nothing runs twice."""
+
+import os
+import random
+import shutil
+
+import apsw
+import pytest
+
+from hookline.dispatch.journal import STATE_FILE, load_ledger, read_ledger
+from hookline.dispatch.ledger import Ledger, Pending, Progress
+from hookline.dispatch.state import VERSION, IndexFailed, State, known_underway
+from hookline.dispatch.subscription import Cursor
+from hookline.model.errors import BadConfig, NotAllowed
+from hookline.model.position import Position
+
+EVENTS = 30
+
+
+@pytest.fixture(name="used")
+def make_used(bench):
+    """A home in which much has happened: done, given up, waiting beyond a cursor, paused."""
+    bench.shell("on-a-b.sh", 'echo "$EVENT_ID" >>"$OUT"')
+    bench.shell("on-a-any.sh", 'exit "$(jq .data "$1")"', "# on: a.*   key: subject  backoff: 1h")
+    bench.shell("on-a-d.sh", 'echo "$EVENT_ID" >>"$OUT"; exit 78')
+    for n in range(EVENTS):
+        bench.emit("a.b", (0, 65, 75, 0)[n % 4], subject=f"k{n % 5}", id=f"e{n}")
+    bench.emit("a.d", 0, id="x")
+    bench.drain()
+    assert len(bench.said()) == EVENTS + 1
+    return bench
+
+
+def index_of(bench):
+    return bench.home.state / STATE_FILE
+
+
+def check(bench):
+    """What is new is delivered once, what was delivered is not again; what waits still does."""
+    before = bench.said()
+    waiting = unsettled(bench)
+    bench.emit("a.b", 0, id="new", subject="new")
+    bench.drain()
+    assert bench.said() == [*before, "new"]
+    assert unsettled(bench) == waiting
+    assert read_ledger(bench.home).handlers["on-a-d.sh"].paused
+
+
+def unsettled(bench):
+    ledger = load_ledger(bench.home, None)
+    return {
+        (name, pending.event, pending.attempt)
+        for name, progress in ledger.handlers.items()
+        for pending in progress.pending.values()
+    }
+
+
+def test_a_ledger_survives_its_index(tmp_path):
+    pending = Pending(
+        domain="d", position=Position(1, 5), event="e", source="s", type="d.t", attempt=2,
+        due_at_s=7.5, running=True,
+    )  # fmt: skip
+    progress = Progress(
+        since_s=3.0,
+        starts={"d": Position(1, 1)},
+        cursors={"d": Cursor(Position(1, 5), 5, "e", "s")},
+        settled={"d": {Position(1, 9): "f"}},
+        pending={pending.place: pending},
+        paused="tired",
+        paused_at_s=8.0,
+        held="broken",
+    )
+    ledger = Ledger(handlers={"h": progress}, closed={"h:x"}, folded=Position(2, 7), journal="j")
+    state = State(tmp_path / STATE_FILE)
+    assert state.is_fresh
+    state.save(ledger)
+    state.close()
+    state = State(tmp_path / STATE_FILE)
+    assert not state.is_fresh
+    assert state.load() == ledger
+    state.close()
+
+
+@pytest.mark.parametrize("kept", ["nothing", "wal", "index"])
+def test_a_deleted_index_is_made_again(used, kept):
+    dispatcher = used.dispatcher()
+    wal = index_of(used).with_name(STATE_FILE + "-wal")
+    assert wal.exists()
+    shutil.copy(wal, used.home.root / "wal")
+    dispatcher.close()
+    shutil.copy(index_of(used), used.home.root / "index")
+    shutil.rmtree(used.home.state)
+    used.home.state.mkdir()
+    if kept == "wal":
+        shutil.copy(used.home.root / "wal", wal)
+    if kept == "index":
+        shutil.copy(used.home.root / "index", index_of(used))
+    check(used)
+
+
+@pytest.mark.parametrize("bytes_left", [0, 1, 99, 100, 4096, 8192, 20000])
+def test_a_truncated_index_is_made_again(used, bytes_left):
+    os.truncate(index_of(used), bytes_left)
+    check(used)
+
+
+def test_a_page_of_garbage_anywhere_in_the_index_costs_nothing(used):
+    whole = index_of(used).read_bytes()
+    said, letters, noted = used.said(), used.letters(), 0
+    chance = random.Random(7)  # noqa: S311  # garbage
+    for page in range(len(whole) // 4096):
+        spoilt = bytearray(whole)
+        spoilt[page * 4096 : page * 4096 + 4096] = chance.randbytes(4096)
+        index_of(used).write_bytes(spoilt)
+        used.spectator.notes.clear()
+        used.drain()
+        noted += any("made again" in note for note in used.spectator.notes)
+        assert used.said() == said
+        assert used.letters() == letters
+    # A page that is free has nothing that could be missed.
+    assert noted >= len(whole) // 4096 - 1
+    check(used)
+
+
+def test_an_index_that_is_spoilt_under_a_running_dispatcher_is_made_again(used):
+    dispatcher = used.dispatcher()
+    try:
+        state = dispatcher._state
+        state._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        size = index_of(used).stat().st_size
+        with index_of(used).open("r+b") as file:
+            file.seek(4096)
+            file.write(os.urandom(size - 4096))
+        state._db.execute("PRAGMA shrink_memory")
+        before, waiting = used.said(), unsettled(used)
+        used.emit("a.b", 0, id="new", subject="new")
+        while len(used.said()) == len(before) or dispatcher.running:
+            dispatcher.tick(0.05)
+        assert used.said() == [*before, "new"]
+    finally:
+        dispatcher.close()
+    assert index_of(used).with_suffix(".damaged").exists()
+    assert unsettled(used) == waiting
+    assert read_ledger(used.home) == load_ledger(used.home, None)
+
+
+@pytest.mark.parametrize("then", ["goes on", "is killed"])
+def test_state_may_be_deleted_under_a_running_dispatcher(used, then):
+    dispatcher = used.dispatcher()
+    shutil.rmtree(used.home.state)
+    before, waiting = used.said(), unsettled(used)
+    for n in range(3):
+        used.emit("a.b", 0, id=f"new{n}", subject="new")
+    while len(used.said()) < len(before) + 3 or not index_of(used).exists() or dispatcher.running:
+        dispatcher.tick(0.05)
+    if then == "goes on":
+        dispatcher.close()
+        assert index_of(used).exists()
+    else:
+        # What a kill takes: everything that close would have written.
+        dispatcher._lock.close()
+    used.drain()
+    assert used.said() == [*before, "new0", "new1", "new2"]
+    assert unsettled(used) == waiting
+    check(used)
+
+
+def test_an_index_of_an_older_version_is_made_again_and_kept(used):
+    db = apsw.Connection(str(index_of(used)))
+    db.execute(
+        f"PRAGMA user_version = {VERSION - 1}; DROP TABLE pending; CREATE TABLE pending (handler "
+        "TEXT, domain TEXT, segment INT, offset INT, replay INT, event TEXT, source TEXT, type "
+        "TEXT, attempt INT, due REAL, running INT); INSERT INTO pending (handler, domain, segment, offset, replay, event, source, type, "
+        "attempt, due, running) VALUES ('on-a-b.sh', 'a', 1, 99999, 0, 'u', 's', 'a.b', 3, 0, 1)"
+    )
+    db.close()
+    with pytest.raises(IndexFailed):
+        State(index_of(used), readonly=True)
+    ledger, why = known_underway(index_of(used))
+    assert why == ""
+    (pending,) = ledger.handlers["on-a-b.sh"].pending.values()
+    assert (pending.event, pending.attempt, pending.replay, pending.running) == ("u", 3, "", True)
+    state = State(index_of(used))
+    assert state.load() == ledger
+    state.close()
+    assert index_of(used).with_suffix(".old").exists()
+    check(used)
+
+
+def test_an_index_of_a_newer_version_is_refused_with_what_to_do(used):
+    db = apsw.Connection(str(index_of(used)))
+    db.execute(f"PRAGMA user_version = {VERSION + 1}")
+    db.close()
+    with pytest.raises(BadConfig, match="newer Hookline.*hookline rebuild"):
+        used.dispatcher()
+
+
+def test_the_index_of_another_home_is_noticed(used, tmp_path):
+    mine = used.home.root
+    other = tmp_path / "other"
+    shutil.copytree(mine, other)
+    used.home.deliveries.unlink()
+    for name in ("deliveries.jsonl", "state"):
+        path = mine / "coordination" / name
+        shutil.rmtree(path, ignore_errors=True)
+    (mine / "out").unlink()
+    used.home.live("a").unlink()
+    for n in range(3):
+        used.emit("a.b", 0, id=f"mine{n}", subject="k")
+    used.drain()
+    said = used.said()
+    assert said == ["mine0", "mine1", "mine2"]
+    shutil.rmtree(used.home.state)
+    shutil.copytree(other / "coordination" / "state", used.home.state)
+    used.emit("a.b", 0, id="mine3", subject="k")
+    used.drain()
+    assert used.said() == [*said, "mine3"]
+    assert any("another journal" in note for note in used.spectator.notes)
+
+
+def test_an_index_restored_from_a_backup_is_brought_forward(used, tmp_path):
+    shutil.copytree(used.home.state, tmp_path / "backup")
+    for n in range(5):
+        used.emit("a.b", 65, id=f"later{n}", subject="k")
+    used.drain()
+    letters = used.letters()
+    shutil.rmtree(used.home.state)
+    shutil.copytree(tmp_path / "backup", used.home.state)
+    check(used)
+    assert used.letters() == letters
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to everything")
+def test_an_index_that_this_user_may_not_write_is_named(used):
+    index_of(used).chmod(0o400)
+    with pytest.raises(NotAllowed, match="owner"):
+        used.dispatcher()
