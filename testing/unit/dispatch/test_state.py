@@ -167,11 +167,12 @@ def test_state_may_be_deleted_under_a_running_dispatcher(used, then):
 
 def test_an_index_of_an_older_version_is_made_again_and_kept(used):
     db = apsw.Connection(str(index_of(used)))
+    db.execute(f"PRAGMA user_version = {VERSION - 1}")
     db.execute(
-        f"PRAGMA user_version = {VERSION - 1}; DROP TABLE pending; CREATE TABLE pending (handler "
-        "TEXT, domain TEXT, segment INT, offset INT, replay INT, event TEXT, source TEXT, type "
-        "TEXT, attempt INT, due REAL, running INT); INSERT INTO pending (handler, domain, segment, offset, replay, event, source, type, "
-        "attempt, due, running) VALUES ('on-a-b.sh', 'a', 1, 99999, 0, 'u', 's', 'a.b', 3, 0, 1)"
+        "DROP TABLE pending; CREATE TABLE pending (handler TEXT, domain TEXT, segment INT, "
+        "offset INT, replay INT, event TEXT, source TEXT, type TEXT, attempt INT, due REAL, "
+        "running INT); INSERT INTO pending VALUES "
+        "('on-a-b.sh', 'a', 1, 99999, 0, 'u', 's', 'a.b', 3, 0, 1)"
     )
     db.close()
     with pytest.raises(IndexFailed):
@@ -191,7 +192,7 @@ def test_an_index_of_a_newer_version_is_refused_with_what_to_do(used):
     db = apsw.Connection(str(index_of(used)))
     db.execute(f"PRAGMA user_version = {VERSION + 1}")
     db.close()
-    with pytest.raises(BadConfig, match="newer Hookline.*hookline rebuild"):
+    with pytest.raises(BadConfig, match=r"newer Hookline.*hookline rebuild"):
         used.dispatcher()
 
 
