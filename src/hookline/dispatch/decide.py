@@ -51,6 +51,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
     stdout: str = ""
     stderr: str = ""
+    traceback: str = ""
+    """Of a Python handler's exception."""
     retry_after_s: float | None = None
 
 

@@ -64,6 +64,7 @@ class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
     error: str = ""
     stdout: str = ""
     stderr: str = ""
+    traceback: str = ""
 
     @property
     def position(self) -> Position:

@@ -323,7 +323,8 @@ class PythonRun:
             ms=answer.ms,
             error=answer.error,
             stdout=stdout,
-            stderr=stderr + answer.trace,
+            stderr=stderr,
+            traceback=answer.trace,
             retry_after_s=answer.after_s,
         )
 
@@ -365,5 +366,7 @@ class PythonRun:
         elif not since_ns:
             error = self.failed or f"it could not be loaded: {what}"
             last = error.strip().rpartition("\n")[2]
-            outcome = msgspec.structs.replace(outcome, verdict="broken", error=last, stderr=error)
+            outcome = msgspec.structs.replace(
+                outcome, verdict="broken", error=last, traceback=self.failed
+            )
         return Ended(index if since_ns else 0, outcome)

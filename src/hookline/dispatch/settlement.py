@@ -7,6 +7,7 @@ import msgspec
 
 from hookline.dispatch.books import Books, DeadLetter
 from hookline.dispatch.decide import Outcome, Plan, decide
+from hookline.dispatch.fingerprint import fingerprint
 from hookline.dispatch.ledger import Entry, letter_of
 from hookline.dispatch.listener import Listener
 from hookline.dispatch.runner import Ended
@@ -156,6 +157,8 @@ class Settlement:
                 error=outcome.error,
                 stdout=outcome.stdout,
                 stderr=outcome.stderr,
+                traceback=outcome.traceback,
+                fingerprint=fingerprint_of(listener.name, outcome),
                 event=msgspec.Raw(delivery.raw or b"null"),
             )
         )
@@ -197,4 +200,10 @@ def _entry(
         error=outcome.error,
         stdout=outcome.stdout,
         stderr=outcome.stderr,
+        traceback=outcome.traceback,
     )
+
+
+def fingerprint_of(handler: str, outcome: Outcome) -> str:
+    """What tells this fault from others."""
+    return fingerprint(handler, outcome.verdict, outcome.exit, outcome.signal, outcome.error)

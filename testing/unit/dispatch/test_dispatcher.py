@@ -385,7 +385,8 @@ def test_a_python_exception_is_kept_with_its_trace(bench):
     bench.drain()
     (letter,) = bench.letters()
     assert letter["error"] == "ZeroDivisionError: division by zero"
-    assert "line 5, in handle" in letter["stderr"]
+    assert "line 5, in handle" in letter["traceback"]
+    assert "stderr" not in letter
 
 
 def test_a_batch_that_raises_is_run_again_one_by_one(bench):
