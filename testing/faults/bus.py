@@ -224,6 +224,10 @@ class Bus:
         except FileNotFoundError:
             return []
 
+    def over(self) -> bool:
+        """Whether the last dispatcher has died, or has given up an event."""
+        return self.processes[-1].poll() is not None or bool(self.letters())
+
     def history(self, *, attempts_max: int = 5, in_lanes: bool = True) -> list[str]:
         """What the oracle finds wrong with all that happened."""
         known = {event["id"] for event in read_log(sorted(self.home.events.glob("*.jsonl")))}

@@ -209,7 +209,7 @@ def test_a_handler_that_kills_the_dispatcher_is_a_dead_letter_after_its_attempts
     deaths = 0
     while True:
         process = bus.start()
-        bus.wait(lambda: process.poll() is not None or bus.letters(), "neither died nor gave up")
+        bus.wait(bus.over, "it neither died nor gave up")
         if process.poll() is None:
             break
         assert process.returncode == -signal.SIGKILL, bus.said()

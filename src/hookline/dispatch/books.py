@@ -181,13 +181,18 @@ class Books:
         self._starts: list[tuple[str, str, Position]] = []
         self._told: dict[tuple[str, str], Cursor] = {}
         self._turn_again_s = 0.0
-        self.trouble = ""
+        self.trouble = self._told_trouble = ""
         self.cursors_due_s = 0.0
 
     @property
     def stuck(self) -> bool:
         """Whether something could not be written; nothing new may start."""
         return bool(self.trouble)
+
+    def new_trouble(self) -> str:
+        """What is wrong after a commit, when it was not asked for before; empty for nothing new."""
+        told, self._told_trouble = self._told_trouble, self.trouble
+        return self.trouble if self.trouble != told else ""
 
     def bury(self, letter: DeadLetter) -> None:
         """Write down a dead letter, before the entry that says so."""

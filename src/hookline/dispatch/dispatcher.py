@@ -196,6 +196,8 @@ class Dispatcher:
         self._books.flush()
         if time.monotonic() >= self._commit_at_s:
             self._commit()
+            if trouble := self._books.new_trouble():
+                self._spectator.noted(f"{trouble}: nothing starts until that is mended")
         return bool(heard or looked or changed or pulled or started)
 
     def _hear(self, timeout_s: float) -> bool:

@@ -1,0 +1,129 @@
+"""The dispatcher is killed, or the disk fails it, at every one of its system calls: it loses
+nothing, and says what stopped it."""
+
+import itertools
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from hookline.app import bus as _bus  # noqa: F401  # imported before the fork, not under strace
+from hookline.cli import dispatch, main, show
+from testing.faults.bus import Bus
+from testing.faults.injection import CHANGES, KILL
+
+FALLIBLE = ("openat", "write", "pwrite64", "fdatasync", "fsync", "mkdir", "unlink", "ftruncate")
+PRELOADED = (dispatch, show)
+
+# It is under the tracer too: what it could not note, it has not done. One event in three fails.
+HANDLER = r"""#!/bin/bash
+# attempts: 2   backoff: 1ms   key: subject   concurrency: 2
+note() {
+  printf '%s %s %s %s %s %s\n' "$1" "$EVENT_ID" "$EVENT_SUBJECT" "$EVENT_ATTEMPT" \
+    "${EPOCHREALTIME/./}" "${2-}" >>"$HOOKLINE_HOME/out"
+}
+note begin || exit 1
+event=$(<"$1")
+status=0
+[[ $event != *'"n":1'* ]] || status=1
+note end "$status" || exit 1
+exit "$status"
+"""
+
+
+def drain(home):
+    """`hookline dispatch --once` in this process."""
+    return main.main(["dispatch", "--once", "--home", str(home.root)])
+
+
+def fresh(homes, make_home):
+    """A bus in a new home with some events: what a trial begins with."""
+    bus = Bus(make_home(f"home{next(homes)}"))
+    bus.file("on-a-b.sh", HANDLER)
+    bus.emit_many(3, keys=2)
+    return bus
+
+
+@pytest.fixture
+def make_home(home):
+    """Makes homes beside the test's own, alike."""
+
+    def make(name):
+        root = home.root.parent / name
+        for folder in (home.segments, home.queue, home.handlers, home.state, home.config):
+            (root / folder.relative_to(home.root)).mkdir(parents=True)
+        return type(home)(root)
+
+    return make
+
+
+def recover(bus, statuses, ended):
+    """Whatever has happened: the next dispatcher makes it good."""
+    assert ended.status in statuses, ended.stderr
+    assert "Traceback" not in ended.stderr
+    process = bus.ready()
+    bus.wait_answered()
+    bus.stop(process)
+    bus.check(attempts_max=2)
+
+
+@pytest.mark.timeout(0)
+def test_a_dispatcher_that_is_killed_anywhere_loses_nothing(points, make_home):
+    homes = itertools.count()
+
+    def trial(strike):
+        bus = fresh(homes, make_home)
+        ended = strike(lambda: drain(bus.home))
+        recover(bus, (0, -signal.SIGKILL), ended)
+
+    points.walk(trial, CHANGES, KILL, quick=14)
+
+
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
+def test_a_disk_that_fails_anywhere_loses_nothing(points, make_home, error):
+    homes = itertools.count()
+    said = (0, os.EX_CANTCREAT, os.EX_IOERR, os.EX_TEMPFAIL, os.EX_CONFIG)
+
+    def trial(strike):
+        bus = fresh(homes, make_home)
+        ended = strike(lambda: drain(bus.home))
+        recover(bus, said, ended)
+
+    points.walk(trial, FALLIBLE, f"error={error}", quick=8)
+
+
+def test_an_event_stays_pending_while_its_dead_letter_cannot_be_written(points, bus):
+    bus.shell("exit 1", "attempts: 1")
+    bus.home.dead_letters.touch()
+    event = bus.emit("k")
+    ended = points.strike(
+        lambda: drain(bus.home),
+        inject=["write:error=ENOSPC:when=1+"],
+        paths=[bus.home.dead_letters],
+    )
+    assert ended.status == os.EX_IOERR
+    assert ended.stderr.count("\n") == 1
+    assert "No space left" in ended.stderr
+    assert bus.verdicts() == []
+    assert bus.letters() == []
+    bus.once()
+    assert [letter["event"]["id"] for letter in bus.letters()] == [event]
+    bus.check(attempts_max=2)
+
+
+def test_a_dispatcher_waits_until_its_dead_letter_can_be_written(bus):
+    bus.shell("[[ $EVENT_SUBJECT != bad ]]", "attempts: 1")
+    process = bus.ready()
+    bus.home.dead_letters.mkdir()
+    bus.emit("bad")
+    bus.emit("good")
+    bus.wait(bus.begun, "nothing runs")
+    bus.wait(lambda: "dead-letters.jsonl" in bus.said(), "it does not say what is wrong")
+    assert bus.verdicts() == []
+    Path(bus.home.dead_letters).rmdir()
+    bus.wait_answered()
+    assert len(bus.letters()) == 1
+    bus.stop(process)
+    bus.check(attempts_max=1)
