@@ -142,10 +142,14 @@ def struck(strike: Strike, emitter: Emitter, home: Home, target: Target, **optio
     """Strike at an emitter's target; of a command, only calls on the home count, for all others are
     its start-up."""
     if emitter.is_command:
-        live = [home.live(domain) for domain in ("a", "b")]
-        options["paths"] = [*live, home.events, home.data, home.locked_append]
+        options.setdefault("paths", paths_of(home))
         options["env"] = {**os.environ, "HOOKLINE_HOME": os.fspath(home.root)}
     return strike(target, **options)
+
+
+def paths_of(home: Home) -> list[Path]:
+    """What appending to the logs `a` and `b` touches, but for files with names of their own."""
+    return [home.live("a"), home.live("b"), home.events, home.data, home.locked_append]
 
 
 def stored(home: Home, domain: str) -> list[Record]:

@@ -65,6 +65,8 @@ _hookline_strange_log() {
 }
 
 _hookline_cannot_open() {
+  # Where nothing else can be opened either, it is not the log's fault.
+  [[ -e /dev/null ]] </dev/null || _hookline_no_descriptor || return
   _hookline_fail 73 "cannot open ${_hookline_log//[!\ -~]/?} for writing; see: hookline doctor"
 }
 

@@ -33,8 +33,15 @@ _hookline_fail() { # <exit> <message>: one line, never with raw bytes of an inpu
 }
 
 _hookline_report() { # <exit>
+  local _status=$1
+  # Only a redirection that found no descriptor ends with 1, and says nothing.
+  [[ $_status != 1 || $_hookline_error ]] || _hookline_no_descriptor || _status=$?
   builtin printf 'ERROR: %s\n' "${_hookline_error:-something unforeseen happened}" >&2 || :
-  return "$1"
+  return "$_status"
+}
+
+_hookline_no_descriptor() {
+  _hookline_fail 75 'there is no free file descriptor; close some, then try again'
 }
 
 _hookline_excerpt() { # <text>: sets _hookline_excerpt to a quoted piece of it, safe to print

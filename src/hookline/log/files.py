@@ -59,16 +59,18 @@ def make_folder(folder: str | os.PathLike[str]) -> None:
 
 
 def sync_folder(folder: str | os.PathLike[str]) -> None:
-    """Make the names in a folder durable."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    """Make the names in a folder durable. Raises WriteFailed."""
     try:
-        os.fsync(fd)
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
     except OSError as error:
         # Some network file systems cannot sync a folder and keep its names in order by themselves.
         if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
-            _raise(error, os.fspath(folder))
-    finally:
-        os.close(fd)
+            message = f"{os.fspath(folder)} cannot be synced: {error.strerror}"
+            raise WriteFailed(message) from error
 
 
 def open_append(path: str | os.PathLike[str]) -> int:
@@ -98,7 +100,7 @@ def append_line(
     try:
         _append(fd, line, sync, locked, path)
     finally:
-        os.close(fd)
+        close_written(fd, path)
     if made and sync:
         sync_folder(os.path.dirname(path) or ".")
 
@@ -156,6 +158,15 @@ def write_line(fd: int, line: bytes, path: str) -> None:
     if written != len(data):
         _end_torn_line(fd)
         raise LogFull(f"{path}: only {written} of {len(data)} bytes were written")
+
+
+def close_written(fd: int, path: str) -> None:
+    """Give a log's descriptor back. Raises WriteFailed: a network file system may not say before
+    this that it did not keep what was written."""
+    try:
+        os.close(fd)
+    except OSError as error:
+        raise WriteFailed(f"{path}: {error.strerror}") from error
 
 
 def _append(fd: int, line: bytes, sync: bool, locked: bool, path: str) -> None:
