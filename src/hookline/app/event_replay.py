@@ -1,0 +1,275 @@
+"""Events of the past once more, to every handler that wants them, and what came of it.
+
+`scripts/events/event-replay.sh` is the face of it. `hookline replay` asks for events for one
+handler and does not wait; here somebody waits for the verdicts.
+"""
+
+import re
+import time
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Final, Literal
+
+import msgspec
+
+from hookline.app.bus import dispatcher
+from hookline.app.survey import find_handlers
+from hookline.dispatch.feed import line_of
+from hookline.dispatch.handlers import Handler
+from hookline.dispatch.journal import open_journal
+from hookline.dispatch.ledger import Entry, Place, decode
+from hookline.dispatch.lock import holder
+from hookline.dispatch.replays import Begun, Pace, Replay, ask, new_name
+from hookline.log.errors import LogReplaced
+from hookline.log.files import durable_write
+from hookline.log.home import Home
+from hookline.log.log import Log
+from hookline.log.query import Found, OnTrouble, Query, select
+from hookline.log.read import domains
+from hookline.log.stream import Stream
+from hookline.model.clock import Clock, nanoseconds, rfc3339
+from hookline.model.errors import HooklineError, TryAgain
+from hookline.model.event import Event, as_replay
+from hookline.model.ids import uuid7
+from hookline.model.position import Position
+
+QUIET_S: Final = 60.0
+"""How long a running dispatcher may say nothing before the rest is left to it."""
+LOOK_S: Final = 0.05
+TOGETHER: Final = 500
+"""How many events are replayed before the next are asked for."""
+NO_PRIORITY: Final = "medium"
+
+Result = Literal["successful", "failed", "skipped", "waiting"]
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """Which events. Times are in the stored form, `until` excluded; empty: whatever it is."""
+
+    event_id: str = ""
+    since: str | None = None
+    until: str | None = None
+    type: str = ""
+    """A regular expression, found anywhere in it; so is `source`."""
+    source: str = ""
+    priority: str = ""
+    correlation: str = ""
+
+    def takes(self, event: Event) -> bool:
+        """Whether an event is one of them; the time is looked at elsewhere."""
+        return (
+            self.event_id in ("", event.id)
+            and re.search(self.type, event.type) is not None
+            and re.search(self.source, event.source) is not None
+            and self.priority in ("", event.priority or NO_PRIORITY)
+            and self.correlation in ("", event.correlationid)
+        )
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of one event."""
+
+    event: str
+    type: str
+    time: str
+    result: Result
+    handlers: dict[str, str] = {}
+    """Each handler's verdict; empty: none yet."""
+    why: str = ""
+
+
+def chosen(home: Home, choice: Choice, on_trouble: OnTrouble) -> Iterator[Found]:
+    """The events in the order of their times, each identity once.
+
+    Only what is there now: what comes of a replay is not replayed. Nor is what `enqueue` once made
+    of an event, unless it is named: the event itself is there.
+    """
+    query = Query(since=choice.since, until=choice.until)
+    seen: set[tuple[str, str, str]] = set()
+    for found in select(home, query, on_trouble, stop=_ends(home)):
+        event = found.record.event
+        if event is None or not choice.takes(event):
+            continue
+        if event.replayof is not None and not choice.event_id:
+            continue
+        identity = (found.domain, event.source, event.id)
+        if identity not in seen:
+            seen.add(identity)
+            yield found
+
+
+def wanting(home: Home, events: Iterable[Found]) -> Iterator[tuple[Event, list[str]]]:
+    """Each event and the handlers that would get it."""
+    handlers = find_handlers(home).handlers
+    for found in events:
+        event = _event(found)
+        yield event, [handler.name for handler in handlers if handler.wants(event.type)]
+
+
+def enqueue(home: Home, events: Iterable[Found], clock: Clock) -> Iterator[Outcome]:
+    """Put each event into the drop box as a new one of this moment: a second one of its identity
+    would be delivered to nobody. `replayof` names the one that it repeats."""
+    log = Log(home)
+    for found in events:
+        event = _event(found)
+        try:
+            now = clock.now()
+            new = uuid7(nanoseconds(now))
+            again = _again(log, found, id=new, time=rfc3339(now))
+            durable_write(home.queue / f"{event.id}.json", again + b"\n")
+        except HooklineError as error:
+            yield _outcome(event, "failed", why=str(error))
+        else:
+            yield _outcome(event, "successful", why=f"queued as {new}")
+
+
+def deliver(home: Home, events: Iterable[Found], clock: Clock) -> Iterator[Outcome]:
+    """Have each event delivered once more to every handler that wants it.
+
+    By the dispatcher that runs, or else by one that is run for it (which delivers whatever else is
+    due, too). Raises as a dispatcher does.
+    """
+    handlers = find_handlers(home).handlers
+    name = new_name(clock)
+    events = iter(events)
+    while batch := list(islice(events, TOGETHER)):
+        with open_journal(home) as journal:
+            verdicts = _Verdicts(journal, name)
+            for handler in handlers:
+                _ask(home, name, handler, batch, clock)
+            _settle(home, verdicts, sum(_wants(handlers, batch)))
+            verdicts.read()
+        for found in batch:
+            yield _answer(found, handlers, verdicts)
+
+
+def _ends(home: Home) -> dict[str, Position]:
+    ends = {}
+    for domain in domains(home):
+        with Stream.of_domain(home, domain) as stream:
+            ends[domain] = stream.end()
+    return ends
+
+
+def _wants(handlers: Iterable[Handler], batch: list[Found]) -> Iterator[bool]:
+    return (handler.wants(_event(found).type) for handler in handlers for found in batch)
+
+
+def _ask(home: Home, name: str, handler: Handler, batch: list[Found], clock: Clock) -> None:
+    replay = Replay(
+        name=name, handler=handler.name, until=rfc3339(clock.now()), types=handler.patterns
+    )
+    events = [found for found in batch if handler.wants(_event(found).type)]
+    ask(home, Begun(replay=replay), events, Pace(None, None, clock.monotonic_s()), clock)
+
+
+class _Verdicts:
+    """What the journal says of one replay from now on."""
+
+    def __init__(self, journal: Stream, name: str) -> None:
+        self._journal = journal
+        self._position: Position = journal.end()
+        self._name = name
+        self._mark = msgspec.json.encode(name)
+        self.last: dict[tuple[str, Place], Entry] = {}
+
+    @property
+    def final(self) -> int:
+        """How many deliveries are over."""
+        return sum(entry.then in ("settled", "dead-letter") for entry in self.last.values())
+
+    def read(self) -> bool:
+        """Take in what is new; whether the journal has grown at all."""
+        grown = False
+        while True:
+            try:
+                chunk = self._journal.read(self._position, patient=False)
+            except LogReplaced as replaced:
+                self._position = replaced.resume
+                continue
+            for line in chunk.lines:
+                entry = decode(line.raw) if self._mark in line.raw else None
+                if entry is not None and entry.action == "attempt" and entry.replay == self._name:
+                    place = (entry.domain, entry.position, entry.replay)
+                    self.last[entry.handler, place] = entry
+            if chunk.next == self._position:
+                return grown
+            self._position, grown = chunk.next, True
+
+    def of(self, handler: str, found: Found) -> Entry | None:
+        """What the last attempt of a delivery came to."""
+        return self.last.get((handler, (found.domain, found.record.position, self._name)))
+
+
+def _settle(home: Home, verdicts: _Verdicts, expected: int) -> None:
+    """Wait until all is answered, or nobody answers any more."""
+    if expected and holder(home) is None:
+        try:
+            bus = dispatcher(home)
+        except TryAgain:
+            # Somebody was quicker: he delivers it.
+            pass
+        else:
+            with bus.signals():
+                try:
+                    bus.drain()
+                finally:
+                    bus.close()
+            return
+    quiet_since_s = time.monotonic()
+    while verdicts.final < expected and time.monotonic() - quiet_since_s < QUIET_S:
+        if verdicts.read():
+            quiet_since_s = time.monotonic()
+        elif holder(home) is None:
+            return
+        else:
+            time.sleep(LOOK_S)
+
+
+def _answer(found: Found, handlers: Iterable[Handler], verdicts: _Verdicts) -> Outcome:
+    event = _event(found)
+    said: dict[str, str] = {}
+    result: Result = "skipped"
+    why = "nobody wants it"
+    for handler in handlers:
+        if not handler.wants(event.type):
+            continue
+        entry = verdicts.of(handler.name, found)
+        said[handler.name] = (entry.verdict or "") if entry else ""
+        if entry is not None and entry.then == "dead-letter":
+            result, why = "failed", f"{handler.name}: {entry.error or entry.verdict}"
+        elif (entry is None or entry.then != "settled") and result != "failed":
+            result, why = "waiting", f"{handler.name} has not settled it"
+        elif result == "skipped":
+            result, why = "successful", ""
+    return _outcome(event, result, said, why)
+
+
+def _outcome(
+    event: Event, result: Result, handlers: dict[str, str] | None = None, why: str = ""
+) -> Outcome:
+    return Outcome(
+        event=event.id,
+        type=event.type,
+        time=event.time,
+        result=result,
+        handlers=handlers or {},
+        why=why,
+    )
+
+
+def _again(log: Log, found: Found, **new: str) -> bytes:
+    """The event as a new one, with all of its data in it. Raises BadData when that is gone."""
+    event = _event(found)
+    line = as_replay(line_of(found.record), event.id)
+    members = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+    members.update({name: msgspec.Raw(msgspec.json.encode(text)) for name, text in new.items()})
+    if members.pop("dataref", None) is not None:
+        members["data"] = log.with_data(event).data
+    return msgspec.json.encode(members)
+
+
+def _event(found: Found) -> Event:
+    event = found.record.event
+    assert event is not None, "only events are chosen"
+    return event

@@ -1,0 +1,175 @@
+"""`hookline event-replay`: the replay of the original, behind scripts/events/event-replay.sh."""
+
+import argparse
+import os
+import re
+import sys
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from hookline.app.root import home_of
+from hookline.model.errors import Usage, printable, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from hookline.app.event_replay import Choice, Outcome
+    from hookline.log.home import Home
+    from hookline.log.query import Found
+
+PRIORITIES: Final = ("low", "medium", "high", "critical")
+_DATE: Final = re.compile(r"(\d{4})-(\d\d)-(\d\d)\Z", re.ASCII)
+_RESULTS: Final = ("successful", "failed", "skipped", "waiting")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.description = (
+        "Event Replay Tool: deliver events of the logs and of their closed segments once more, to "
+        "every handler that wants them, and wait for the verdicts. A running dispatcher does it, "
+        "else one is run for it. hookline replay is for one handler, long stretches and a pace."
+    )
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--event-id", metavar="ID", help="the event of this id")
+    which.add_argument("--date", metavar="YYYY-MM-DD", help="the events of a day, in local time")
+    parser.add_argument("--type", metavar="RE", default="", help="only types that this matches")
+    parser.add_argument("--source", metavar="RE", default="", help="only sources that it matches")
+    parser.add_argument(
+        "--priority", metavar="P", default="", help=f"only {' '.join(PRIORITIES)} (none is medium)"
+    )
+    parser.add_argument("--correlation", metavar="ID", default="", help="only this correlation")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be replayed")
+    parser.add_argument("--verbose", "-v", action="store_true", help="show each event")
+    parser.add_argument(
+        "--queue", action="store_true",
+        help="put new events with the same data into the drop box, and do not wait",
+    )  # fmt: skip
+    parser.add_argument(
+        "--json", action="store_true", help="one JSON object an event, then one for all of them"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Replay. 1 when one of them failed, 65 when a part of the log could not be read or the event
+    is not there, 75 when a handler has not settled all of them."""
+    from hookline.app import event_replay
+    from hookline.model.clock import SystemClock
+    from hookline.model.errors import BadData
+
+    choice = _choice(args)
+    home = home_of(args)
+    troubles: list[str] = []
+    events = event_replay.chosen(home, choice, lambda trouble: troubles.append(str(trouble)))
+    if not args.json:
+        _print_head(args)
+    if args.dry_run:
+        outcomes = _rehearsed(home, events)
+    elif args.queue:
+        outcomes = event_replay.enqueue(home, events, SystemClock())
+    else:
+        outcomes = event_replay.deliver(home, events, SystemClock())
+    counts = _print(outcomes, args)
+    for trouble in troubles:
+        print(f"hookline event-replay: {printable(trouble)}", file=sys.stderr)
+    if args.event_id and not counts.total():
+        raise BadData(f"Event not found: {shown(args.event_id)} is in no log; see: hookline log")
+    if counts["failed"]:
+        return 1
+    if troubles:
+        return os.EX_DATAERR
+    if counts["waiting"]:
+        print("hookline event-replay: what waits is shown by: hookline handlers", file=sys.stderr)
+        return os.EX_TEMPFAIL
+    return 0
+
+
+def _choice(args: argparse.Namespace) -> "Choice":
+    from hookline.app.event_replay import Choice
+
+    if args.priority and args.priority not in PRIORITIES:
+        raise Usage(f"Invalid priority: {shown(args.priority)} is none of {' '.join(PRIORITIES)}")
+    for name in ("type", "source"):
+        try:
+            re.compile(getattr(args, name))
+        except re.error as error:
+            raise Usage(
+                f"Invalid pattern: --{name} {shown(getattr(args, name))}: {error}"
+            ) from None
+    since, until = _day(args.date) if args.date is not None else (None, None)
+    return Choice(
+        event_id=args.event_id or "",
+        since=since,
+        until=until,
+        type=args.type,
+        source=args.source,
+        priority=args.priority,
+        correlation=args.correlation,
+    )
+
+
+def _day(text: str) -> tuple[str, str]:
+    """When a day of the local calendar begins and ends, in the stored form: not always 24 hours."""
+    from hookline.model.clock import from_epoch_s, rfc3339
+
+    found = _DATE.match(text)
+    if found is not None:
+        year, month, day = map(int, found.groups())
+        begin, end = (time.mktime((year, month, day + days, 0, 0, 0, 0, 0, -1)) for days in (0, 1))
+        if time.localtime(begin)[:3] == (year, month, day):
+            return rfc3339(from_epoch_s(begin)), rfc3339(from_epoch_s(end))
+    raise Usage(f"Invalid date format: {shown(text)} is not a day such as 2026-11-21")
+
+
+def _rehearsed(home: "Home", events: "Iterable[Found]") -> "Iterator[Outcome]":
+    from hookline.app.event_replay import Outcome, wanting
+
+    for event, handlers in wanting(home, events):
+        yield Outcome(
+            event=event.id,
+            type=event.type,
+            time=event.time,
+            result="skipped",
+            why=f"would go to {', '.join(handlers) or 'nobody'}",
+        )
+
+
+def _print_head(args: argparse.Namespace) -> None:
+    print("Event Replay Tool")
+    if args.dry_run:
+        print("DRY-RUN MODE: nothing is replayed")
+    if args.verbose:
+        print("VERBOSE MODE")
+    print(f"Mode: {'DRY RUN' if args.dry_run else 'QUEUE' if args.queue else 'DIRECT'}")
+    if args.event_id:
+        print(f"Replaying event: {printable(args.event_id)}")
+    else:
+        print(f"Replaying events from date: {args.date}")
+    for name in ("type", "source", "priority", "correlation"):
+        if getattr(args, name):
+            print(f"{name.capitalize()} filter: {printable(getattr(args, name))}")
+
+
+def _print(outcomes: "Iterable[Outcome]", args: argparse.Namespace) -> Counter[str]:
+    from msgspec import to_builtins
+
+    from hookline.cli.output import print_json
+
+    counts: Counter[str] = Counter()
+    for outcome in outcomes:
+        counts[outcome.result] += 1
+        if args.json:
+            print_json(to_builtins(outcome))
+        elif args.verbose or args.dry_run or outcome.result == "failed":
+            prefix = "[VERBOSE] " if args.verbose else ""
+            why = f": {outcome.why}" if outcome.why else ""
+            text = f"{outcome.result} {outcome.event} {outcome.type} {outcome.time}{why}"
+            print(prefix + printable(text), flush=True)
+    if args.json:
+        print_json({"processed": counts.total(), **{each: counts[each] for each in _RESULTS}})
+    else:
+        print(f"\nEvent Replay Summary\nTotal processed: {counts.total()}")
+        for result in _RESULTS:
+            if counts[result] or result != "waiting":
+                print(f"{result.capitalize()}: {counts[result]}")
+    return counts
