@@ -106,9 +106,17 @@ class Index(Protocol):
         """Everything before the cursor is settled."""
 
     def handler(
-        self, name: str, since_s: float, paused: str, paused_at_s: float, held: str
+        self,
+        name: str,
+        since_s: float,
+        paused: str,
+        paused_at_s: float,
+        held: str,
+        failures: int,
+        failed_at_s: float,
     ) -> None:
-        """Since when a handler listens, and why it is paused or held, if it is."""
+        """Since when a handler listens, why it is paused or held, if it is, and how many dead
+        letters in a row it has left, the last one when."""
 
     def close_letters(self, letters: Iterable[str]) -> None:
         """Somebody decided on these dead letters."""
@@ -176,7 +184,7 @@ class Books:
         self._entries: list[bytes] = []
         self._settled: dict[str, list[Delivery]] = {}
         self._waiting: dict[str, list[Delivery]] = {}
-        self._handlers: dict[str, tuple[float, str, float, str]] = {}
+        self._handlers: dict[str, tuple[float, str, float, str, int, float]] = {}
         self._closed: set[str] = set()
         self._starts: list[tuple[str, str, Position]] = []
         self._told: dict[tuple[str, str], Cursor] = {}
@@ -217,6 +225,8 @@ class Books:
             listener.paused,
             listener.paused_at_s,
             listener.held,
+            listener.failures,
+            listener.failed_at_s,
         )
 
     def load(self) -> Ledger:

@@ -16,6 +16,8 @@ Verdict = Literal[
 Then = Literal["settled", "retry", "dead-letter", "held"]
 
 HOPS_MAX: Final = 16
+PAUSE_AFTER: Final = 10
+"""So many dead letters in a row, and a handler is paused."""
 BACKOFF_CAP_S: Final = 300.0
 
 _BY_EXIT: Final[Mapping[int, Verdict]] = {
@@ -85,6 +87,18 @@ def decide(outcome: Outcome, attempt: int, policy: Policy, jitter: float) -> Pla
             if attempt >= policy.attempts:
                 return Plan(then="dead-letter")
             return Plan(then="retry", wait_s=_wait_s(outcome, attempt, policy, jitter))
+
+
+def failures_after(failures: int, verdict: Verdict | None, then: Then | None) -> int:
+    """How many dead letters in a row a handler has left once this is written down, if it had left
+    `failures` before.
+
+    A success ends the row. A rejection is the handler's answer about the event, and a loop is that
+    of the events: both say nothing of the handler (docs/decisions/0010).
+    """
+    if verdict in ("done", "skipped"):
+        return 0
+    return failures + (then == "dead-letter" and verdict not in ("rejected", "looped"))
 
 
 def broken_because(error: str, exit: int | None) -> str:

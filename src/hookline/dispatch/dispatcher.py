@@ -19,7 +19,7 @@ from typing import Final
 from hookline.dispatch import loops
 from hookline.dispatch.books import Books
 from hookline.dispatch.companion import Companion
-from hookline.dispatch.decide import HOPS_MAX, Outcome
+from hookline.dispatch.decide import HOPS_MAX, PAUSE_AFTER, Outcome
 from hookline.dispatch.environment import Environment, run_mark
 from hookline.dispatch.exec_runner import ExecRunner, Lines
 from hookline.dispatch.handlers import Describe, Handler
@@ -68,6 +68,7 @@ class Dispatcher:
         spectator: Spectator | None = None,
         companions: Sequence[Companion] = (),
         random_seed: int | None = None,
+        pause_after: int = PAUSE_AFTER,
     ) -> None:
         self.home = home
         self._clock = clock
@@ -80,7 +81,9 @@ class Dispatcher:
         self._journal = JournalFiles(home)
         self._books = Books(self._journal, self._state)
         jitter = random.Random(random_seed).random  # noqa: S311  # spreads retries, hides nothing
-        self._settlement = Settlement(self._books, clock, jitter, alert, self._spectator)
+        self._settlement = Settlement(
+            self._books, clock, jitter, alert, self._spectator, pause_after
+        )
         self._intake = Intake(home, self._spectator, self._rewound)
         environment = Environment(home.root, passed, clock)
         self._runners: dict[str, Runner] = {

@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from hookline.dispatch.decide import Then, Verdict, broken_because
+from hookline.dispatch.decide import Then, Verdict, broken_because, failures_after
 from hookline.dispatch.subscription import Cursor
 from hookline.model.clock import parse_rfc3339
 from hookline.model.position import Position
@@ -59,6 +59,9 @@ class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
     by: str = ""
     """`hand` for a pause that a person asked for."""
     held: str = ""
+    failures: int = 0
+    failed: float | None = None
+    """When the last of `failures` was, in seconds since 1970."""
     lines: int = 0
     """How many lines a snapshot has before its last one."""
     error: str = ""
@@ -108,6 +111,10 @@ class Progress(msgspec.Struct, kw_only=True):
     by hand is never: infinity."""
     held: str = ""
     """Why its last run could not even start; empty when it did."""
+    failures: int = 0
+    """Dead letters in a row, see `failures_after`."""
+    failed_at_s: float = 0.0
+    """When the last one was, in seconds since 1970."""
 
 
 class Ledger(msgspec.Struct, kw_only=True):
@@ -218,12 +225,15 @@ def _fold_pause(progress: Progress, reason: str, time: str, by: str) -> None:
 
 def _fold_resumed(progress: Progress) -> None:
     progress.paused = progress.held = ""
+    progress.failures = 0
     progress.paused_at_s = 0.0
 
 
 def _fold_subscribed(progress: Progress, entry: Entry) -> None:
     progress.since_s = entry.since or 0.0
     progress.held = entry.held or progress.held
+    progress.failures = entry.failures or progress.failures
+    progress.failed_at_s = entry.failed or progress.failed_at_s
     for domain, start in (entry.start or {}).items():
         progress.starts.setdefault(domain, start)
         progress.cursors.setdefault(domain, Cursor(start))
@@ -253,6 +263,7 @@ def _fold_begun(progress: Progress, entry: Entry) -> None:
 
 def _fold_attempt(progress: Progress, entry: Entry) -> None:
     progress.held = broken_because(entry.error, entry.exit) if entry.then == "held" else ""
+    _fold_failures(progress, entry)
     place = (entry.domain, entry.position, entry.replay)
     known = progress.pending.get(place)
     if known is not None and known.attempt > entry.attempt:
@@ -278,10 +289,22 @@ def _is_over(progress: Progress, entry: Entry) -> bool:
     return progress.settled.get(entry.domain, {}).get(entry.position) == entry.event
 
 
+def _fold_failures(progress: Progress, entry: Entry) -> None:
+    failures = failures_after(progress.failures, entry.verdict, entry.then)
+    if failures == progress.failures:
+        return
+    at_s = parse_rfc3339(entry.time).timestamp()
+    # What was folded before must not count twice.
+    if at_s > progress.failed_at_s:
+        progress.failures = failures
+        progress.failed_at_s = at_s if failures else progress.failed_at_s
+
+
 def _fold_batch(progress: Progress, entry: Entry) -> None:
     if entry.end is None:
         return
     progress.held = ""
+    _fold_failures(progress, entry)
     _move(progress, entry.domain, Cursor(entry.end, entry.mark or 0, entry.event, entry.source))
 
 

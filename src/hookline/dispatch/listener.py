@@ -32,6 +32,9 @@ class Listener:
         self.held = progress.held
         """Why it cannot be run; it is probed again at `held_until_s`."""
         self.held_until_s = 0.0
+        self.failures = progress.failures
+        """Dead letters in a row."""
+        self.failed_at_s = progress.failed_at_s
         self.leaving = False
         """Its file was replaced or removed: nothing new starts, and it goes when nothing runs."""
         self.behind: set[str] = set()
@@ -67,6 +70,7 @@ class Listener:
         self.paused, self.paused_at_s = reason, now_s if reason else 0.0
         if not reason:
             self.held = ""
+            self.failures = 0
 
     def hold(self, reason: str, now_s: float) -> bool:
         """It cannot be run; True when that is news."""

@@ -119,7 +119,8 @@ class Roster:
         self.listeners[handler.name] = listener
         self._progress[handler.name] = progress
         self._books.handler(listener)
-        if listener.paused and handler.installed_s > listener.paused_at_s:
+        stopped_s = listener.paused_at_s if listener.paused else listener.failed_at_s
+        if (listener.paused or listener.failures) and handler.installed_s > stopped_s:
             self._settlement.resume(listener, "its file was changed")
         for pending in listener.replays():
             self._replay(listener, _waiting(listener, pending))

@@ -6,7 +6,7 @@ from typing import Final, Literal
 import msgspec
 
 from hookline.dispatch.books import Books, DeadLetter
-from hookline.dispatch.decide import Outcome, Plan, decide
+from hookline.dispatch.decide import PAUSE_AFTER, Outcome, Plan, decide, failures_after
 from hookline.dispatch.fingerprint import fingerprint
 from hookline.dispatch.ledger import Entry, letter_of
 from hookline.dispatch.listener import Listener
@@ -27,13 +27,20 @@ class Settlement:
     """Writes down what runs came to, and tells their listeners what follows."""
 
     def __init__(
-        self, books: Books, clock: Clock, jitter: Jitter, alert: Alert, spectator: Spectator
+        self,
+        books: Books,
+        clock: Clock,
+        jitter: Jitter,
+        alert: Alert,
+        spectator: Spectator,
+        pause_after: int = PAUSE_AFTER,
     ) -> None:
         self._books = books
         self._clock = clock
         self._jitter = jitter
         self._alert_outside = alert
         self._spectator = spectator
+        self._pause_after = pause_after
         self.settled = 0
         self.letters = 0
 
@@ -66,6 +73,7 @@ class Settlement:
         if plan.then in ("retry", "held"):
             self._books.waiting(listener.name, delivery)
         listener.moved.add(delivery.domain)
+        self._count(listener, outcome, plan, now.timestamp())
         self._mind(listener, plan, now_s)
 
     def pause(self, listener: Listener, reason: str) -> None:
@@ -94,6 +102,21 @@ class Settlement:
         if plan.pause and not listener.paused:
             self.pause(listener, plan.pause)
             self._alert("handler_paused", listener.name, plan.pause)
+
+    def _count(self, listener: Listener, outcome: Outcome, plan: Plan, at_s: float) -> None:
+        """A handler that fails everything is not fed any more."""
+        before = listener.failures
+        listener.failures = failures_after(before, outcome.verdict, plan.then)
+        if listener.failures == before:
+            return
+        if listener.failures:
+            listener.failed_at_s = at_s
+        self._books.handler(listener)
+        if 0 < self._pause_after <= listener.failures and not listener.paused:
+            fault = fingerprint_of(listener.name, outcome)
+            reason = f"{listener.failures} dead letters in a row, the last one {fault}"
+            self.pause(listener, f"{reason}: {outcome.error}")
+            self._alert("handler_paused", listener.name, listener.paused)
 
     def _free(self, listener: Listener) -> None:
         """It has run: whatever held it is gone."""
@@ -137,6 +160,7 @@ class Settlement:
         self._books.settled(listener.name, done)
         self.settled += len(done)
         self._free(listener)
+        self._count(listener, Outcome(verdict="done", ms=0.0), plan, 0.0)
         listener.moved.add(first.domain)
 
     def _bury(self, listener: Listener, delivery: Delivery, outcome: Outcome, time: str) -> None:

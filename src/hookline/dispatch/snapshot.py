@@ -78,7 +78,8 @@ def _of_handler(handler: str, progress: Progress, time: str) -> Iterator[Entry]:
     # Behind the attempts, each of which says that the handler could be run.
     yield Entry(
         action="subscribed", time=time, handler=handler, since=progress.since_s,
-        start=progress.starts or None, held=progress.held,
+        start=progress.starts or None, held=progress.held, failures=progress.failures,
+        failed=progress.failed_at_s or None,
     )  # fmt: skip
     if progress.paused:
         by_hand = progress.paused_at_s == math.inf

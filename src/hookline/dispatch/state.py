@@ -20,12 +20,12 @@ from hookline.dispatch.subscription import Cursor, Delivery
 from hookline.model.errors import BadConfig, NotAllowed, WriteFailed
 from hookline.model.position import Position
 
-VERSION: Final = 3
+VERSION: Final = 4
 
 _SCHEMA: Final = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE handler (name TEXT PRIMARY KEY, since REAL, paused TEXT, paused_at REAL,
-  held TEXT) WITHOUT ROWID;
+  held TEXT, failures INT, failed_at REAL) WITHOUT ROWID;
 CREATE TABLE start (handler TEXT, domain TEXT, segment INT, offset INT,
   PRIMARY KEY (handler, domain)) WITHOUT ROWID;
 CREATE TABLE cursor (handler TEXT, domain TEXT, segment INT, offset INT, mark INT, event TEXT,
@@ -228,12 +228,20 @@ class State:
         self._db.execute(_PRUNE_SETTLED, (handler, domain, *cursor.position))
 
     def handler(
-        self, name: str, since_s: float, paused: str, paused_at_s: float, held: str
+        self,
+        name: str,
+        since_s: float,
+        paused: str,
+        paused_at_s: float,
+        held: str,
+        failures: int,
+        failed_at_s: float,
     ) -> None:
-        """Since when a handler listens, and why it is paused or held, if it is."""
+        """Since when a handler listens, why it is paused or held, if it is, and how many dead
+        letters in a row it has left, the last one when."""
         self._db.execute(
-            "INSERT OR REPLACE INTO handler VALUES (?,?,?,?,?)",
-            (name, since_s, paused, paused_at_s, held),
+            "INSERT OR REPLACE INTO handler VALUES (?,?,?,?,?,?,?)",
+            (name, since_s, paused, paused_at_s, held, failures, failed_at_s),
         )
 
     def close_letters(self, letters: Iterable[str]) -> None:
@@ -259,7 +267,10 @@ class State:
         self.is_fresh = False
 
     def _save_progress(self, name: str, progress: Progress) -> None:
-        self.handler(name, progress.since_s, progress.paused, progress.paused_at_s, progress.held)
+        self.handler(
+            name, progress.since_s, progress.paused, progress.paused_at_s, progress.held,
+            progress.failures, progress.failed_at_s,
+        )  # fmt: skip
         for domain, position in progress.starts.items():
             self.start(name, domain, position)
         for domain, cursor in progress.cursors.items():
@@ -304,10 +315,13 @@ class State:
             journal=str(meta.get("journal", "")),
         )
         ledger.closed = {row[0] for row in self._rows("SELECT letter FROM closed")}
-        for name, since, paused, paused_at, held in self._rows("SELECT * FROM handler"):
+        for name, since, paused, paused_at, held, failures, failed_at in self._rows(
+            "SELECT * FROM handler"
+        ):
             ledger.handlers[name] = Progress(
-                since_s=since, paused=paused, paused_at_s=paused_at, held=held
-            )
+                since_s=since, paused=paused, paused_at_s=paused_at, held=held,
+                failures=failures, failed_at_s=failed_at,
+            )  # fmt: skip
         for handler, domain, segment, offset in self._rows("SELECT * FROM start"):
             ledger.progress(handler).starts[domain] = Position(segment, offset)
         for handler, domain, segment, offset, mark, event, source in self._rows(
@@ -343,7 +357,7 @@ def known_underway(path: Path) -> tuple[Ledger, str]:
     if not path.exists():
         return ledger, "there is no index"
     try:
-        db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
     except apsw.Error as error:
         return ledger, str(error)
     try:
