@@ -243,7 +243,7 @@ class Archive:
         if not self._is_held and not self._dry_run:
             freed = forget_before(self._home.state / "identities", before_s)
             if freed:
-                yield Step(action="deleted", what="index of identities", freed=freed)
+                yield Step(action="deleted", what="index of identities", bytes=freed, freed=freed)
         yield from _told("", self._printed())
         for folder in (self._home.segments, self._home.data, self._home.rejected):
             yield from self._files("temporary file", _litter(folder, self._now_s - LITTER_S))
