@@ -51,11 +51,23 @@ def durable_write(path: str | os.PathLike[str], data: bytes | bytearray, mode: i
 
 
 def make_folder(folder: str | os.PathLike[str]) -> None:
-    """Make a folder, and those above it, when missing. Raises CannotCreate or WriteFailed."""
+    """Make a folder, and those above it, when missing; their names are on disk when this returns.
+
+    Raises CannotCreate or WriteFailed.
+    """
+    path = os.fspath(folder)
+    if os.path.isdir(path):
+        return
+    above = os.path.dirname(path) or "."
+    make_folder(above)
     try:
-        os.makedirs(folder, FOLDER_MODE, exist_ok=True)
+        os.mkdir(path, FOLDER_MODE)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise CannotCreate(f"{path} is not a folder: remove it") from None
     except OSError as error:
-        _raise(error, os.fspath(folder))
+        _raise(error, path)
+    sync_folder(above)
 
 
 def sync_folder(folder: str | os.PathLike[str]) -> None:
