@@ -160,3 +160,14 @@ sys.stdout.buffer.write(zstd.decompress(open(sys.argv[1], "rb").read()))' \
   assert_failure 69
   assert_output --partial 'hookline is not installed: run scripts/setup.sh'
 }
+
+@test "hookline up runs it in a home that init has made" {
+  hookline init "$BATS_TEST_TMPDIR/made" >/dev/null
+  export HOOKLINE_HOME=$BATS_TEST_TMPDIR/made
+  "$HOOKLINE_CHECKOUT/.venv/bin/hookline" up --quiet 3>&- &
+  local pid=$! log=$HOOKLINE_HOME/coordination/logs/archiver.log
+  await 20 grep -sq 'nothing to do' "$log"
+  kill "$pid"
+  wait "$pid"
+  assert_equal "$(<"$log")" 'nothing to do'
+}
