@@ -37,15 +37,16 @@ def rotate_stream(stream: Stream, *, larger_than: int = 0) -> Position | None:
     """`rotate` for any stream, the journal's for one."""
     segments = stream.segments
     make_folder(segments.folder)
-    lock = os.open(segments.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        if not flock_within(lock, LOCK_WAIT_S):
-            raise TryAgain(f"another process has locked {segments.folder}: try again")
-        return _rotate_locked(segments, larger_than)
+        lock = os.open(segments.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            if not flock_within(lock, LOCK_WAIT_S):
+                raise TryAgain(f"another process has locked {segments.folder}: try again")
+            return _rotate_locked(segments, larger_than)
+        finally:
+            os.close(lock)
     except OSError as error:
         raise WriteFailed(f"cannot rotate {segments.live}: {error.strerror}") from error
-    finally:
-        os.close(lock)
 
 
 def _rotate_locked(segments: Segments, larger_than: int) -> Position | None:
@@ -73,7 +74,11 @@ def _rotate_locked(segments: Segments, larger_than: int) -> Position | None:
 
 def seal_stream(stream: Stream, *, clock: Clock | None = None) -> list[int]:
     """`seal` for any stream."""
-    return [ordinal for ordinal in stream.ordinals() if seal_segment(stream, ordinal, clock=clock)]
+    try:
+        ordinals = stream.ordinals()
+    except OSError as error:
+        raise WriteFailed(f"cannot list {stream.segments.folder}: {error.strerror}") from error
+    return [ordinal for ordinal in ordinals if seal_segment(stream, ordinal, clock=clock)]
 
 
 def seal_segment(stream: Stream, ordinal: int, *, clock: Clock | None = None) -> bool:
