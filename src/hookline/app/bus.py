@@ -41,6 +41,7 @@ def dispatcher(
         passed=passed,
         spectator=spectator,
         companions=companions,
+        pause_after=config.dispatch.pause_after,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from hookline.dispatch.decide import PAUSE_AFTER
 from hookline.log.home import Home
 from hookline.model.duration import seconds
 from hookline.model.errors import BadConfig, BadData
@@ -61,12 +62,43 @@ class ArchiveConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return math.inf if self.delete_after == "never" else seconds(self.delete_after)
 
 
+class DispatchConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the dispatcher deals with handlers that fail."""
+
+    pause_after: int = PAUSE_AFTER
+    """So many dead letters in a row without a success, and a handler is paused; 0: never."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError, naming the key."""
+        if self.pause_after < 0:
+            raise ValueError("pause_after is a number of dead letters, or 0 for never")
+
+
+class DeadLettersConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long dead letters are kept."""
+
+    keep: str = "30d"
+    """Older ones are purged; `never`: none is."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError, naming the key."""
+        if self.keep != "never":
+            _checked("keep", self.keep, seconds)
+
+    @property
+    def keep_s(self) -> float:
+        """Infinite: for ever."""
+        return math.inf if self.keep == "never" else seconds(self.keep)
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`hookline.toml`."""
 
     envelope: Literal["cloudevents", "cortex"] = "cloudevents"
     """The form in which handlers are given events, and `--create` prints them."""
     handlers: HandlerConfig = HandlerConfig()
+    dispatch: DispatchConfig = DispatchConfig()
+    dead_letters: DeadLettersConfig = DeadLettersConfig()
     archive: ArchiveConfig = ArchiveConfig()
 
 

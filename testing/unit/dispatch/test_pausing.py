@@ -1,0 +1,150 @@
+"""A handler version that fails everything is paused, not fed."""
+
+import os
+
+import pytest
+
+from hookline.app.pausing import set_paused
+from hookline.dispatch import letters
+from hookline.dispatch.decide import failures_after
+from hookline.dispatch.journal import read_ledger
+from hookline.model.clock import SystemClock
+
+ALWAYS = "# attempts: 1"
+
+
+def drain(bench, pause_after=10):
+    dispatcher = bench.dispatcher(pause_after=pause_after)
+    try:
+        dispatcher.drain()
+    finally:
+        dispatcher.close()
+
+
+@pytest.mark.parametrize(
+    ("verdict", "then", "after"),
+    [
+        ("done", "settled", 0),
+        ("skipped", "settled", 0),
+        ("failed", "dead-letter", 4),
+        ("timeout", "dead-letter", 4),
+        ("interrupted", "dead-letter", 4),
+        ("rejected", "dead-letter", 3),
+        ("looped", "dead-letter", 3),
+        ("failed", "retry", 3),
+        ("broken", "held", 3),
+        (None, "settled", 3),
+    ],
+)
+def test_what_a_run_says_of_its_handler(verdict, then, after):
+    assert failures_after(3, verdict, then) == after
+
+
+def test_ten_thousand_events_leave_ten_letters_and_all_are_delivered_when_it_is_mended(bench):
+    head = "# run: python   attempts: 1\nimport os\nfrom hookline import on\n@on('a.b')\n"
+    bench.handler("on-a.py", head + "def f(event):\n    raise KeyError(event.id)\n")
+    events = [bench.emit("a.b", {"n": n}) for n in range(10_000)]
+    bench.drain()
+    assert [letter["event"]["id"] for letter in bench.letters()] == events[:10]
+    ((kind, name, reason),) = bench.alerts
+    assert (kind, name) == ("handler_paused", "on-a.py")
+    last = bench.letters()[-1]
+    assert reason == (
+        f"10 dead letters in a row, the last one {last['fingerprint']}: KeyError: '{events[9]}'"
+    )
+    bench.drain()
+    assert len(bench.letters()) == 10
+
+    said = "def f(event):\n    print(event.id, file=open(os.environ['OUT'], 'a'))\n"
+    bench.handler("on-a.py", head + said)
+    for letter in letters.open_letters(bench.home):
+        letters.replay(bench.home, letter, SystemClock())
+    bench.drain()
+    assert sorted(bench.said()) == sorted(events)
+    assert len(bench.alerts) == 1
+
+
+def test_poison_between_successes_pauses_nobody(bench):
+    bench.shell("on-a-b.sh", 'exit "$(jq .data "$1")"', ALWAYS)
+    for _ in range(4):
+        for status in (1, 1, 0):
+            bench.emit("a.b", status)
+    drain(bench, pause_after=3)
+    assert len(bench.letters()) == 8
+    assert bench.alerts == []
+
+
+def test_rejected_events_pause_nobody(bench):
+    bench.shell("on-a-b.sh", "exit 65")
+    for _ in range(12):
+        bench.emit("a.b")
+    drain(bench, pause_after=3)
+    assert len(bench.letters()) == 12
+    assert bench.alerts == []
+
+
+def test_zero_pauses_nobody(bench):
+    bench.shell("on-a-b.sh", "exit 1", ALWAYS)
+    for _ in range(12):
+        bench.emit("a.b")
+    drain(bench, pause_after=0)
+    assert len(bench.letters()) == 12
+
+
+@pytest.mark.parametrize("index", ["kept", "deleted"])
+def test_the_row_goes_on_behind_a_restart(bench, index):
+    bench.shell("on-a-b.sh", "exit 1", ALWAYS)
+    for count in range(1, 5):
+        bench.emit("a.b")
+        drain(bench, pause_after=4)
+        if index == "deleted":
+            for file in bench.home.state.iterdir():
+                if file.is_file():
+                    file.unlink()
+        assert read_ledger(bench.home).handlers["on-a-b.sh"].failures == count
+        assert bool(bench.alerts) == (count == 4)
+    bench.emit("a.b")
+    drain(bench, pause_after=4)
+    assert len(bench.letters()) == 4
+
+
+def test_a_new_file_begins_a_new_row(bench):
+    handler = bench.shell("on-a-b.sh", "exit 1", ALWAYS)
+    for _ in range(3):
+        bench.emit("a.b")
+    drain(bench, pause_after=4)
+    handler.write_text(handler.read_text() + "# changed\n")
+    for _ in range(3):
+        bench.emit("a.b")
+    drain(bench, pause_after=4)
+    assert bench.alerts == []
+    bench.emit("a.b")
+    drain(bench, pause_after=4)
+    assert len(bench.alerts) == 1
+
+
+def test_somebody_resumes_it_and_it_gets_a_whole_row_again(bench, monkeypatch):
+    monkeypatch.setenv("PATH", os.defpath)
+    bench.shell("on-a-b.sh", "exit 1", ALWAYS)
+    for _ in range(12):
+        bench.emit("a.b")
+    drain(bench, pause_after=4)
+    assert len(bench.letters()) == 4
+    set_paused(bench.home, "on-a-b.sh", "resume", "")
+    drain(bench, pause_after=4)
+    assert len(bench.letters()) == 8
+    assert len(bench.alerts) == 2
+
+
+def test_a_batch_that_succeeds_ends_the_row(bench):
+    bench.handler(
+        "on-a.py",
+        "# run: python   attempts: 1\nfrom hookline import on\n@on('a.*', batch=10)\n"
+        "def f(events):\n    assert not any(event.value() for event in events)\n",
+    )
+    for _ in range(3):
+        for bad in (True, True, False, False):
+            bench.emit("a.b", bad)
+        drain(bench, pause_after=3)
+    assert len(bench.letters()) == 6
+    assert bench.alerts == []
