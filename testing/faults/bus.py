@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -114,12 +114,15 @@ class Bus:
 
     # -- the dispatcher ------------------------------------------------------------------
 
-    def start(self, *options: str, **more: object) -> subprocess.Popen[bytes]:
-        """Start `hookline dispatch`; it leads a session of its own, as a daemon would."""
+    def start(
+        self, *options: str, under: Sequence[str] = (), **more: object
+    ) -> subprocess.Popen[bytes]:
+        """Start `hookline dispatch`, `under` another program if one is given; it leads a session of
+        its own, as a daemon would."""
         source = Path(__file__).resolve().parents[2] / "src"
         with (self.home.root / "said").open("ab") as said:
             process: subprocess.Popen[bytes] = subprocess.Popen(
-                [sys.executable, "-m", "hookline", "dispatch", *options],
+                [*under, sys.executable, "-m", "hookline", "dispatch", *options],
                 env={
                     **os.environ,
                     "PYTHONPATH": str(source),

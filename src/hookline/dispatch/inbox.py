@@ -19,6 +19,10 @@ from hookline.model.errors import HooklineError, printable
 TORN_S: Final = 1.0
 FILES_A_LOOK: Final = 256
 _SUFFIX: Final = "-events.jsonl"
+_UNWATCHED: Final = (
+    "and is looked at ten times a second instead: raise fs.inotify.max_user_instances or "
+    "fs.inotify.max_user_watches with sysctl"
+)
 
 
 class Inbox:
@@ -80,6 +84,7 @@ class Inbox:
     def look(self) -> None:
         """Find new domains, and logs that grew without a word of the kernel's."""
         self._folders_changed = False
+        self._mind_watch()
         known = set(self.domains)
         self.domains = [domain for domain in domains(self._home) if self._readable(domain)]
         for domain in self.domains:
@@ -87,6 +92,14 @@ class Inbox:
             if self._sizes.get(domain) != size or domain not in known:
                 self._sizes[domain] = size
                 self._changed.add(domain)
+
+    def _mind_watch(self) -> None:
+        """Say once that the kernel tells nothing of a folder; one that is missing may yet come."""
+        silent = [folder for folder in self._watch.unwatched if os.path.isdir(folder)]
+        if silent:
+            self._say_once("watch", f"{silent[0]} cannot be watched, {_UNWATCHED}")
+        else:
+            self._unwilling.pop("watch", None)
 
     def _readable(self, domain: str) -> bool:
         """Whether a domain can be read now; it is said once when not, and no other waits for it."""

@@ -79,6 +79,11 @@ class Watch:
         """Whether some folder is looked at by the clock, because nobody tells of its changes."""
         return bool(self._missing)
 
+    @property
+    def unwatched(self) -> list[str]:
+        """The folders that are looked at by the clock."""
+        return sorted(self._missing)
+
     def wait(self, timeout_s: float | None) -> bool:
         """Wait until there is something to read, at most so long; whether there is."""
         return bool(self._epoll.poll(timeout_s))
