@@ -230,7 +230,8 @@ class Books:
         )
 
     def load(self) -> Ledger:
-        """The index, brought up to date by what the journal says beyond it."""
+        """The index, brought up to date by what the journal says beyond it, on disk by then."""
+        self._paper.sync()
         return catch_up(self._index.load(), self._paper)
 
     def started(self, handler: str, starts: Mapping[str, Position]) -> None:

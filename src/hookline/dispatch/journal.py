@@ -124,8 +124,8 @@ class JournalFiles:
         self._journal = open_journal(home)
         self._names: dict[int, str] = {}
         self._snapped = 1
-        self._unsynced = False
         """The newest segment that is known to need no snapshot any more; the first never does."""
+        self._unsynced = True
         self.news = ""
         """Why what was known of the journal was not true; empty when it was."""
 
