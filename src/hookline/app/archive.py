@@ -17,10 +17,11 @@ import msgspec
 
 from hookline.app.config import ArchiveConfig
 from hookline.app.survey import find_handlers
+from hookline.dispatch.handlers import Handlers
 from hookline.dispatch.identities import forget_before
 from hookline.dispatch.journal import open_journal, read_ledger, spare_segments
 from hookline.dispatch.ledger import Ledger, Progress
-from hookline.dispatch.letters import open_letters
+from hookline.dispatch.letters import letters
 from hookline.dispatch.lock import holder
 from hookline.dispatch.retention import Held, Segment, needs, plan
 from hookline.log.holders import holders
@@ -116,12 +117,28 @@ class Archive:
         yield from _told(_JOURNAL, self._delete_journal())
 
     def _delete_events(self) -> Iterator[Step]:
+        old = {
+            domain: segments for domain in domains(self._home) if (segments := self._old(domain))
+        }
+        if not old:
+            return
         found, ledger = find_handlers(self._home), read_ledger(self._home)
+        # What these say was done must not be undone by a power cut once the events are gone.
+        _sync(self._home.deliveries)
+        _sync(self._home.dead_letters)
+        for domain, segments in old.items():
+            yield from _told(domain, self._delete_domain(domain, segments, found, ledger))
 
-        def work(domain: str, stream: Stream) -> Iterator[Step]:
+    def _old(self, domain: str) -> list[Segment]:
+        """The closed segments of a domain; empty when none is old enough."""
+        with Stream.of_domain(self._home, domain) as stream:
             segments = _closed(stream)
-            if not plan(segments, (), self._written_before_s).delete:
-                return
+        return segments if plan(segments, (), self._written_before_s).delete else []
+
+    def _delete_domain(
+        self, domain: str, segments: Sequence[Segment], found: Handlers, ledger: Ledger
+    ) -> Iterator[Step]:
+        with Stream.of_domain(self._home, domain) as stream:
             kept, gone = needs(self._home, domain, stream, found, ledger)
             planned = plan(segments, kept, self._written_before_s)
             for segment in planned.delete:
@@ -129,8 +146,6 @@ class Archive:
                 why = f"{', '.join(unread)}: gone without having read it" if unread else ""
                 yield from self._delete_one(domain, stream, segment, why)
             yield from self._held(domain, stream, planned.held, ledger)
-
-        yield from self._each(work)
 
     def _delete_journal(self) -> Iterator[Step]:
         """What the journal says before its newest snapshot, once it is old."""
@@ -249,11 +264,11 @@ class Archive:
             yield from self._files("temporary file", _litter(folder, self._now_s - LITTER_S))
 
     def _payloads(self, before_s: float) -> Iterator[Step]:
-        """Data beside the logs that no line refers to any more, and no open dead letter."""
+        """Data beside the logs that no line refers to any more, and no dead letter."""
         old = {path.name: path for path in _older(self._home.data, before_s)}
         if not old:
             return
-        for letter in open_letters(self._home):
+        for letter in letters(self._home):
             with contextlib.suppress(HooklineError):
                 old.pop(_name_of(decode(bytes(letter.event)).dataref), None)
         for domain in domains(self._home):
@@ -275,7 +290,7 @@ class Archive:
     def _printed(self) -> Iterator[Step]:
         """What the programs of `hookline up` have printed: a file too long starts again."""
         for path in sorted((self._home.coordination / "logs").glob("*.log")):
-            size = path.stat().st_size
+            size = path.lstat().st_size
             if size > self._rotate_bytes:
                 if not self._dry_run:
                     shutil.copyfile(path, path.with_suffix(".log.1"))
@@ -317,6 +332,11 @@ def _told(name: str, steps: Iterator[Step]) -> Iterator[Step]:
     except OSError as error:
         why = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
         yield Step(action="failed", log=name, why=why, exit=os.EX_IOERR)
+
+
+def _sync(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        os.fdatasync(file.fileno())
 
 
 def _closed(stream: Stream) -> list[Segment]:

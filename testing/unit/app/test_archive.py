@@ -128,6 +128,29 @@ def test_what_is_old_is_deleted_but_for_the_newest(home):
     assert archive(home, days=91) == []
 
 
+def test_what_was_done_with_the_events_is_on_disk_before_they_are_deleted(home, monkeypatch):
+    close(home)
+    close(home)
+    for path in (home.deliveries, home.dead_letters):
+        path.write_bytes(b"")
+    calls = []
+    fdatasync, unlink = os.fdatasync, os.unlink
+
+    def synced(fd):
+        calls.append(os.readlink(f"/proc/self/fd/{fd}"))
+        fdatasync(fd)
+
+    def unlinked(path, **more):
+        calls.append(os.fspath(path))
+        unlink(path, **more)
+
+    monkeypatch.setattr(os, "fdatasync", synced)
+    monkeypatch.setattr(os, "unlink", unlinked)
+    archive(home, "cleanup", days=91)
+    wanted = [home.deliveries, home.dead_letters, home.segments / "a-events.00000001.jsonl"]
+    assert [each for each in calls if each in set(map(str, wanted))] == list(map(str, wanted))
+
+
 def test_never_is_never(home):
     close(home)
     close(home)
