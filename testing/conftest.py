@@ -1,4 +1,10 @@
-"""What all Python tests share: a sealed home of their own, and the switch for the long runs."""
+"""What all Python tests share: a sealed home of their own, the switch for the long runs, and chance
+that can be had again.
+
+`--soak MINUTES` is for a whole run: what walks through all there is does so, and what could go on
+for ever goes on for `soak_s`, a tenth of it each. `--seed N` is for a whole run, too: each test
+draws from a seed of its own, made of this one and its name.
+"""
 
 import os
 import random
@@ -10,14 +16,13 @@ from hookline.log.home import Home
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--soak MINUTES`, or HOOKLINE_SOAK=MINUTES, makes each fault test run for so long; `--point`
-    makes those that walk through system calls strike one of them alone."""
+    """The switches of the long and of the random tests; HOOKLINE_SOAK=MINUTES is `--soak`."""
     parser.addoption(
         "--soak",
         type=float,
         metavar="MINUTES",
         default=os.environ.get("HOOKLINE_SOAK", "0"),
-        help="run each fault test for so long, instead of some seconds",
+        help="test for about so long, instead of some minutes",
     )
     parser.addoption(
         "--point",
@@ -28,22 +33,35 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--seed",
         type=int,
         metavar="N",
-        help="draw again what a random test that failed has drawn",
+        help="draw again what the tests of an earlier run have drawn",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One seed for the whole run; pytest-xdist hands it on to its processes."""
+    if config.option.seed is None:
+        config.option.seed = random.randrange(1 << 32)  # noqa: S311  # a test's dice
 
 
 @pytest.fixture(scope="session")
 def soak_s(request: pytest.FixtureRequest) -> float:
-    """How long a fault test is to run; 0.0: as short as it likes."""
-    return 60.0 * float(request.config.getoption("--soak"))
+    """How long a test that could go on for ever is to do so, a tenth of `--soak`; 0.0: as short as
+    it likes."""
+    return 6.0 * float(request.config.getoption("--soak"))
 
 
 @pytest.fixture
-def chance(request: pytest.FixtureRequest) -> random.Random:
-    """The dice of a test; their seed is printed, and `--seed` gives it back."""
-    given = request.config.getoption("--seed")
-    seed = random.randrange(1 << 32) if given is None else int(given)  # noqa: S311  # a test's dice
-    print(f"again with --seed {seed}")
+def seed(request: pytest.FixtureRequest) -> int:
+    """What all that is random in a test is drawn from; how to have it again is printed."""
+    options = request.config.option
+    soak = f" --soak {float(options.soak):g}" if float(options.soak) else ""
+    print(f"again: .venv/bin/pytest --seed {options.seed}{soak} '{request.node.nodeid}'")
+    return random.Random(f"{options.seed} {request.node.nodeid}").randrange(1 << 32)  # noqa: S311  # as above
+
+
+@pytest.fixture
+def chance(seed: int) -> random.Random:
+    """The dice of a test."""
     return random.Random(seed)  # noqa: S311  # as above
 
 

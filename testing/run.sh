@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Usage: run.sh [--soak MINUTES] [part...]
+# Usage: run.sh [--soak MINUTES] [--seed N] [part...]
 # Summary: Set up the test tools, then run every check, or only the parts that are named.
 # Exit: 0 all passed, 1 a part failed, 64 usage, 73 the tools cannot be had
 #
 # Parts: ruff format types layers shellcheck shfmt (together: lint), pytest, bats,
 # or a file or folder below testing/: unit, tidy, bats/handlers, …
+# --soak  the long tests too, in about so many minutes   --seed  draw again what an earlier run drew
 set -uo pipefail
 
 readonly LINT=(ruff format types layers shellcheck shfmt)
@@ -12,10 +13,11 @@ readonly BATS_AT_ONCE=2
 readonly BATS_FILE_TIMEOUT=240s
 
 soak=()
+seed=$((SRANDOM))
 reports=
 
 usage() {
-  sed -n '2,4s/^# //p; 6,7s/^# //p' -- "${BASH_SOURCE[0]}"
+  sed -n '2,4s/^# //p; 6,8s/^# //p' -- "${BASH_SOURCE[0]}"
 }
 
 # Also what is not committed yet, but nothing that git ignores. The owner of a checkout may be
@@ -40,7 +42,8 @@ part_layers() { .venv/bin/lint-imports; }
 part_shellcheck() { shell_files | xargs -0r .venv/bin/shellcheck -x; }
 part_shfmt() { shell_files | xargs -0r .venv/bin/shfmt -i 2 -ci -d; }
 part_pytest() { # [<folder>...]
-  .venv/bin/python -m pytest -q -n 2 --dist worksteal "${soak[@]}" "$@"
+  .venv/bin/python -m pytest -q -n 2 --dist worksteal --seed "$seed" --hypothesis-seed "$seed" \
+    "${soak[@]}" "$@"
 }
 
 bats_file() { # <file>: leaves its report in $reports; prints one line, and all of it when it failed
@@ -126,8 +129,13 @@ main() {
       -h | --help) usage && return ;;
       --soak)
         [[ ${2-} =~ ^[1-9][0-9]{0,3}$ ]] || { usage >&2 && return 64; }
-        # Each soak runs that long by itself, which the usual limit for a test would cut off.
-        soak=(--soak "$2" --timeout "$((120 + 60 * $2))")
+        # One test may take nearly all of it, which the usual limit would cut off. -rP: its figures.
+        soak=(--soak "$2" --timeout "$((120 + 60 * $2))" -rP)
+        shift
+        ;;
+      --seed)
+        [[ ${2-} =~ ^[0-9]{1,10}$ ]] || { usage >&2 && return 64; }
+        seed=$2
         shift
         ;;
       lint) parts+=("${LINT[@]}") ;;
@@ -142,6 +150,7 @@ main() {
     known_part "$part" || { usage >&2 && return 64; }
   done
   scripts/setup.sh --dev || return
+  printf 'seed %s; to draw the same again: testing/run.sh --seed %s\n' "$seed" "$seed"
   run_parts "${parts[@]}"
 }
 

@@ -126,7 +126,7 @@ def _texts(home: Home) -> Iterator[str]:
 
 
 def _scripts(home: Home) -> Iterator[str]:
-    source = _shipped_scripts()
+    source = shipped_scripts()
     target = home.root / "scripts"
     if source.resolve() == target.resolve():
         return
@@ -148,7 +148,7 @@ def _scripts(home: Home) -> Iterator[str]:
         yield f"made {made} scripts in {target / 'events'}"
 
 
-def _shipped_scripts() -> Path:
+def shipped_scripts() -> Path:
     """The scripts of the checkout, or those that were installed with the package."""
     package = Path(__file__).resolve().parents[1]
     for folder in (package.parents[1] / "scripts", package / "tree" / "scripts"):

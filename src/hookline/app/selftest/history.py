@@ -7,11 +7,17 @@ order.
 """
 
 import json
+from bisect import bisect
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+from hookline.log.home import Home
+from hookline.log.read import Record, records
+from hookline.log.stream import Stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,23 +44,55 @@ class History:
     known: set[str]
     order: dict[str, list[str]] = field(default_factory=dict)
     attempts_max: int
+    kills: list[int] | None = None
+    """When dispatchers were killed, on the clock of the runs; None: nobody has noted it."""
+    orphan: int = 0
+    """How long after that a run may still tell of its beginning."""
+    replayed: set[str] = field(default_factory=set)
+    """Events whose dead letters were replayed: they have their attempts again."""
 
     def problems(self) -> list[str]:
         """Everything that should not be; empty when the promises were kept."""
         return [
-            *self._lost(),
+            *(f"lost: {event}" for event in sorted(self.lost())),
             *self._invented(),
             *self._unbounded(),
-            *self._overlaps(),
-            *self._disorder(),
+            *self._unexplained(),
+            *self.disorder(),
         ]
 
-    def _delivered(self) -> set[str]:
+    def delivered(self) -> set[str]:
+        """The events that a run took well."""
         return {run.event for run in self.runs if run.ended_ns and run.exit == 0}
 
-    def _lost(self) -> list[str]:
-        lost = self.acknowledged - self._delivered() - self.letters
-        return [f"lost: {event}" for event in sorted(lost)]
+    def lost(self) -> set[str]:
+        """The events that were acknowledged, and neither delivered nor given up."""
+        return self.acknowledged - self.delivered() - self.letters
+
+    def doubled(self) -> dict[str, list[Run]]:
+        """The events that more than one run took well, and these runs."""
+        runs: dict[str, list[Run]] = defaultdict(list)
+        for run in sorted(self.runs, key=lambda run: run.begun_ns):
+            if run.ended_ns and run.exit == 0:
+                runs[run.event].append(run)
+        return {event: found for event, found in runs.items() if len(found) > 1}
+
+    def disorder(self) -> list[str]:
+        """Where runs of a key overlap, or its events did not begin in the order of the log."""
+        return [*self._overlaps(), *self._misplaced()]
+
+    def _unexplained(self) -> list[str]:
+        """At least once: an event runs again only when its dispatcher was killed before it could
+        write down how the run before had ended."""
+        if self.kills is None:
+            return []
+        kills = sorted(self.kills)
+        return [
+            f"{event} ran again, and nobody had been killed"
+            for event, runs in self.doubled().items()
+            for earlier, later in pairwise(runs)
+            if bisect(kills, earlier.begun_ns - self.orphan) == bisect(kills, later.begun_ns)
+        ]
 
     def _invented(self) -> list[str]:
         return [f"never logged: {run.event}" for run in self.runs if run.event not in self.known]
@@ -69,7 +107,8 @@ class History:
             if run.attempt > self.attempts_max:
                 problems.append(f"attempt {run.attempt} of {run.event}")
         for event, attempts in numbers.items():
-            if len(attempts) > 2 * self.attempts_max:
+            rounds = 2 if event in self.replayed else 1
+            if len(attempts) > 2 * rounds * self.attempts_max:
                 problems.append(f"{len(attempts)} runs of {event}: {attempts}")
         return problems
 
@@ -85,7 +124,7 @@ class History:
                     problems.append(f"key {key}: {earlier.event} and {later.event} at once")
         return problems
 
-    def _disorder(self) -> list[str]:
+    def _misplaced(self) -> list[str]:
         """The last successful run of each event, in the order of its key's events in the log."""
         problems = []
         first_begun: dict[str, int] = {}
@@ -132,8 +171,21 @@ def read_log(paths: list[Path]) -> list[dict[str, Any]]:
     return [json.loads(line) for path in paths for line in path.read_text().splitlines() if line]
 
 
-def read_letters(path: Path) -> set[str]:
-    """The events in the dead letters."""
+def read_domain(home: Home, domain: str) -> Iterator[Record]:
+    """Every record of a domain in order, whatever its segments are packed in."""
+    with Stream.of_domain(home, domain) as stream:
+        position = stream.first()
+        while True:
+            chunk = stream.read(position, patient=False)
+            yield from records(chunk)
+            if chunk.next == position:
+                return
+            position = chunk.next
+
+
+def read_letters(path: Path, handler: str = "") -> set[str]:
+    """The events in the dead letters, of one handler or of all."""
     if not path.exists():
         return set()
-    return {json.loads(line)["event"]["id"] for line in path.read_text().splitlines()}
+    letters = [json.loads(line) for line in path.read_text().splitlines()]
+    return {each["event"]["id"] for each in letters if handler in ("", each["handler"])}

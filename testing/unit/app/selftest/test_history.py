@@ -48,3 +48,18 @@ def test_an_overlap_is_seen():
 
 def test_a_wrong_order_is_seen():
     assert problems([run("b", 1, 2), run("a", 3, 4)]) == ["key k: events began out of order"]
+
+
+def test_a_run_after_one_that_went_well_wants_a_kill_between_them():
+    runs = [run("a", 10, 20), run("a", 50, 60, attempt=2), run("b", 70, 80)]
+    assert problems(runs, kills=[30]) == []
+    assert problems(runs, kills=[]) == ["a ran again, and nobody had been killed"]
+    assert problems(runs, kills=[8]) == ["a ran again, and nobody had been killed"]
+    assert problems(runs, kills=[8], orphan=5) == []
+
+
+def test_who_is_replayed_has_its_attempts_again():
+    runs = [run("a", n * 10, n * 10 + 5, attempt=n % 3 + 1, exit=1) for n in range(8)]
+    more = {"letters": {"a"}, "acknowledged": {"a"}}
+    assert problems(runs, **more) == ["8 runs of a: [1, 2, 3, 1, 2, 3, 1, 2]"]
+    assert problems(runs, replayed={"a"}, **more) == []

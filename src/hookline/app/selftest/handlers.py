@@ -1,0 +1,55 @@
+"""The handlers of the storm: they note what they do, and fail as often as an event tells them."""
+
+from typing import Final
+
+from hookline.log.home import Home
+
+ATTEMPTS_MAX: Final = 3
+DOMAIN: Final = "storm"
+
+EXEC: Final = r"""#!/bin/bash
+# on: storm.task   from: beginning   key: data.k   concurrency: 3   attempts: 3   backoff: 10ms
+note() { # <begin|end> [<status>]
+  printf '%s %s %s %s %s %s\n' "$1" "$EVENT_ID" "$key" "$EVENT_ATTEMPT" "${EPOCHREALTIME/./}" \
+    "${2-}" >>"$HOOKLINE_HOME/on-storm-task.sh.runs"
+}
+read -r event
+[[ $event =~ \"k\":\"(k[0-9])\",\"fails\":([0-9]) ]]
+key=${BASH_REMATCH[1]} status=$((EVENT_ATTEMPT <= BASH_REMATCH[2]))
+note begin
+((RANDOM % 16)) || sleep 0.1
+note end "$status"
+exit "$status"
+"""
+
+PYTHON: Final = """# run: python   from: beginning   attempts: 3   backoff: 10ms
+import os, random, time
+from hookline import on
+
+out = open(os.environ["HOOKLINE_HOME"] + "/on-storm.py.runs", "ab", buffering=0)
+left = {}
+
+def note(what, event, status=""):
+    out.write(f"{what} {event.id} all 1 {time.time_ns() // 1000} {status}\\n".encode())
+
+@on("storm.*")
+def handle(event):
+    note("begin", event)
+    if random.random() < 0.03:
+        time.sleep(0.02)
+    fails = left.pop(event.id, event.value()["fails"])
+    note("end", event, int(fails > 0))
+    if fails:
+        left[event.id] = fails - 1
+        raise RuntimeError("as the event said")
+"""
+
+HANDLERS: Final = {"on-storm-task.sh": EXEC, "on-storm.py": PYTHON}
+
+
+def install(home: Home) -> None:
+    """Put them into a home."""
+    for name, text in HANDLERS.items():
+        path = home.handlers / name
+        path.write_text(text)
+        path.chmod(0o750)

@@ -1,0 +1,36 @@
+"""Everything is killed all the time, and nothing is lost: the storm of `hookline selftest --chaos`.
+
+With `--soak 20` it goes on until a thousand dispatchers and a thousand writers were killed and the
+log was rotated a thousand times.
+"""
+
+import msgspec
+import pytest
+
+from hookline.app.selftest.report import judge
+from hookline.app.selftest.storm import Plan, Storm
+
+EACH = 1000
+QUICK_S = 8.0
+SHARE = 9
+"""It has nearly all of a soak, since it runs beside the others."""
+
+
+@pytest.mark.timeout(0)
+def test_nothing_is_lost_in_a_storm(home, seed, soak_s):
+    plan = Plan(seed=seed, lasts_s=QUICK_S)
+    if soak_s:
+        plan = Plan(
+            seed=seed,
+            lasts_s=SHARE * soak_s,
+            each=EACH,
+            dispatcher_s=(0.1, 1.2),
+            writer_s=(0.1, 0.9),
+            rotate_s=(0.1, 0.9),
+        )
+    report = judge(home, plan, Storm(home, plan).run())
+    print(msgspec.json.format(msgspec.json.encode(report)).decode())
+    assert report.problems == []
+    least = EACH * min(1.0, plan.lasts_s / 1000) if soak_s else 1
+    assert min(report.dispatcher_kills, report.writer_kills, report.rotations) >= least
+    assert report.acknowledged > 0
