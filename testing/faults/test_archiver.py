@@ -1,14 +1,18 @@
 """The archiver beside writers and handlers, killed anywhere, on a disk that lies."""
 
+import contextlib
 import os
 import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from hookline.app.archive import Archive
 from hookline.app.config import ArchiveConfig
+from hookline.app.selftest.history import History, read_letters, read_runs
 from hookline.log import packing
 from hookline.log.home import Home
 from hookline.log.log import Log, LogWarning
@@ -16,6 +20,7 @@ from hookline.log.rotate import rotate
 from testing.faults.injection import CHANGES, KILL
 from testing.unit.log.clocks import HandClock
 
+SOURCE = Path(__file__).resolve().parents[2] / "src"
 NOTE = 'printf "%s\\n" "$EVENT_ID" >>"$OUT"'
 NAMES_AND_TEXTS = ("write", "fsync", "rename", "unlink")
 OLD = ArchiveConfig(rotate_age="0s", delete_after="0s")
@@ -241,3 +246,58 @@ def test_before_any_dispatcher_has_run_a_handlers_header_says_what_it_needs(benc
     assert (held.handler, held.segment) == ("on-a-b.sh", 1)
     bench.drain()
     assert bench.said()[0] == first
+
+
+# -- all of it at once ------------------------------------------------------------------------
+
+
+def test_nothing_is_lost_while_archivers_and_dispatchers_are_killed_at_random(bus, chance, soak_s):
+    """Everything is closed at once and deleted at once; only what handlers need may stay."""
+    (bus.home.config / "hookline.toml").write_text(
+        '[archive]\nrotate_age = "0s"\ndelete_after = "0s"\n'
+    )
+    bus.shell("exit 0", header="# attempts: 9   backoff: 1ms   key: subject   concurrency: 4")
+    dispatcher, archivers, deleted = bus.start(), [], 0
+    ends_s = time.monotonic() + max(5.0, soak_s)
+    while time.monotonic() < ends_s:
+        for key in range(chance.randrange(6)):
+            bus.emit(f"k{key}")
+        archiver = start_archiver(bus)
+        archivers.append(archiver)
+        if chance.random() < 0.4:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                archiver.wait(chance.uniform(0.1, 0.6))
+            archiver.kill()
+        if chance.random() < 0.2:
+            dispatcher.kill()
+            dispatcher.wait()
+            dispatcher = bus.start()
+        said, _ = archiver.communicate(timeout=30)
+        assert archiver.returncode in (0, -signal.SIGKILL), said
+        deleted += said.count(b'"action": "deleted", "log": "a"')
+    dispatcher.kill()
+    dispatcher.wait()
+    bus.once()
+    assert deleted > 3, "the archiver had nothing to do"
+    known = set(bus.acknowledged)
+    history = History(
+        acknowledged=known,
+        runs=read_runs(bus.out),
+        letters=read_letters(bus.home.dead_letters),
+        known=known,
+        order=bus.order,
+        attempts_max=9,
+    )
+    assert history.problems() == []
+    assert not bus.letters()
+
+
+def start_archiver(bus):
+    archiver = subprocess.Popen(
+        [sys.executable, "-m", "hookline", "archive", "--json"],
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    bus.processes.append(archiver)
+    return archiver
