@@ -188,6 +188,25 @@ def test_a_folder_that_is_moved_away_and_made_again_is_watched_again(bus):
     assert leaks.settled(bus.home) == []
 
 
+@pytest.mark.parametrize("more", [0, 3], ids=["as long", "longer"])
+def test_a_log_that_became_another_is_read_again_for_every_handler(bus, more):
+    for name in "xyz":
+        bus.file(f"on-{name}.py", LISTENER.replace('"seen"', f'"seen-{name}"'))
+    process = bus.ready()
+    bus.emit("k")
+    logs = {name: bus.home.root / f"seen-{name}" for name in "xyz"}
+
+    def all_saw(events):
+        return all(log.exists() and log.read_text().split() == events for log in logs.values())
+
+    bus.wait(lambda: all_saw(bus.acknowledged), "not all saw the first")
+    bus.home.live("a").rename(bus.home.root / "away")
+    for _ in range(1 + more):
+        bus.emit("k")
+    bus.wait(lambda: all_saw(bus.acknowledged), "not all saw the log that was new")
+    bus.stop(process)
+
+
 def test_logs_that_are_there_before_anybody_watches_are_read(bus):
     bus.file("on-all.py", LISTENER)
     process = bus.ready()

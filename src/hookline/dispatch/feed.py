@@ -67,6 +67,10 @@ class Feed:
         self._identities = identities
         self._noted = noted
         self._chunks: OrderedDict[Position, Chunk] = OrderedDict()
+        self._replacements = 0
+        self._resume = Position(1, 0)
+        self._told: dict[str, int] = {}
+        """For each reader, the last replacement that it knows of."""
 
     def looked_at(self, position: Position) -> bool:
         """Whether everything before a position was looked at."""
@@ -77,6 +81,18 @@ class Feed:
         self._identities.begin(self.domain, position)
         if self._identities.reached(self.domain) > self.stream.end():
             self._identities.rewind(self.domain, position)
+
+    def join(self, reader: str) -> None:
+        """Somebody reads from now on, in the log as it is now."""
+        self._told[reader] = self._replacements
+
+    def replaced_for(self, reader: str) -> Position | None:
+        """Where a reader has to begin again when the log has become another since it joined, or
+        since it asked last: whoever of all readers has met with that."""
+        if self._told.setdefault(reader, self._replacements) == self._replacements:
+            return None
+        self.join(reader)
+        return self._resume
 
     def read(self, position: Position) -> Chunk:
         """The events from `position` on, as many as one read gives; none at the end."""
@@ -93,9 +109,7 @@ class Feed:
             self._identities.reach(self.domain, gap.resume)
             return Chunk({}, None, gap.resume)
         except LogReplaced as replaced:
-            self._noted(f"{self.domain}: {replaced}")
-            self._chunks.clear()
-            self._identities.rewind(self.domain, replaced.resume)
+            self._replaced(replaced)
             return Chunk({}, None, replaced.resume, replaced=True)
         self.restless = raw.again_s is not None
         try:
@@ -115,7 +129,8 @@ class Feed:
         """The event whose line begins just there, or None."""
         try:
             chunk = self.stream.read(position, limit_bytes=1)
-        except LogReplaced:
+        except LogReplaced as replaced:
+            self._replaced(replaced)
             return None
         for record in records(chunk):
             return record if record.position == position and record.event else None
@@ -135,6 +150,13 @@ class Feed:
             if event is None or (event.id, event.source) != (cursor.event, cursor.source):
                 return self._rewound(cursor)
         return cursor
+
+    def _replaced(self, replaced: LogReplaced) -> None:
+        self._noted(f"{self.domain}: {replaced}")
+        self._chunks.clear()
+        self._identities.rewind(self.domain, replaced.resume)
+        self._replacements += 1
+        self._resume = replaced.resume
 
     def _rewound(self, cursor: Cursor) -> Cursor:
         end = self.stream.end()

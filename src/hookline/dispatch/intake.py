@@ -1,7 +1,7 @@
 """From the logs to the subscriptions: which stretch each listener reads next, and what of it is for
 it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from hookline.dispatch.feed import Chunk, Feed, line_of
@@ -17,6 +17,8 @@ from hookline.model.position import Position
 
 CHUNKS_A_ROUND: Final = 8
 """How many stretches a listener reads before the others have their turn."""
+_WATCHER: Final = ""
+"""The reader that is no handler."""
 KEPT_BYTES_MAX: Final = 4 << 20
 """How much of unsettled lines a listener keeps in memory; what is behind is read again in time."""
 
@@ -24,8 +26,12 @@ KEPT_BYTES_MAX: Final = 4 << 20
 class Intake:
     """The feeds of all domains."""
 
-    def __init__(self, home: Home, spectator: Spectator) -> None:
+    def __init__(
+        self, home: Home, spectator: Spectator, rewound: Callable[[str, str, Position], None]
+    ) -> None:
+        """`rewound` is told that a handler's cursor went back in a domain, and where to."""
         self._home = home
+        self._rewound = rewound
         self._identities = Identities(home.state / "identities")
         self._arrived = spectator.arrived
         self._noted = spectator.noted
@@ -50,13 +56,23 @@ class Intake:
         known = progress.cursors.get(domain)
         if known is not None:
             cursor = feed.still_there(known)
+            if cursor.position < known.position:
+                self._rewound(listener.name, domain, cursor.position)
             feed.begin(cursor.position)
+            feed.join(listener.name)
             listener.track(domain, cursor, progress.settled.get(domain, {}))
             return None
         position = start_position(feed.stream, listener.handler)
         feed.begin(position)
+        feed.join(listener.name)
         listener.track(domain, Cursor(position), {})
         return position
+
+    def remember(self, starts: Mapping[str, Position], domains: Iterable[str]) -> None:
+        """Know all events again since somebody first listened, also if what was known is lost."""
+        for domain in domains:
+            if domain in starts:
+                self.feed(domain).begin(starts[domain])
 
     def look_from_here(self, domain: str) -> None:
         """What lies in a domain already is no news."""
@@ -81,6 +97,7 @@ class Intake:
         if position is None:
             position = self._seen[domain] = feed.stream.first()
             feed.begin(position)
+        position = feed.replaced_for(_WATCHER) or position
         if not feed.looked_at(position):
             return True
         chunk = feed.read(position)
@@ -103,13 +120,16 @@ class Intake:
         for _ in range(CHUNKS_A_ROUND):
             if subscription.room <= 0:
                 return True
+            resume = feed.replaced_for(listener.name)
+            if resume is not None and subscription.head(domain) > resume:
+                subscription.rewind(domain, resume)
+                self._rewound(listener.name, domain, resume)
             head = subscription.head(domain)
             chunk = feed.read(head)
+            if chunk.replaced:
+                continue
             if chunk.next == head:
                 return feed.catching_up
-            if chunk.replaced:
-                subscription.rewind(domain, chunk.next)
-                continue
             wanted = _wanted(listener, chunk)
             for record in wanted[: subscription.room]:
                 listener.admit(_delivery(listener, domain, record))
