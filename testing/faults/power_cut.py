@@ -86,7 +86,7 @@ class Storm:
         # A disk that has run for a while has all this.
         os.sync()
 
-    def write(self, domain: str, append: Append, pause_s: float = 0.01, **more: int) -> None:
+    def write(self, domain: str, append: Append, pause_s: float = 0.01) -> None:
         """Append to a domain, in a thread, until the end; each thread has a key of its own."""
         key = f"{domain}{len(self._threads)}"
         told = self._told.setdefault(domain, [])
@@ -94,7 +94,7 @@ class Storm:
 
         def work() -> None:
             while not self._stopping.wait(pace.uniform(0.0, 2 * pause_s)):
-                identity, line = event_line(key, len(told), domain, **more)
+                identity, line = event_line(key, len(told), domain)
                 entry = Told(identity, key)
                 told.append(entry)
                 append(domain, line)

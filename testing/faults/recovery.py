@@ -56,10 +56,10 @@ def handle(event):
 """
 
 
-def event_line(key: str, number: int, domain: str = "a", **more: int) -> tuple[str, bytes]:
-    """The id and the line of a new event."""
+def event_line(key: str, number: int, domain: str = "a", exit: int = 0) -> tuple[str, bytes]:
+    """The id and the line of a new event; `exit` is what its handler is to come to."""
     identity = ids.uuid7(time.time_ns())
-    extra = "".join(f',"{name}":{value}' for name, value in more.items())
+    extra = f',"exit":{exit}' if exit else ""
     line = envelope.line(
         id=identity,
         source="writer",
@@ -88,12 +88,12 @@ class Recovery:
         return path
 
     def emit(
-        self, key: str, count: int = 1, domain: str = "a", *, sync: bool = False, **more: int
+        self, key: str, count: int = 1, domain: str = "a", *, sync: bool = False, exit: int = 0
     ) -> list[str]:
         """Append events; their ids."""
         made = []
         for number in range(count):
-            identity, line = event_line(key, number, domain, **more)
+            identity, line = event_line(key, number, domain, exit)
             append_line_to_log(self.home.root, domain, line, sync)
             made.append(identity)
         self.acknowledged.update(made)
