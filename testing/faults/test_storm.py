@@ -7,6 +7,7 @@ log was rotated a thousand times.
 import msgspec
 import pytest
 
+from hookline.app.selftest import leaks
 from hookline.app.selftest.report import judge
 from hookline.app.selftest.storm import Plan, Storm
 
@@ -34,3 +35,17 @@ def test_nothing_is_lost_in_a_storm(home, seed, soak_s):
     least = EACH * min(1.0, plan.lasts_s / 1000) if soak_s else 1
     assert min(report.dispatcher_kills, report.writer_kills, report.rotations) >= least
     assert report.acknowledged > 0
+
+
+def test_a_run_that_a_killed_dispatcher_left_is_ended_before_the_event_runs_again(bus):
+    bus.shell("[[ $EVENT_ATTEMPT != 1 ]] || sleep 30")
+    event = bus.emit("k")
+    process = bus.ready()
+    bus.wait(bus.begun, "nothing runs")
+    process.kill()
+    process.wait()
+    assert leaks.marked(bus.home) != []
+    bus.once()
+    assert bus.begun() == [event, event]
+    assert bus.verdicts(event) == [("interrupted", "retry"), ("done", "settled")]
+    bus.check()
