@@ -115,7 +115,10 @@ class Packed(Opened):
 
 
 def open_read(path: str) -> int:
-    """A descriptor to read a regular file with. Raises FileNotFoundError, NotAllowed, TryAgain."""
+    """A descriptor to read a regular file with.
+
+    Raises FileNotFoundError, NotAllowed, TryAgain; WriteFailed for a disk that fails.
+    """
     try:
         fd = os.open(path, _READ)
     except FileNotFoundError:
@@ -125,6 +128,8 @@ def open_read(path: str) -> int:
             raise NotAllowed(f"{path} is a symbolic link: remove it") from error
         if error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOMEM}:
             raise TryAgain(f"{path}: {error.strerror}") from error
+        if error.errno == errno.EIO:
+            raise WriteFailed(f"{path}: {error.strerror}") from error
         raise NotAllowed(f"{path}: {error.strerror}") from error
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
