@@ -164,7 +164,7 @@ def begun(handler: str, pending: Pending, time: str) -> Entry:
     return Entry(
         action="begun", time=time, handler=handler, domain=pending.domain, segment=segment,
         offset=offset, event=pending.event, source=pending.source, type=pending.type,
-        attempt=pending.attempt, replay=pending.replay,
+        attempt=pending.attempt, replay=pending.replay, due=pending.due_at_s or None,
     )  # fmt: skip
 
 

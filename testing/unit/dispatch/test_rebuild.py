@@ -115,7 +115,7 @@ def live(bench, chance):
                 action = chance.choice(["pause", "resume"])
                 set_paused(bench.home, chance.choice(HANDLERS), action, "")
             case 1:
-                for letter in letters.open_letters(bench.home)[:2]:
+                for letter in list(letters.open_letters(bench.home))[:2]:
                     chance.choice([letters.replay, letters.drop])(bench.home, letter, CLOCK)
             case _:
                 dispatch(bench.home.root)
