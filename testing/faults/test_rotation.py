@@ -10,12 +10,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import count
-from pathlib import Path
 
 import pytest
 
-from hookline.log.home import Home
 from hookline.log.holders import holders
+from hookline.log.home import Home
 from hookline.log.log import Log
 from hookline.log.rotate import rotate, seal_stream
 from hookline.log.stream import Stream

@@ -25,7 +25,7 @@ _hookline_append_dd() {
     umask 0137
     if [[ -e $_lock ]]; then
       exec 9>>"$_hookline_log" || exit 73
-      command -p flock --exclusive --timeout 10 9 || exit 75
+      command -p flock --exclusive --timeout 5 9 || exit 75
     fi
     command -p dd bs="$_HOOKLINE_LINE_BYTES_MAX" iflag=fullblock oflag=append,nofollow,nonblock \
       conv="$_conv" status=none of="$_hookline_log" <<<"$_hookline_line" || exit 74
@@ -33,7 +33,7 @@ _hookline_append_dd() {
   )
   case $? in
     0) ;;
-    75) _hookline_fail 75 'somebody has held the lock on the log for 10 s; try again' ;;
+    75) _hookline_fail 75 'somebody has held the lock on the log for 5 s; try again' ;;
     *) _hookline_not_written ;;
   esac
 }

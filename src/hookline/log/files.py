@@ -182,8 +182,8 @@ def close_written(fd: int, path: str) -> None:
 
 
 def _append(fd: int, line: bytes, sync: bool, locked: bool, path: str) -> None:
-    if locked and not flock_within(fd, LOCK_WAIT_S):
-        raise TryAgain(f"{path} has been locked by somebody for {LOCK_WAIT_S:.0f} s: try again")
+    if locked:
+        _lock(fd, path)
     try:
         write_line(fd, line, path)
         if sync:
@@ -193,6 +193,15 @@ def _append(fd: int, line: bytes, sync: bool, locked: bool, path: str) -> None:
     finally:
         if locked:
             fcntl.flock(fd, fcntl.LOCK_UN)
+
+
+def _lock(fd: int, path: str) -> None:
+    try:
+        had = flock_within(fd, LOCK_WAIT_S)
+    except OSError as error:
+        raise TryAgain(f"{path} cannot be locked: {error.strerror}") from error
+    if not had:
+        raise TryAgain(f"{path} has been locked by somebody for {LOCK_WAIT_S:.0f} s: try again")
 
 
 def _end_torn_line(fd: int) -> None:
