@@ -1,88 +1,79 @@
 """The promise of the log: however many append while it is rotated, every event is there, once."""
 
 import json
-import os
 import random
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from subprocess import PIPE, Popen
 
 import pytest
 
+from hookline.app.selftest.storm import ending, environment, notes_folder, start, writer_argv
+from hookline.app.selftest.writer import BATCH
 from hookline.log.home import Home
 from hookline.log.rotate import seal
 from hookline.log.stream import Stream
 
-WRITERS = Path(__file__).parent / "writers"
+PROGRAMS = Path(__file__).parent / "writers"
 KEEP_EVERY_S = 0.1
 PAUSE_S = 0.3
+PACE_S = 0.002
 READERS = ("reader-1", "reader-2")
 
 
-def commands() -> dict[str, list[str]]:
+def commands(home: Home, seed: int) -> dict[str, list[str]]:
     """Sixteen writers: half of them bash, half of them Python."""
-    found: dict[str, list[str]] = {}
-    for mode, many in (("burst", 3), ("single", 2), ("slow", 3)):
-        for i in range(many):
-            script = [sys.executable, str(WRITERS / "storm_writer.py")]
-            found[f"{mode}-{i}"] = [*script, "{home}", f"{mode}-{i}", mode]
-    for kind in ("raw", "emit"):
-        for i in range(4):
-            script = ["bash", str(WRITERS / f"storm_{kind}.sh")]
-            found[f"{kind}-{i}"] = [*script, "{home}", f"{kind}-{i}"]
+    of_the_storm = ("append", "append", "sync", "batch", "sourced", "sourced", "sourced", "process")
+    found = {
+        f"{kind}-{n}": writer_argv(home, kind, seed + n, PACE_S, name=f"{kind}-{n}")
+        for n, kind in enumerate(of_the_storm)
+    }
+    for n in range(4):
+        for kind, program in (
+            ("raw", ["bash", f"{PROGRAMS}/storm_raw.sh"]),
+            ("slow", [sys.executable, f"{PROGRAMS}/storm_slow.py"]),
+        ):
+            name = f"{kind}-{n}"
+            found[name] = [*program, str(home.root), str(notes_folder(home) / name), name]
     return found
 
 
-@contextmanager
-def running(home: Home, command: list[str]) -> Iterator[subprocess.Popen[str]]:
-    """A process that does not outlive the test."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    process = subprocess.Popen(
-        [part.replace("{home}", str(home.root)) for part in command],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+def listen(home: Home, program: str, *more: str) -> Popen[str]:
+    """A program of the tests, and what it says."""
+    argv = [sys.executable, f"{PROGRAMS}/{program}", str(home.root), *more]
+    return Popen(argv, env=environment(home), stdout=PIPE, stderr=PIPE, text=True)
 
 
 class Keeper:
     """Compresses, deletes what all readers are past, and pauses writers across rotations."""
 
-    def __init__(self, home: Home, writers: list[subprocess.Popen[str]], seed: int) -> None:
+    def __init__(self, home: Home, writers: list[Popen[bytes]], chance: random.Random) -> None:
         self._home = home
         self._writers = writers
-        self._random = random.Random(seed)  # noqa: S311 - dice, no secret
+        self._chance = chance
         self._stream = Stream.of_domain(home, "storm")
-        self._paused: list[tuple[float, subprocess.Popen[str]]] = []
+        self._paused: list[tuple[float, Popen[bytes]]] = []
         self.sealed = 0
 
     def tick(self) -> None:
         """One round."""
-        writer = self._random.choice(self._writers)
+        writer = self._chance.choice(self._writers)
         writer.send_signal(signal.SIGSTOP)
-        self._paused.append((time.monotonic() + self._random.random() * PAUSE_S, writer))
+        self._paused.append((time.monotonic() + self._chance.random() * PAUSE_S, writer))
         self.sealed += len(seal(self._home, "storm"))
-        self.delete()
-        self.resume(time.monotonic())
+        self._delete()
+        self._resume(time.monotonic())
 
-    def resume(self, now_s: float) -> None:
+    def _resume(self, now_s: float) -> None:
         """Let those go on whose pause is over."""
         for until_s, writer in self._paused:
             if until_s <= now_s:
                 writer.send_signal(signal.SIGCONT)
         self._paused = [each for each in self._paused if each[0] > now_s]
 
-    def delete(self) -> None:
+    def _delete(self) -> None:
         """Retention: only what is sealed and read, and never the newest."""
         passed = min(self._reader_segment(name) for name in READERS)
         for ordinal in self._stream.ordinals()[:-1]:
@@ -97,42 +88,55 @@ class Keeper:
             return 0
 
 
+def acknowledged(home: Home) -> dict[str, int]:
+    """How many events each writer has noted."""
+    noted = {path.name: path.read_bytes() for path in notes_folder(home).iterdir()}
+    return {name: text.count(b"\n") - text.count(b"try ") for name, text in noted.items()}
+
+
 @pytest.mark.timeout(0)
-def test_nothing_is_damaged_lost_or_doubled(home: Home, soak_s: float) -> None:
+def test_nothing_is_damaged_lost_or_doubled(
+    home: Home, chance: random.Random, soak_s: float
+) -> None:
     """16 writers, a rotation every 50 ms, writers paused across it, two readers at once."""
-    seed = int.from_bytes(os.urandom(4))
-    print(f"seed {seed}")
     lasts_s = max(30.0, soak_s) if soak_s else 5.0
-    with ExitStack() as stack:
-
-        def start(*command: str) -> subprocess.Popen[str]:
-            return stack.enter_context(running(home, list(command)))
-
-        readers = [
-            start(sys.executable, str(WRITERS / "storm_reader.py"), "{home}", name)
-            for name in READERS
-        ]
-        rotator = start(sys.executable, str(WRITERS / "storm_rotator.py"), "{home}")
-        writers = {name: start(*command) for name, command in commands().items()}
-        keeper = Keeper(home, list(writers.values()), seed)
-        end_s = time.monotonic() + lasts_s
-        while time.monotonic() < end_s:
-            keeper.tick()
-            time.sleep(KEEP_EVERY_S)  # the pace of the storm
+    notes_folder(home).mkdir()
+    readers = [listen(home, "storm_reader.py", name) for name in READERS]
+    rotator = listen(home, "storm_rotator.py")
+    try:
+        with ending(home) as writers:
+            argvs = commands(home, chance.randrange(1 << 14))
+            writers += [start(home, argv) for argv in argvs.values()]
+            keeper = Keeper(home, list(writers), chance)
+            end_s = time.monotonic() + lasts_s
+            while time.monotonic() < end_s:
+                keeper.tick()
+                time.sleep(KEEP_EVERY_S)  # the pace of the storm
+            assert [each.poll() for each in writers] == [None] * len(argvs), said(home)
         (home.root / "stop").touch()
-        keeper.resume(end_s + 1e9)
-        for name, process in (writers | {"rotator": rotator}).items():
-            output, errors = process.communicate(timeout=60)
-            assert process.returncode == 0, f"{name}: exit {process.returncode}: {errors}"
-            assert errors == "", name
-        rotations = int(output)
+        rotations, errors = rotator.communicate(timeout=60)
+        assert (rotator.returncode, errors) == (0, "")
         (home.root / "stopped").touch()
         found = [reader.communicate(timeout=120 + lasts_s) for reader in readers]
-    written = {name: int((home.root / f"{name}.count").read_text()) for name in writers}
-    print(f"{sum(written.values())} appends, {rotations} rotations, {keeper.sealed} sealed")
+    finally:
+        for process in (*readers, rotator):
+            process.kill()
+    noted = acknowledged(home)
+    print(f"{sum(noted.values())} appends, {rotations.strip()} rotations, {keeper.sealed} sealed")
+    assert said(home) == ""
+    assert noted.keys() == argvs.keys()
     for output, errors in found:
         assert errors == ""
-        assert json.loads(output) == {"last": written, "damaged": [], "misplaced": []}
-    assert min(written.values()) > 0
-    assert rotations > lasts_s
+        read = json.loads(output)
+        assert (read["damaged"], read["misplaced"]) == ([], [])
+        # They were killed: what they had no time to note may be there.
+        more = {name: read["last"][name] - count for name, count in noted.items()}
+        assert {name: n for name, n in more.items() if not 0 <= n <= BATCH} == {}
+    assert min(noted.values()) > 0
+    assert int(rotations) > lasts_s
     assert keeper.sealed > 0
+
+
+def said(home: Home) -> str:
+    """What the writers wrote on stderr."""
+    return (home.root / "said").read_text()

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Usage: storm_raw.sh HOME NAME
-# Summary: appends numbered events with printf and dd alone, until HOME/stop is there
-# Exit: 0 done; HOME/NAME.count has how many were appended
+# Usage: storm_raw.sh HOME NOTES NAME
+# Summary: appends numbered events with printf and dd alone, and notes each, until it is killed
+# Exit: never by itself
 set -euo pipefail
 
 exec {quiet}<> <(:) # never says a word: reading it is a pause without a fork
 readonly SIZES=(30 200 600 3000 90 3900 150 30000 400 4096 250 180000)
 
-main() { # <home> <name>
-  local home=$1 name=$2 log=$1/coordination/events/storm-events.jsonl
+main() { # <home> <notes> <name>
+  local log=$1/coordination/events/storm-events.jsonl notes=$2 name=$3
   local count=0 size text line
-  while [[ ! -e $home/stop ]]; do
+  while :; do
     ((RANDOM % 10)) || read -rt 0.02 -u "$quiet" || :
     size=${SIZES[RANDOM % ${#SIZES[@]}]}
     printf -v text '%0*d' "$size" 0
@@ -23,8 +23,8 @@ main() { # <home> <name>
     else
       dd bs=262144 iflag=fullblock oflag=append conv=notrunc status=none of="$log" <<<"$line"
     fi
+    printf '%s storm.raw\n' "$name-$count" >>"$notes"
   done
-  printf '%s' "$count" >"$home/$name.count"
 }
 
 main "$@"

@@ -1,8 +1,8 @@
 """Follows the storm's log and checks every line of it; several may do so at once.
 
 Usage: storm_reader.py HOME NAME
-Where it is goes to HOME/NAME.position now and then. Ends when HOME/stop is there, all writers have
-said how much they wrote, and there is nothing more to read; prints what it found as JSON.
+Where it is goes to HOME/NAME.position now and then. Ends when HOME/stopped is there and there is
+nothing more to read; prints what it found as JSON.
 """
 
 import json

@@ -274,9 +274,10 @@ def notes_folder(home: Home) -> Path:
     return home.root / "notes"
 
 
-def writer_argv(home: Home, kind: str, seed: int, pace_s: float) -> list[str]:
-    """The command of a writer of this kind, which is its name too."""
-    told = [str(notes_folder(home) / kind), kind, kind, str(seed), str(pace_s)]
+def writer_argv(home: Home, kind: str, seed: int, pace_s: float, name: str = "") -> list[str]:
+    """The command of a writer of this kind; its name is that of the kind, by default."""
+    name = name or kind
+    told = [str(notes_folder(home) / name), name, kind, str(seed), str(pace_s)]
     if kind in ("sourced", "process"):
         logger = shipped_scripts() / "events" / "lib" / "event-logger.sh"
         return ["bash", str(Path(__file__).with_name("writer.bash")), str(logger), *told]
