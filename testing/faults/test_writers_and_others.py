@@ -95,13 +95,9 @@ def writers(bench, each, sizes):
     stop = str(bench.home.root / "stop")
     shell = ["bash", "-c", SHELL_WRITER, "-", LOGGER]
     python = [sys.executable, "-c", PYTHON_WRITER, bench.home.root]
-    commands = [
-        *(
-            [*shell, f"shell-{i}", stop, sys.executable, " ".join(map(str, sizes))]
-            for i in range(each)
-        ),
-        *([*python, f"python-{i}", stop, str(sizes)] for i in range(each)),
-    ]
+    wanted = " ".join(map(str, sizes))
+    commands = [[*shell, f"shell-{i}", stop, sys.executable, wanted] for i in range(each)]
+    commands += [[*python, f"python-{i}", stop, wanted] for i in range(each)]
     return [
         subprocess.Popen(command, env=environment(bench), stdout=subprocess.PIPE, text=True)
         for command in commands
