@@ -16,6 +16,7 @@ from typing import Final, Literal
 import msgspec
 
 from hookline.app.config import ArchiveConfig
+from hookline.app.purging import purge_letters
 from hookline.app.survey import find_handlers
 from hookline.dispatch.handlers import Handlers
 from hookline.dispatch.identities import forget_before
@@ -260,6 +261,7 @@ class Archive:
             if freed:
                 yield Step(action="deleted", what="index of identities", bytes=freed, freed=freed)
         yield from _told("", self._printed())
+        yield from _told("dead-letters", self._letters())
         for folder in (self._home.segments, self._home.data, self._home.rejected):
             yield from self._files("temporary file", _litter(folder, self._now_s - LITTER_S))
 
@@ -286,6 +288,19 @@ class Archive:
                     path.unlink()
         if paths:
             yield Step(action="deleted", what=what, files=len(paths), bytes=freed, freed=freed)
+
+    def _letters(self) -> Iterator[Step]:
+        """Dead letters that are old, by a limit of their own."""
+        purged = purge_letters(self._home, dry_run=self._dry_run)
+        if purged is not None and purged.dropped:
+            why = f"open, from before {purged.before}; an alert says so"
+            count = sum(purged.dropped.values())
+            yield Step(action="deleted", what="dead letter", files=count, why=why)
+        if purged is not None and purged.files:
+            yield Step(
+                action="deleted", what="file of dead letters", files=purged.files,
+                bytes=purged.bytes, freed=purged.bytes,
+            )  # fmt: skip
 
     def _printed(self) -> Iterator[Step]:
         """What the programs of `hookline up` have printed: a file too long starts again."""

@@ -37,7 +37,7 @@ def dispatcher(
         clock=SystemClock(),
         describe=partial(describe, passed=passed),
         lines=_lines(config),
-        alert=_alert(home),
+        alert=alert_of(home),
         passed=passed,
         spectator=spectator,
         companions=companions,
@@ -59,7 +59,9 @@ def _lines(config: Config) -> Lines:
     return given
 
 
-def _alert(home: Home) -> Alert:
+def alert_of(home: Home) -> Alert:
+    """What makes a need of somebody an event of the home."""
+
     def alert(kind: str, handler: str, reason: str) -> None:
         data = {"alert_type": kind, "handler": handler, "description": reason}
         Log(home).append("system.health_alert", source=SOURCE, priority="high", data=data)

@@ -11,7 +11,7 @@ from hookline.app.environment import passed_environment
 from hookline.dispatch.handlers import Handler, Handlers, discover
 from hookline.dispatch.journal import read_ledger
 from hookline.dispatch.ledger import Ledger, Progress
-from hookline.dispatch.letters import open_letters
+from hookline.dispatch.letters import each_open
 from hookline.dispatch.lock import holder
 from hookline.dispatch.python_runner import describe
 from hookline.log.home import Home
@@ -68,7 +68,7 @@ def survey(home: Home) -> Survey:
     found = find_handlers(home)
     ledger = read_ledger(home)
     letters: dict[str, int] = {}
-    for letter in open_letters(home):
+    for letter in each_open(home):
         letters[letter.handler] = letters.get(letter.handler, 0) + 1
     streams = {domain: Stream.of_domain(home, domain) for domain in domains(home)}
     return Survey(

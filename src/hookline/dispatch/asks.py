@@ -44,13 +44,11 @@ class Asker:
         entries = iter(entries)
         while True:
             room = self._wait_for_room()
-            lines = [encode(entry) for entry in islice(entries, min(room, LINES_MAX))]
-            if not lines:
+            written = write_some(self._home, islice(entries, min(room, LINES_MAX)))
+            if not written:
                 return
-            locked = self._home.locked_append.exists()
-            append_line(self._home.deliveries, b"\n".join(lines), sync=True, locked=locked)
-            self.asked += len(lines)
-            self._room = room - len(lines)
+            self.asked += written
+            self._room = room - written
 
     def _wait_for_room(self) -> int:
         if self._room is None:
@@ -79,6 +77,15 @@ class Asker:
         finally:
             state.close()
         return OPEN_MAX - waiting if folded >= end and waiting <= OPEN_MAX // 2 else 0
+
+
+def write_some(home: Home, entries: Iterable[Entry]) -> int:
+    """Write these entries at once; how many they were."""
+    lines = [encode(entry) for entry in entries]
+    if lines:
+        locked = home.locked_append.exists()
+        append_line(home.deliveries, b"\n".join(lines), sync=True, locked=locked)
+    return len(lines)
 
 
 def _waiting(home: Home) -> int:

@@ -6,7 +6,7 @@ Anybody may read them while a dispatcher runs; commands append to the journal wh
 import contextlib
 import hashlib
 import uuid
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from typing import Final
 
 import msgspec
@@ -26,6 +26,8 @@ STATE_FILE: Final = "dispatch.db"
 JOURNAL_BYTES_MAX: Final = 64 << 20
 """How large the journal's live file grows: a start without an index folds about so much, which is
 about a second."""
+LETTER_BYTES_MAX: Final = 1 << 20
+"""A dead letter is an event, and what a run printed."""
 _SNAPSHOT_MARK: Final = b'"snapshot":"'
 _WRITE_LINES: Final = 1000
 
@@ -79,21 +81,40 @@ def spare_segments(home: Home) -> list[int]:
     return []
 
 
+def open_letters_log(home: Home) -> Stream:
+    """The dead-letter queue as a stream."""
+    return Stream(
+        home.dead_letters, home.segments, "dead-letters", line_bytes_max=LETTER_BYTES_MAX
+    )
+
+
+def letter_lines(home: Home) -> Iterator[bytes]:
+    """The lines of the dead-letter queue, oldest first; torn ones too."""
+    with open_letters_log(home) as queue:
+        position = BEGINNING
+        while True:
+            try:
+                chunk = queue.read(position, patient=False)
+            except LogReplaced as replaced:
+                position = replaced.resume
+                continue
+            yield from (line.raw for line in chunk.lines)
+            if chunk.at_end:
+                return
+            position = chunk.next
+
+
 def event_of_letter(home: Home, name: str) -> bytes | None:
     """The event of a dead letter, for when its log is gone."""
-    try:
-        file = home.dead_letters.open("rb")
-    except FileNotFoundError:
-        return None
     wanted = msgspec.json.encode(name)
-    with file:
-        for line in file:
-            if wanted in line[: len(wanted) + 32]:
-                try:
-                    letter = msgspec.json.decode(line, type=DeadLetter)
-                except msgspec.MsgspecError:
-                    continue
-                return bytes(letter.event) if letter.letter == name else None
+    for line in letter_lines(home):
+        if wanted in line[: len(wanted) + 32]:
+            try:
+                letter = msgspec.json.decode(line, type=DeadLetter)
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                continue
+            if letter.letter == name:
+                return bytes(letter.event)
     return None
 
 
@@ -228,10 +249,9 @@ class JournalFiles:
 def _letters(home: Home, wanted: Container[str]) -> set[str]:
     """Which of these letters lie in the dead-letter queue."""
     found: set[str] = set()
-    with contextlib.suppress(FileNotFoundError), home.dead_letters.open("rb") as file:
-        for line in file:
-            with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
-                name = _NAMED.decode(line).letter
-                if name in wanted:
-                    found.add(name)
+    for line in letter_lines(home):
+        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+            name = _NAMED.decode(line).letter
+            if name in wanted:
+                found.add(name)
     return found

@@ -1,57 +1,185 @@
-"""Dead letters for people: which are open, and the decision to replay or drop one."""
+"""Dead letters for people: which are open, what they have in common, and the decision to replay or
+drop them.
 
-from collections.abc import Iterator
+A decision is an entry of the journal; the first one for a letter counts, so whoever was interrupted
+does the same again.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 import msgspec
 
-from hookline.dispatch.books import DeadLetter
-from hookline.dispatch.journal import read_ledger, write_entry
+from hookline.dispatch.asks import LINES_MAX, Asker, write_some
+from hookline.dispatch.books import DeadLetter, entries
+from hookline.dispatch.fingerprint import fingerprint
+from hookline.dispatch.journal import letter_lines, open_journal, read_ledger
 from hookline.dispatch.ledger import Entry
 from hookline.log.home import Home
+from hookline.log.stream import BEGINNING, LogReplaced
 from hookline.model.clock import Clock, rfc3339
 from hookline.model.errors import BadData
+from hookline.model.types import matches
 
 _DECODER = msgspec.json.Decoder(DeadLetter)
 
 
+class _Identity(msgspec.Struct):
+    """What of an event is needed to ask for it again."""
+
+    id: str
+    source: str
+    type: str
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Which letters; what is empty says nothing. Times are in the stored form, `until` excluded."""
+
+    names: Sequence[str] = ()
+    """Letters, fingerprints and handlers: any of them will do."""
+    handler: str = ""
+    type: str = ""
+    """A pattern."""
+    fingerprint: str = ""
+    since: str = ""
+    until: str = ""
+
+    def takes(self, letter: DeadLetter) -> bool:
+        """Whether a letter is one of them."""
+        of_it = (letter.letter, letter.fingerprint, letter.handler)
+        return (
+            (not self.names or any(name in of_it for name in self.names))
+            and self.handler in ("", letter.handler)
+            and self.fingerprint in ("", letter.fingerprint)
+            and (not self.type or matches(self.type, type_of(letter)))
+            and letter.time >= self.since
+            and (not self.until or letter.time < self.until)
+        )
+
+
+EVERY = Wanted()
+
+
+class Group(msgspec.Struct, kw_only=True):
+    """Open letters with one fingerprint."""
+
+    fingerprint: str
+    handler: str
+    verdict: str
+    exit: int | None = None
+    signal: int | None = None
+    letters: int = 0
+    first: str = ""
+    last: str = ""
+    types: Counter[str] = msgspec.field(default_factory=Counter)
+    error: str = ""
+    """Of the last one."""
+
+
 def letters(home: Home) -> Iterator[DeadLetter]:
-    """Every dead letter ever, oldest first; a line that a crash wrote twice, once."""
+    """Every dead letter that there is, oldest first; a line that a crash wrote twice, once."""
     seen: set[str] = set()
-    try:
-        file = home.dead_letters.open("rb")
-    except FileNotFoundError:
-        return
-    with file:
-        for line in file:
-            try:
-                letter = _DECODER.decode(line)
-            except msgspec.MsgspecError:
-                continue
-            if letter.letter not in seen:
-                seen.add(letter.letter)
-                yield letter
+    for line in letter_lines(home):
+        try:
+            letter = _DECODER.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            continue
+        if letter.letter not in seen:
+            seen.add(letter.letter)
+            letter.fingerprint = letter.fingerprint or fingerprint(
+                letter.handler, letter.verdict, letter.exit, letter.signal, letter.error
+            )
+            yield letter
 
 
 def open_letters(home: Home) -> list[DeadLetter]:
     """The dead letters that nobody has decided on."""
+    return list(each_open(home))
+
+
+def each_open(home: Home, wanted: Wanted = EVERY) -> Iterator[DeadLetter]:
+    """Those of them that are wanted, one by one: there may be many."""
     closed = read_ledger(home).closed
-    return [letter for letter in letters(home) if letter.letter not in closed]
+    return (x for x in letters(home) if x.letter not in closed and wanted.takes(x))
+
+
+def type_of(letter: DeadLetter) -> str:
+    """The type of its event; empty when it has none any more."""
+    event = _event(letter)
+    return event.type if event else ""
+
+
+def groups(found: Iterable[DeadLetter]) -> list[Group]:
+    """The letters by fingerprint, the largest group first."""
+    by_fault: dict[str, Group] = {}
+    for letter in found:
+        group = by_fault.get(letter.fingerprint)
+        if group is None:
+            group = by_fault[letter.fingerprint] = Group(
+                fingerprint=letter.fingerprint, handler=letter.handler, verdict=letter.verdict,
+                exit=letter.exit, signal=letter.signal, first=letter.time,
+            )  # fmt: skip
+        group.letters += 1
+        group.last = letter.time
+        group.types[type_of(letter)] += 1
+        group.error = letter.error
+    return sorted(by_fault.values(), key=lambda group: -group.letters)
+
+
+def attempts_of(home: Home, letter: DeadLetter) -> list[Entry]:
+    """What the journal says of the deliveries of its event to its handler, and of what was decided,
+    as far back as the journal goes."""
+    event = _event(letter)
+    found: list[Entry] = []
+    if event is None:
+        return found
+    wanted = event.id.encode()
+    with open_journal(home) as journal:
+        position = BEGINNING
+        while True:
+            try:
+                chunk = journal.read(position, patient=False)
+            except LogReplaced as replaced:
+                position = replaced.resume
+                continue
+            if wanted in chunk.data:
+                told = entries(line.raw for line in chunk.lines if wanted in line.raw)
+                found += [x for x in told if _is_about(x, letter.handler, event.id)]
+            if chunk.at_end:
+                return found
+            position = chunk.next
+
+
+def _is_about(entry: Entry, handler: str, event: str) -> bool:
+    about = (entry.handler, entry.event) == (handler, event) and not entry.snapshot
+    return about and entry.action in ("attempt", "replay", "drop")
 
 
 def replay(home: Home, letter: DeadLetter, clock: Clock) -> None:
     """Ask for one more delivery; a running dispatcher hears it within a second, any other when it
-    starts."""
-    _decide(home, letter, clock, "replay")
+    starts. Raises NoRoom, and BadData for a letter without its event."""
+    Asker(home).ask([decision(letter, "replay", clock)])
 
 
 def drop(home: Home, letter: DeadLetter, clock: Clock) -> None:
     """Decide that it is not needed; it stays in the file."""
-    _decide(home, letter, clock, "drop")
+    drop_all(home, [letter], clock)
 
 
-def _decide(home: Home, letter: DeadLetter, clock: Clock, action: str) -> None:
-    event = msgspec.json.decode(letter.event)
-    if not isinstance(event, dict):
+def drop_all(home: Home, found: Iterable[DeadLetter], clock: Clock, reason: str = "") -> int:
+    """Decide that these are not needed, some at a time; how many they were."""
+    decided = 0
+    asked = (decision(letter, "drop", clock, reason) for letter in found)
+    while written := write_some(home, islice(asked, LINES_MAX)):
+        decided += written
+    return decided
+
+
+def decision(letter: DeadLetter, action: str, clock: Clock, reason: str = "") -> Entry:
+    """The entry that says what is to become of a letter."""
+    event = _event(letter)
+    if event is None and action == "replay":
         raise BadData(f"{letter.letter} has no event any more: only drop is left")
     entry = {
         "action": action,
@@ -61,9 +189,17 @@ def _decide(home: Home, letter: DeadLetter, clock: Clock, action: str) -> None:
         "domain": letter.domain,
         "segment": letter.segment,
         "offset": letter.offset,
-        "event": event["id"],
-        "source": event["source"],
-        "type": event["type"],
-        "replayof": letter.letter,
+        "event": event.id if event else "",
+        "source": event.source if event else "",
+        "type": event.type if event else "",
+        "replayof": letter.letter if action == "replay" else "",
+        "reason": reason,
     }
-    write_entry(home, msgspec.convert(entry, Entry))
+    return msgspec.convert(entry, Entry)
+
+
+def _event(letter: DeadLetter) -> _Identity | None:
+    try:
+        return msgspec.json.decode(letter.event, type=_Identity)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
