@@ -174,20 +174,6 @@ def test_told_twice_it_ends_at_once_and_what_ran_is_tried_again(bus, kind):
     bus.check()
 
 
-def test_a_run_that_a_killed_dispatcher_left_is_ended_before_its_event_runs_again(bus):
-    bus.shell("[[ $EVENT_ATTEMPT != 1 ]] || exec sleep 1000")
-    bus.emit("k")
-    process = bus.ready()
-    bus.wait(bus.begun, "it does not run")
-    (left,) = leaks.marked(bus.home)
-    process.kill()
-    process.wait()
-    assert leaks.marked(bus.home) == [left]
-    bus.once()
-    assert bus.verdicts() == [("interrupted", "retry"), ("done", "settled")]
-    bus.check()
-
-
 def test_a_killed_drain_and_a_drain_beside_it_lose_nothing(bus):
     bus.shell("sleep 0.05", "key: id   concurrency: 4")
     bus.emit_many(40, keys=40)
