@@ -84,7 +84,7 @@ class Storm:
         inside.handler("on-made.py", NOTING_PYTHON.replace("*.made", "fast.made"))
         inside.handler("on-stopped.sh", STOPPED)
         # A disk that has run for a while has all this.
-        os.sync()
+        subprocess.run(["sync", "--file-system", self._home.root], check=True)
 
     def write(self, domain: str, append: Append, pause_s: float = 0.01) -> None:
         """Append to a domain, in a thread, until the end; each thread has a key of its own."""

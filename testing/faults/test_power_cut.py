@@ -16,11 +16,12 @@ BATCH_LOST_S = 2.5
 
 
 @pytest.fixture
-def storm(tmp_path, chance, request):
+def storm(tmp_path, chance):
     why = why_not(tmp_path)
     if why:
         pytest.skip(f"{why}: test_crash_states.py has the same without a mount")
-    options = getattr(request, "param", "defaults")
+    options = chance.choice(["defaults", "data=writeback"])
+    print(f"mounted with {options}")
     with closing(Storm(tmp_path, chance, options)) as storm:
         yield storm
 
@@ -50,13 +51,10 @@ def check(cut):
     recovery.check_again()
 
 
-@pytest.mark.parametrize(
-    "storm", ["defaults", "data=writeback"], indirect=True, ids=["ordered", "writeback"]
-)
 def test_what_was_synced_survives_a_power_cut_and_is_delivered(storm, chance, soak_s):
     storm.write("each", storm.api(sync=True), 0.02)
-    storm.write("each", storm.logger, 0.05)
-    storm.write("each", storm.emit, 0.05)
+    storm.write("each", storm.logger, 0.2)
+    storm.write("each", storm.emit, 0.2)
     storm.write("batch", storm.api(sync=False), 0.02)
     storm.write("fast", storm.api(sync=False), 0.002)
     storm.rotations("each", 0.3)
