@@ -7,6 +7,7 @@ order.
 """
 
 import json
+import time
 from bisect import bisect
 from collections import defaultdict
 from collections.abc import Iterator
@@ -176,10 +177,12 @@ def read_domain(home: Home, domain: str) -> Iterator[Record]:
     with Stream.of_domain(home, domain) as stream:
         position = stream.first()
         while True:
-            chunk = stream.read(position, patient=False)
+            chunk = stream.read(position)
             yield from records(chunk)
             if chunk.next == position:
-                return
+                if chunk.again_s is None:
+                    return
+                time.sleep(chunk.again_s)
             position = chunk.next
 
 

@@ -23,13 +23,15 @@ from hookline.app.selftest.handlers import DOMAIN
 from hookline.app.survey import survey
 from hookline.dispatch import letters
 from hookline.log.home import Home
+from hookline.log.lease import QUIET_S
 from hookline.log.rotate import rotate, seal
 from hookline.model.clock import SystemClock
 from hookline.model.errors import HooklineError
 
 TICK_S: Final = 0.02
-CALM_S: Final = 60.0
-"""How long nothing may happen while there is something to drain."""
+CALM_S: Final = QUIET_S + 60.0
+"""How long nothing may happen while there is something to drain: longer than closed segments wait
+for their writers where there are no leases."""
 END_S: Final = 60.0
 """How long a dispatcher may take to end when it is told to."""
 WRITERS: Final = ("append", "sync", "batch", "sourced", "process")

@@ -105,6 +105,15 @@ def test_torn_lines_and_those_that_are_set_aside_must_be_as_many(home):
     assert judge(home, PLAN, Tally(torn=1)).problems == []
 
 
+def test_a_torn_end_of_a_closed_segment_is_read_too(home):
+    with home.live("storm").open("a") as log:
+        log.write('{"specversion":"1.0","id":"torn')
+    rotate(home, "storm")
+    (home.rejected / "storm-events.00000001.0.json").touch()
+    notes_folder(home).mkdir()
+    assert judge(home, PLAN, Tally(torn=1)).problems == []
+
+
 @pytest.mark.usefixtures("runs")
 def test_what_went_wrong_on_the_way_is_a_problem(home):
     assert judge(home, PLAN, Tally(problems=["a writer ended"])).problems == ["a writer ended"]
