@@ -115,5 +115,9 @@ def _wait_s(outcome: Outcome, attempt: int, policy: Policy, jitter: float) -> fl
         return outcome.retry_after_s
     if outcome.verdict == "interrupted" and attempt == 1:
         return 0.0
-    cap_s = min(BACKOFF_CAP_S, policy.backoff_s * 2.0 ** min(attempt, 32))
-    return jitter * cap_s
+    return jitter * window_s(attempt, policy)
+
+
+def window_s(attempt: int, policy: Policy) -> float:
+    """The longest pause after this attempt, unless the handler asked for another."""
+    return min(BACKOFF_CAP_S, policy.backoff_s * 2.0 ** min(attempt, 32))

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from hookline.dispatch.decide import window_s
 from hookline.dispatch.handlers import Handler
 from hookline.dispatch.ledger import Pending, Place, Progress
 from hookline.dispatch.subscription import Cursor, Delivery, Subscription
@@ -107,9 +108,12 @@ class Listener:
         delivery.attempt, delivery.due_at_s = pending.attempt, pending.due_at_s
         delivery.interrupted = pending.running
         delivery.alone = True
-        # The clock of the wall may have been set meanwhile; it is trusted for a day at most.
+        # The clock of the wall may have been set meanwhile: it may shorten a pause, not prolong it.
+        # Only a Python handler chooses its own; that is believed for a day.
+        chosen = self.handler.kind == "python"
+        most_s = WAIT_MAX_S if chosen else window_s(pending.attempt, self.handler.policy)
         wait_s = pending.due_at_s - self._clock.now().timestamp()
-        delivery.due_s = self._clock.monotonic_s() + min(max(wait_s, 0.0), WAIT_MAX_S)
+        delivery.due_s = self._clock.monotonic_s() + min(max(wait_s, 0.0), most_s)
 
     def next_start_s(self) -> float | None:
         """When something of it may start next, None when that is not a matter of time."""
