@@ -36,7 +36,8 @@ def commands(home: Home, seed: int) -> dict[str, list[str]]:
             ("slow", [sys.executable, f"{PROGRAMS}/storm_slow.py"]),
         ):
             name = f"{kind}-{n}"
-            found[name] = [*program, str(home.root), str(notes_folder(home) / name), name]
+            notes = str(notes_folder(home) / name)
+            found[name] = [*program, str(home.root), notes, name, str(seed + n)]
     return found
 
 

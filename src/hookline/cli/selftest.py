@@ -140,10 +140,13 @@ def _broken(place: "Place", problems: list[str], again: str) -> NoReturn:
 
 
 def _show(report: "Report") -> None:
+    from hookline.app.selftest.storm import DISK_BYTES_MAX
+
     r = report
     style = Style(sys.stdout)
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    early = "; ended early, since that is enough" if r.disk_bytes > DISK_BYTES_MAX else ""
     rows: list[tuple[str, object, str]] = [
         ("acknowledged", r.acknowledged, f"events by 5 writers in {r.raged_s:.0f} s"),
         ("delivered", r.delivered, f"to 2 handlers, the last after {r.drained_s:.1f} s of calm"),
@@ -164,7 +167,7 @@ def _show(report: "Report") -> None:
             f"{r.recovery_s_max:.2f} s",
             f"at most ({r.recovery_s_median:.2f} s median), from start to first run",
         ),
-        ("disk", f"{r.disk_bytes / (1 << 20):.1f} MiB", r.file_system),
+        ("disk", f"{r.disk_bytes / (1 << 20):.1f} MiB", f"{r.file_system}{early}"),
         ("durability", "batch", "and `each` for one writer; kills were tried, no power cut"),
     ]
     for name, figure, text in rows:

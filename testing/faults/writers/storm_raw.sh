@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Usage: storm_raw.sh HOME NOTES NAME
+# Usage: storm_raw.sh HOME NOTES NAME SEED
 # Summary: appends numbered events with printf and dd alone, and notes each, until it is killed
 # Exit: never by itself
 set -euo pipefail
@@ -7,9 +7,10 @@ set -euo pipefail
 exec {quiet}<> <(:) # never says a word: reading it is a pause without a fork
 readonly SIZES=(30 200 600 3000 90 3900 150 30000 400 4096 250 180000)
 
-main() { # <home> <notes> <name>
+main() { # <home> <notes> <name> <seed>
   local log=$1/coordination/events/storm-events.jsonl notes=$2 name=$3
   local count=0 size text line
+  RANDOM=$4
   while :; do
     ((RANDOM % 10)) || read -rt 0.02 -u "$quiet" || :
     size=${SIZES[RANDOM % ${#SIZES[@]}]}

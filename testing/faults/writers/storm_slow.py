@@ -1,7 +1,7 @@
 """A writer of the storm that falls asleep between opening the log and writing to it, so that
 rotations come between.
 
-Usage: storm_slow.py HOME NOTES NAME
+Usage: storm_slow.py HOME NOTES NAME SEED
 """
 
 import os
@@ -20,8 +20,8 @@ from hookline.model.ids import uuid7
 SLEEP_S = 0.3
 
 
-def main(home: Home, notes: Path, name: str) -> None:
-    dice = random.Random(name)  # noqa: S311 - dice, no secret
+def main(home: Home, notes: Path, name: str, seed: str) -> None:
+    dice = random.Random(seed)  # noqa: S311 - dice, no secret
     numbers = count(1)
     with notes.open("ab", buffering=0) as noted:
         while True:
@@ -45,4 +45,4 @@ def main(home: Home, notes: Path, name: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Home(Path(sys.argv[1])), Path(sys.argv[2]), sys.argv[3])
+    main(Home(Path(sys.argv[1])), Path(sys.argv[2]), sys.argv[3], sys.argv[4])
