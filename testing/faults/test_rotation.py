@@ -214,7 +214,9 @@ def test_copytruncate_by_mistake_is_told_and_what_comes_then_is_delivered(bench)
     bench.run_until(emptied)
     assert [note for note in bench.spectator.notes if "is read from its start" in note]
     # The same while no dispatcher runs.
+    bench.drain()
     os.truncate(live, 0)
     after.append(bench.emit("a.x"))
     bench.drain()
     assert bench.said() == before + after
+    assert [alert[:2] for alert in bench.alerts] == [("log_replaced", "on-a-x.sh")] * 2

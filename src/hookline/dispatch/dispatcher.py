@@ -23,6 +23,7 @@ from hookline.dispatch.decide import HOPS_MAX, PAUSE_AFTER, Outcome
 from hookline.dispatch.environment import Environment, run_mark
 from hookline.dispatch.exec_runner import ExecRunner, Lines
 from hookline.dispatch.handlers import Describe, Handler
+from hookline.dispatch.identities import Identities
 from hookline.dispatch.inbox import Inbox
 from hookline.dispatch.intake import Intake
 from hookline.dispatch.journal import STATE_FILE, JournalFiles
@@ -39,7 +40,6 @@ from hookline.dispatch.subscription import Cursor, Delivery
 from hookline.log.home import Home
 from hookline.model.clock import Clock, parse_rfc3339
 from hookline.model.errors import HooklineError, WriteFailed
-from hookline.model.position import Position
 
 COMMIT_S: Final = 0.2
 """The most that a power cut can take of what `batch` writers appended, while a dispatcher runs."""
@@ -84,13 +84,16 @@ class Dispatcher:
         self._settlement = Settlement(
             self._books, clock, jitter, alert, self._spectator, pause_after
         )
-        self._intake = Intake(home, self._spectator, self._rewound)
+        self._inbox = Inbox(home, clock, self._spectator)
+        identities = Identities(home.state / "identities")
+        self._intake = Intake(
+            self._inbox.log, identities, self._spectator, self._settlement.rewound
+        )
         environment = Environment(home.root, passed, clock)
         self._runners: dict[str, Runner] = {
             "exec": ExecRunner(environment, lines, self._work),
             "python": PythonRunner(environment, self._work),
         }
-        self._inbox = Inbox(home, clock, self._spectator)
         self.roster = Roster(
             folder=home.handlers,
             describe=describe,
@@ -270,7 +273,7 @@ class Dispatcher:
             self._commit()
             self.roster.refresh(self._inbox.domains)
         self.roster.follow(self._inbox.domains)
-        self._inbox.heal(self._intake)
+        self._inbox.heal()
         return self._inbox.take_files() + obeyed > 0
 
     def _rescan(self) -> bool:
@@ -423,9 +426,6 @@ class Dispatcher:
             self._intake.look_from_here(domain)
         self.roster.refresh(self._inbox.domains)
         self._commit()
-
-    def _rewound(self, handler: str, domain: str, position: Position) -> None:
-        self._books.rewound(handler, domain, position, self._clock)
 
     def _forget(self, handler: Handler) -> None:
         for runner in self._runners.values():

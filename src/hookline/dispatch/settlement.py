@@ -15,6 +15,7 @@ from hookline.dispatch.spectator import Spectator
 from hookline.dispatch.subscription import Delivery
 from hookline.model.clock import Clock, rfc3339
 from hookline.model.errors import HooklineError
+from hookline.model.position import Position
 
 Alert = Callable[[str, str, str], None]
 """Says that a handler needs somebody: kind of alert, handler, reason."""
@@ -83,6 +84,13 @@ class Settlement:
     def resume(self, listener: Listener, reason: str) -> None:
         """Let a paused handler go on."""
         self._pausing("resumed", listener, reason)
+
+    def rewound(self, handler: str, domain: str, position: Position) -> None:
+        """A handler's cursor went back: the log of the domain is not the one that it read."""
+        self._books.rewound(handler, domain, position, self._clock)
+        where = f"segment {position.segment}, offset {position.offset}"
+        reason = f"the {domain} log was replaced or lost its end: it is read again from {where}"
+        self._alert("log_replaced", handler, reason)
 
     def _alert(self, kind: str, handler: str, reason: str) -> None:
         """Say it to whoever listens; that it cannot be said must not stop the settling."""
