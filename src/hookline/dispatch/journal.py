@@ -147,6 +147,7 @@ class JournalFiles:
         self._snapped = 1
         """The newest segment that is known to need no snapshot any more; the first never does."""
         self._unsynced = True
+        self._snapshot_bytes = 0
         self.news = ""
         """Why what was known of the journal was not true; empty when it was."""
 
@@ -205,8 +206,10 @@ class JournalFiles:
     def turn(self) -> None:
         """Close the journal's live file if it has grown large. Raises HooklineError."""
         with contextlib.suppress(FileNotFoundError):
-            if self._home.deliveries.stat().st_size > JOURNAL_BYTES_MAX:
-                rotate_stream(self._journal, larger_than=JOURNAL_BYTES_MAX)
+            # A snapshot that is large itself must not be followed by the next one at once.
+            limit = max(JOURNAL_BYTES_MAX, 4 * self._snapshot_bytes)
+            if self._home.deliveries.stat().st_size > limit:
+                rotate_stream(self._journal, larger_than=limit)
 
     def lacks_snapshot(self, folded: Position) -> bool:
         """Whether the live file, read up to there, is to get a snapshot."""
@@ -221,6 +224,7 @@ class JournalFiles:
         """Append a snapshot, on disk when this returns. Raises HooklineError or OSError."""
         found = entries_of(ledger, str(uuid.uuid4()), time, _letters(self._home, ledger.closed))
         encoded = [lines.encode(entry) for entry in found]
+        self._snapshot_bytes = sum(map(len, encoded))
         for start in range(0, len(encoded), _WRITE_LINES):
             self.enter(b"\n".join(encoded[start : start + _WRITE_LINES]))
         self.sync()

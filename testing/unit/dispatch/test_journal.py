@@ -1,0 +1,122 @@
+"""The journal is kept short: closed when it is large, begun anew with a snapshot."""
+
+import json
+
+import pytest
+
+from hookline.dispatch import journal as module
+from hookline.dispatch.books import entries
+from hookline.dispatch.journal import (
+    JournalFiles,
+    load_ledger,
+    newest_snapshot,
+    open_journal,
+    read_ledger,
+    spare_segments,
+)
+from hookline.dispatch.ledger import Ledger, fold
+from hookline.log.rotate import remove_segment, rotate_stream
+from hookline.model.position import Position
+
+CLOSED = "deliveries.00000001.jsonl"
+
+
+@pytest.fixture(name="busy")
+def make_busy(bench, monkeypatch):
+    """A home with a small journal, in which much waits."""
+    monkeypatch.setattr(module, "JOURNAL_BYTES_MAX", 2000)
+    bench.shell("on-a-b.sh", 'echo "$EVENT_ID" >>"$OUT"; exit "$(jq .data "$1")"',
+                "# key: subject   backoff: 1h")  # fmt: skip
+    return bench
+
+
+def work(bench, count=12):
+    """Events that end in every way, until the journal was closed and begun anew."""
+    for n in range(count):
+        bench.emit("a.b", (0, 75, 65, 0)[n % 4], subject=f"k{n % 5}")
+    bench.run_until(lambda: spare_segments(bench.home), 30.0)
+
+
+def test_a_large_journal_is_closed_and_the_next_begins_with_a_snapshot(busy):
+    work(busy)
+    assert CLOSED in {path.name for path in busy.home.segments.iterdir()}
+    lines = [json.loads(line) for line in busy.home.deliveries.read_text().splitlines()]
+    last = next(line for line in lines if line["action"] == "snapshot")
+    named = [line for line in lines if line.get("snapshot") == last["snapshot"]]
+    assert last["lines"] == len(named) - 1
+    assert last["segment"] == 2
+
+
+def test_what_is_older_than_the_snapshot_is_not_needed(busy):
+    work(busy)
+    before = read_ledger(busy.home)
+    assert load_ledger(busy.home, None) == before
+    said = busy.said()
+    with open_journal(busy.home) as stream:
+        whole = [
+            line
+            for path in (busy.home.segments / CLOSED, busy.home.deliveries)
+            for line in path.read_bytes().splitlines()
+        ]
+        folded = Ledger(folded=before.folded, journal=before.journal)
+        fold(folded, entries(whole))
+        assert folded == before
+        (busy.home.segments / CLOSED).replace(busy.home.segments / "kept")
+        assert stream.ordinals() == []
+        (busy.home.segments / "kept").replace(busy.home.segments / CLOSED)
+    work(busy)
+    with open_journal(busy.home) as stream:
+        for ordinal in spare_segments(busy.home):
+            if ordinal < max(stream.ordinals()):
+                assert remove_segment(stream, ordinal)
+        assert 1 not in stream.ordinals()
+    for path in busy.home.state.glob("dispatch.db*"):
+        path.unlink()
+    busy.drain()
+    assert len(busy.said()) == len(set(busy.said()))
+    assert set(said) <= set(busy.said())
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.3, 0.9])
+def test_a_snapshot_that_was_cut_short_is_written_again(busy, kept):
+    work(busy)
+    before = read_ledger(busy.home)
+    lines = busy.home.deliveries.read_bytes().splitlines(keepends=True)
+    named = [line for line in lines if b'"snapshot":"' in line]
+    gone = named[int(len(named) * kept) :]
+    torn = b"".join(line for line in lines if line not in gone)
+    busy.home.deliveries.write_bytes(torn)
+    assert spare_segments(busy.home) == []
+    again = load_ledger(busy.home, None)
+    again.folded = before.folded
+    assert (again.handlers, again.closed) == (before.handlers, before.closed)
+    said = busy.said()
+    for path in busy.home.state.glob("dispatch.db*"):
+        path.unlink()
+    busy.run_until(lambda: spare_segments(busy.home), 30.0)
+    assert busy.said() == said
+
+
+def test_nothing_is_taken_for_a_snapshot_while_somebody_writes_to_the_closed_file(busy):
+    busy.emit("a.b", 0)
+    busy.drain()
+    with busy.home.deliveries.open("ab") as late:
+        with open_journal(busy.home) as stream:
+            rotate_stream(stream)
+        dispatcher = busy.dispatcher()
+        for _ in range(20):
+            dispatcher.tick(0.05)
+        assert newest_snapshot(open_journal(busy.home), 2) is None
+        late.write(b'{"action":"paused","time":"2026-11-21T00:00:00.000000Z",'
+                   b'"handler":"on-a-b.sh","reason":"late"}\n')  # fmt: skip
+    while not spare_segments(busy.home):
+        dispatcher.tick(0.05)
+    dispatcher.close()
+    assert load_ledger(busy.home, None).handlers["on-a-b.sh"].paused == "late"
+
+
+def test_a_journal_that_is_not_large_stays(busy):
+    busy.emit("a.b", 0)
+    busy.drain()
+    assert not JournalFiles(busy.home).lacks_snapshot(Position(1, 0))
+    assert list(busy.home.segments.glob("deliveries*")) == []
