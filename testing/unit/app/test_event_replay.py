@@ -1,0 +1,86 @@
+"""Which events are replayed, and what is said of each; the rest is in bats."""
+
+import pytest
+
+from hookline.app import event_replay
+from hookline.app.event_replay import Choice, chosen, deliver, enqueue
+from hookline.dispatch import dropbox
+from hookline.log.log import Log
+from hookline.model.clock import SystemClock
+
+
+@pytest.fixture
+def no_trouble():
+    def trouble(why):
+        raise AssertionError(why)
+
+    return trouble
+
+
+def emit(home, id, type="a.b", **more):
+    return Log(home).append(type, source="test", id=id, **more).id
+
+
+def ids(found):
+    return [each.record.event.id for each in found]
+
+
+def test_an_identity_is_replayed_once(home, no_trouble):
+    for id in ("x", "y", "x"):
+        emit(home, id)
+    emit(home, "x", "c.d")
+    assert ids(chosen(home, Choice(), no_trouble)) == ["x", "y", "x"]
+
+
+def test_what_comes_of_a_replay_is_not_replayed(home, no_trouble):
+    for id in ("x", "y"):
+        emit(home, id)
+    found = chosen(home, Choice(), no_trouble)
+    first = next(found)
+    emit(home, "news")
+    emit(home, "more", "c.d")
+    assert ids([first, *found]) == ["x", "y"]
+
+
+def test_what_a_queue_made_of_an_event_is_replayed_only_by_its_name(home, no_trouble):
+    emit(home, "x", data={"n": 12345678901234567890})
+    (queued,) = enqueue(home, chosen(home, Choice(), no_trouble), SystemClock())
+    new = dropbox.take(home, "x.json", SystemClock())
+    assert queued.why == f"queued as {new}"
+    again = next(event for event in Log(home).read() if event.id == new)
+    assert (again.replayof, bytes(again.data)) == ("x", b'{"n":12345678901234567890}')
+    assert ids(chosen(home, Choice(), no_trouble)) == ["x"]
+    assert ids(chosen(home, Choice(event_id=new), no_trouble)) == [new]
+
+
+def test_an_event_whose_payload_is_gone_is_told_and_the_others_are_queued(home, no_trouble):
+    emit(home, "x", data={"text": "x" * 300_000})
+    emit(home, "y")
+    (home.data / "x.json").unlink()
+    outcomes = list(enqueue(home, chosen(home, Choice(), no_trouble), SystemClock()))
+    assert [(each.event, each.result) for each in outcomes] == [
+        ("x", "failed"),
+        ("y", "successful"),
+    ]
+    assert "No such file" in outcomes[0].why
+
+
+def test_many_events_are_replayed_some_at_a_time(bench, no_trouble, monkeypatch):
+    monkeypatch.setattr(event_replay, "TOGETHER", 2)
+    for name, status in (("on-a-b.sh", 0), ("on-too.sh", 99)):
+        bench.shell(name, f'echo "$EVENT_ID" >>"$HOOKLINE_HOME/out"; exit {status}', "# on: a.b")
+    events = [emit(bench.home, f"e{n}") for n in range(5)]
+    bench.drain()
+    (bench.home.root / "out").unlink()
+    outcomes = list(deliver(bench.home, chosen(bench.home, Choice(), no_trouble), SystemClock()))
+    assert [each.event for each in outcomes] == events
+    assert {each.result for each in outcomes} == {"successful"}
+    assert outcomes[0].handlers == {"on-a-b.sh": "done", "on-too.sh": "skipped"}
+    assert sorted(bench.said()) == sorted(2 * events)
+
+
+def test_a_delivery_that_is_to_be_tried_again_waits(bench, no_trouble):
+    bench.shell("on-a-b.sh", "exit 75", "# backoff: 1h")
+    emit(bench.home, "x")
+    (outcome,) = deliver(bench.home, chosen(bench.home, Choice(), no_trouble), SystemClock())
+    assert (outcome.result, outcome.handlers) == ("waiting", {"on-a-b.sh": "retry"})
