@@ -1,8 +1,10 @@
 """One run of the archiver over a home."""
 
+import contextlib
 import os
 from datetime import UTC, datetime
 
+import apsw
 import msgspec
 import pytest
 
@@ -11,7 +13,7 @@ from hookline.app.archive import Archive
 from hookline.app.config import ArchiveConfig, load_config
 from hookline.app.pausing import set_paused
 from hookline.dispatch.books import DeadLetter
-from hookline.dispatch.journal import open_journal
+from hookline.dispatch.journal import STATE_FILE, open_journal
 from hookline.log import packing
 from hookline.log.append import append_event
 from hookline.log.files import append_line
@@ -185,14 +187,17 @@ def test_an_index_that_cannot_be_read_lets_nothing_be_deleted_but_all_else_goes_
     close(home)
     close(home)
     emit(home)
-    (home.config / "hookline.toml").write_text("no = 1\n")
+    with contextlib.closing(apsw.Connection(str(home.state / STATE_FILE))) as index:
+        index.pragma("user_version", 999)
     steps = archive(home, days=91)
-    assert told(steps) == [
-        ("failed", "", 0),
+    failed = [step for step in steps if step.action == "failed"]
+    assert failed
+    assert "was written by another version" in failed[0].why
+    assert failed[0].exit == os.EX_CONFIG
+    assert [each for each in told(steps) if each[0] != "failed"] == [
         ("rotated", "a", 3),
         *[("compressed", "a", ordinal) for ordinal in (1, 2, 3)],
     ]
-    assert steps[0].exit == os.EX_CONFIG
 
 
 def test_a_segment_that_somebody_has_open_is_left_and_its_holder_named(home):
