@@ -19,7 +19,8 @@ from hookline.dispatch.handlers import Handler
 from hookline.dispatch.journal import open_journal
 from hookline.dispatch.ledger import Entry, Place, decode
 from hookline.dispatch.lock import holder
-from hookline.dispatch.replays import Begun, Pace, Replay, ask, new_name
+from hookline.dispatch.pace import Pace
+from hookline.dispatch.replays import Begun, Replay, ask, new_name
 from hookline.log.errors import LogReplaced
 from hookline.log.files import durable_write
 from hookline.log.home import Home

@@ -1,91 +1,255 @@
 """`hookline dead-letters`: deliveries that were given up."""
 
 import argparse
+import sys
+from collections import Counter
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from hookline.app.root import home_of
-from hookline.cli.output import print_table
+from hookline.cli.output import print_json, print_table
+from hookline.model.errors import TryAgain, Usage, printable, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from hookline.dispatch.books import DeadLetter
+    from hookline.dispatch.letters import Group, Wanted
+    from hookline.log.home import Home
+
+RATE = 100
+"""Replays a second, unless said otherwise: a mended handler is not run over."""
+_ERROR_COLUMNS = 80
+_DONE = {"replay": "asked for the replay of", "drop": "dropped"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
     parser.description = (
         "Deliveries that were given up, kept with their reason until somebody replays or drops "
-        "them. A LETTER is HANDLER:EVENT-ID, as list shows it; a handler's name stands for all of "
-        "its letters."
+        "them. WHICH is a letter (HANDLER:EVENT-ID), a fingerprint (letters of one fault, as list "
+        "shows them) or a handler. T is a time, a day or how long ago (10m, 2h, 1d)."
     )
     parser.add_argument(
-        "action", nargs="?", choices=["list", "show", "replay", "drop"], default="list",
+        "action", nargs="?", choices=["list", "show", "replay", "drop", "purge"], default="list",
         help="default: list",
     )  # fmt: skip
     parser.add_argument(
-        "letters", nargs="*", metavar="LETTER", help="which; for replay and drop also --all"
+        "which", nargs="*", metavar="WHICH", help="which; for replay and drop also --all"
     )
-    parser.add_argument("--all", action="store_true", help="every open letter")
+    choice = parser.add_argument_group("choosing")
+    choice.add_argument("--all", action="store_true", help="every open letter")
+    choice.add_argument("--handler", metavar="HANDLER", default="", help="only of this handler")
+    choice.add_argument("--type", metavar="PATTERN", default="", help="only events like worker.*")
+    choice.add_argument("--fingerprint", metavar="F", default="", help="only this fault")
+    choice.add_argument("--since", metavar="T", help="only given up then or later")
+    choice.add_argument("--until", metavar="T", help="only given up before")
+    choice.add_argument("-n", metavar="N", type=int, dest="first", help="only the N oldest")
+    parser.add_argument("--each", action="store_true", help="list: every letter, not every fault")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done")
+    parser.add_argument("--yes", "-y", action="store_true", help="do not ask, on a terminal")
     parser.add_argument(
-        "--dry-run", action="store_true", help="say what would be replayed or dropped"
+        "--rate", metavar="N/s", help=f"replay: at most N a second; default: {RATE}"
+    )
+    parser.add_argument(
+        "--older-than", metavar="AGE", help="purge: such as 7d; default: as configured (30d)"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
 
 
 def run(args: argparse.Namespace) -> int:
-    """List, show, replay or drop."""
+    """List, show, replay, drop or purge."""
+    home = home_of(args)
+    if args.action == "purge":
+        return _purge(args, home)
+    wanted = _wanted(args)
+    if args.action == "show":
+        from hookline.cli.letter_page import show
+
+        return show(args, home, wanted)
+    if args.action == "list":
+        return _list(args, home, wanted)
+    return _decide(args, home, wanted)
+
+
+def _wanted(args: argparse.Namespace) -> "Wanted":
+    from hookline.cli.times import stored_time
+    from hookline.dispatch.letters import Wanted
+    from hookline.model.clock import SystemClock
+    from hookline.model.types import is_pattern
+
+    chosen = [args.which, args.handler, args.type, args.fingerprint, args.since, args.until]
+    if args.action in ("replay", "drop") and not any(chosen) and not args.all:
+        raise Usage(
+            f"{args.action} what? Name letters, fingerprints or handlers, or say --all "
+            "(--dry-run shows which)"
+        )
+    if args.type and not is_pattern(args.type):
+        raise Usage(f"type {shown(args.type)} is not like 'worker.started' or 'worker.*'")
+    if args.first is not None and args.first < 1:
+        raise Usage("-n takes a number from 1 on")
+    now = SystemClock().now()
+    return Wanted(
+        names=tuple(args.which),
+        handler=args.handler,
+        type=args.type,
+        fingerprint=args.fingerprint,
+        since=stored_time(args.since, now) or "",
+        until=stored_time(args.until, now) or "",
+    )
+
+
+def _open(args: argparse.Namespace, home: "Home", wanted: "Wanted") -> "Iterator[DeadLetter]":
+    """The open letters that are meant. Raises Usage for a name that nothing bears."""
+    from hookline.dispatch.letters import each_open
+
+    missing = set(wanted.names)
+    for letter in islice(each_open(home, wanted), args.first):
+        missing -= {letter.letter, letter.fingerprint, letter.handler}
+        yield letter
+    if missing and args.first is None:
+        raise Usage(f"no open dead letter {shown(min(missing), 200)}: hookline dead-letters list")
+
+
+# -- looking -----------------------------------------------------------------------------
+
+
+def _list(args: argparse.Namespace, home: "Home", wanted: "Wanted") -> int:
     from msgspec.json import encode
 
-    from hookline.dispatch import letters as book
-    from hookline.model.clock import SystemClock
+    from hookline.dispatch.letters import groups, type_of
 
-    home = home_of(args)
-    chosen = _choose(args, book.open_letters(home))
-    if args.action in ("replay", "drop"):
-        verb = {"replay": "replayed", "drop": "dropped"}[args.action]
-        for letter in chosen:
-            if not args.dry_run:
-                {"replay": book.replay, "drop": book.drop}[args.action](home, letter, SystemClock())
-            print(f"{'would be ' if args.dry_run else ''}{verb}: {letter.letter}")
-        if args.action == "replay" and chosen and not args.dry_run:
-            from hookline.dispatch.lock import holder
-
-            if holder(home) is None:
-                print("nobody dispatches now: hookline dispatch --once delivers them")
-        return 0
-    if args.json or args.action == "show":
-        for letter in chosen:
-            print(encode(letter).decode())
-        return 0
-    print_table(
-        ["LETTER", "TIME", "TYPE", "ATTEMPTS", "VERDICT", "ERROR"],
-        [
-            (each.letter, each.time[:19], _event(each.event).get("type", ""), each.attempts,
-             each.verdict, each.error[:80])
-            for each in chosen
-        ],
-    )  # fmt: skip
+    found = _open(args, home, wanted)
+    if args.json:
+        for each in found if args.each else groups(found):
+            print(encode(each).decode())
+    elif args.each:
+        print_table(
+            ["LETTER", "TIME", "TYPE", "ATTEMPTS", "ENDED", "FINGERPRINT", "ERROR"],
+            [
+                (letter.letter, letter.time[:19], type_of(letter), letter.attempts, ended(letter),
+                 letter.fingerprint, letter.error[:_ERROR_COLUMNS])
+                for letter in found
+            ],
+        )  # fmt: skip
+    else:
+        print_table(
+            ["FINGERPRINT", "LETTERS", "HANDLER", "ENDED", "FIRST", "LAST", "TYPES", "ERROR"],
+            [
+                (fault.fingerprint, fault.letters, fault.handler, ended(fault), fault.first[:19],
+                 fault.last[:19], " ".join(sorted(fault.types)), fault.error[:_ERROR_COLUMNS])
+                for fault in groups(found)
+            ],
+        )  # fmt: skip
     return 0
 
 
-def _choose(args: argparse.Namespace, found: "list[DeadLetter]") -> "list[DeadLetter]":
-    from hookline.model.errors import Usage, shown
+def ended(fault: "DeadLetter | Group") -> str:
+    """How a run ended, in a word or two."""
+    if fault.verdict == "failed" and fault.signal is not None:
+        return f"signal {fault.signal}"
+    if fault.exit is not None and fault.verdict != "timeout":
+        return f"exit {fault.exit}"
+    return fault.verdict
 
-    if args.action in ("replay", "drop") and not args.letters and not args.all:
-        raise Usage(
-            f"{args.action} what? Name letters or a handler, or say --all (--dry-run shows which)"
+
+# -- deciding ----------------------------------------------------------------------------
+
+
+def _decide(args: argparse.Namespace, home: "Home", wanted: "Wanted") -> int:
+    """Preview, ask a person, then do it, some at a time."""
+    counts: Counter[str] = Counter(each.handler for each in _open(args, home, wanted))
+    total = counts.total()
+    what = f"{total} dead letter{'' if total == 1 else 's'}"
+    if not args.json:
+        print(f"{what} to {args.action}")
+        for handler, count in counts.most_common():
+            print(f"  {count:>8}  {printable(handler)}")
+    if total and not args.dry_run and not _agreed(args):
+        print("nothing was done")
+        return 0
+    done, status = 0, 0
+    if total and not args.dry_run:
+        done, status = _do(args, home, wanted, total)
+    if args.json:
+        print_json(
+            {"action": args.action, "letters": total, "done": done, "handlers": dict(counts)}
         )
-    if args.all or not args.letters:
-        return found
-    chosen = [each for each in found if each.letter in args.letters or each.handler in args.letters]
-    names = {each.letter for each in chosen} | {each.handler for each in chosen}
-    for wanted in args.letters:
-        if wanted not in names:
-            raise Usage(f"no open dead letter {shown(wanted, 200)}: hookline dead-letters list")
-    return chosen
+    return status
 
 
-def _event(raw: bytes) -> dict[str, object]:
-    import json
+def _agreed(args: argparse.Namespace) -> bool:
+    if args.yes or args.json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return True
+    return input(f"{args.action} them? [y/N] ").strip().lower() in ("y", "yes")
 
-    value = json.loads(bytes(raw))
-    return value if isinstance(value, dict) else {}
+
+def _do(args: argparse.Namespace, home: "Home", wanted: "Wanted", total: int) -> tuple[int, int]:
+    """How many it was done to, and the exit status."""
+    from hookline.dispatch.letters import drop_all
+    from hookline.model.clock import SystemClock
+
+    # The ledger is read once more: what somebody else has decided meanwhile is not ours.
+    found = _open(args, home, wanted)
+    if args.action == "drop":
+        done, status = drop_all(home, found, SystemClock()), 0
+    else:
+        done, status = _replay(args, home, found, total)
+    if not args.json:
+        print(f"{_DONE[args.action]} {done} of {total}")
+    return done, status
+
+
+def _replay(
+    args: argparse.Namespace, home: "Home", found: "Iterator[DeadLetter]", total: int
+) -> tuple[int, int]:
+    from hookline.cli.replay import positive
+    from hookline.dispatch.asks import Asker, NoRoom
+    from hookline.dispatch.letters import replay_all
+    from hookline.dispatch.lock import holder
+    from hookline.model.clock import SystemClock
+
+    asker = Asker(home)
+    try:
+        replay_all(asker, found, SystemClock(), positive(args.rate, "--rate") or RATE)
+    except NoRoom:
+        _say("as many as may wait are asked for: hookline dispatch --once, then the same again")
+        return asker.asked, TryAgain.exit_code
+    except KeyboardInterrupt:
+        _say(f"asked for {asker.asked} of {total}; the same command again goes on")
+        raise
+    if holder(home) is None:
+        _say("nobody dispatches now: hookline dispatch --once delivers them")
+    return asker.asked, 0
+
+
+def _purge(args: argparse.Namespace, home: "Home") -> int:
+    from hookline.app.purging import purge_letters
+    from hookline.model.duration import seconds
+    from hookline.model.errors import BadData
+
+    try:
+        keep_s = None if args.older_than is None else seconds(args.older_than)
+    except BadData as error:
+        raise Usage(f"--older-than: {error}") from error
+    purged = purge_letters(home, keep_s, dry_run=args.dry_run)
+    if purged is None:
+        _say("keep is never in coordination/config/hookline.toml: --older-than says how old")
+        return 0
+    if args.json:
+        from msgspec.json import encode
+
+        print(encode(purged).decode())
+        return 0
+    would = "would be " if args.dry_run else ""
+    print(
+        f"open letters from before {purged.before} {would}dropped: {sum(purged.dropped.values())}"
+    )
+    for handler, count in purged.dropped.items():
+        print(f"  {count:>8}  {printable(handler)}")
+    print(f"files of old letters {would}deleted: {purged.files} ({purged.bytes} bytes)")
+    return 0
+
+
+def _say(text: str) -> None:
+    print(f"hookline dead-letters: {printable(text)}", file=sys.stderr)

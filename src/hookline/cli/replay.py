@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hookline.dispatch.handlers import Handler
-    from hookline.dispatch.replays import Begun, Pace, Preview
+    from hookline.dispatch.pace import Pace
+    from hookline.dispatch.replays import Begun, Preview
     from hookline.log.home import Home
     from hookline.log.query import Found
 
@@ -129,7 +130,7 @@ def _handler(home: "Home", name: str) -> "Handler":
 
 
 def _pace(args: argparse.Namespace) -> "Pace":
-    from hookline.dispatch.replays import Pace
+    from hookline.dispatch.pace import Pace
     from hookline.model.clock import SystemClock
 
     return Pace(

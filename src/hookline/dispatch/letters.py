@@ -5,8 +5,9 @@ A decision is an entry of the journal; the first one for a letter counts, so who
 does the same again.
 """
 
+import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
 import msgspec
@@ -16,6 +17,7 @@ from hookline.dispatch.books import DeadLetter, entries
 from hookline.dispatch.fingerprint import fingerprint
 from hookline.dispatch.journal import letter_lines, open_journal, read_ledger
 from hookline.dispatch.ledger import Entry
+from hookline.dispatch.pace import Pace, batches
 from hookline.log.home import Home
 from hookline.log.stream import BEGINNING, LogReplaced
 from hookline.model.clock import Clock, rfc3339
@@ -160,6 +162,24 @@ def replay(home: Home, letter: DeadLetter, clock: Clock) -> None:
     """Ask for one more delivery; a running dispatcher hears it within a second, any other when it
     starts. Raises NoRoom, and BadData for a letter without its event."""
     Asker(home).ask([decision(letter, "replay", clock)])
+
+
+def replay_all(
+    asker: Asker,
+    found: Iterable[DeadLetter],
+    clock: Clock,
+    rate: float,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Ask for one more delivery of each, at most `rate` a second; `asker` knows of how many.
+
+    One without its event is passed over: nobody could deliver it. Raises NoRoom.
+    """
+    pace = Pace(None, rate, clock.monotonic_s())
+    ready = (letter for letter in found if _event(letter) is not None)
+    for batch in batches(ready, lambda _: pace.due_s(""), clock, sleep):
+        asker.ask(decision(letter, "replay", clock) for letter in batch)
 
 
 def drop(home: Home, letter: DeadLetter, clock: Clock) -> None:

@@ -16,21 +16,20 @@ from zlib import crc32
 
 import msgspec
 
-from hookline.dispatch.asks import LINES_MAX, Asker
+from hookline.dispatch.asks import Asker
 from hookline.dispatch.journal import open_journal, write_entry
 from hookline.dispatch.ledger import Entry, decode
+from hookline.dispatch.pace import Pace, batches
 from hookline.log.errors import LogReplaced
 from hookline.log.home import Home
 from hookline.log.query import Found, OnTrouble, Query, select
 from hookline.log.stream import BEGINNING
-from hookline.model.clock import Clock, parse_rfc3339, rfc3339
+from hookline.model.clock import Clock, rfc3339
 from hookline.model.errors import BadData, TryAgain, shown
 from hookline.model.position import Position
 from hookline.model.types import domain_of_pattern, is_pattern, matches
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
-_TOGETHER_S: Final = 0.05
-"""What is due so soon is asked for at once."""
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,32 +166,6 @@ def preview(events: Iterable[Found]) -> Preview:
     return told
 
 
-class Pace:
-    """When each event is due: the gaps between the events' times divided by `speed`, and at most
-    `rate` a second; None: at once."""
-
-    def __init__(self, speed: float | None, rate: float | None, now_s: float) -> None:
-        self._speed = speed
-        self._rate = rate
-        self._begun_s = now_s
-        self._first_s: float | None = None
-        self._due_s = now_s
-
-    def due_s(self, time: str) -> float:
-        """When the next event, which bears that time, is due, on the clock of `now_s`."""
-        due_s = self._begun_s
-        if self._speed is not None:
-            at_s = parse_rfc3339(time).timestamp()
-            self._first_s = at_s if self._first_s is None else self._first_s
-            due_s += (at_s - self._first_s) / self._speed
-        # Never before the one before it: times in a log may go back.
-        self._due_s = max(due_s, self._due_s)
-        due_s = self._due_s
-        if self._rate is not None:
-            self._due_s += 1.0 / self._rate
-        return due_s
-
-
 def ask(
     home: Home,
     begun: Begun,
@@ -209,31 +182,15 @@ def ask(
     asker = Asker(home, sleep)
     before = begun.asked
     try:
-        for batch in _batches(events, pace, clock, sleep):
+        for batch in batches(events, lambda found: pace.due_s(_time_of(found)), clock, sleep):
             now = rfc3339(clock.now())
             asker.ask(_entry(begun.replay, found, now) for found in batch)
     finally:
         begun.asked = before + asker.asked
 
 
-def _batches(
-    events: Iterable[Found], pace: Pace, clock: Clock, sleep: Callable[[float], None]
-) -> Iterator[list[Found]]:
-    """The events, each when it is due, those that are due at once together."""
-    batch: list[Found] = []
-    for found in events:
-        event = found.record.event
-        due_s = pace.due_s(event.time if event else "")
-        if due_s - clock.monotonic_s() > _TOGETHER_S:
-            if batch:
-                yield batch
-                batch = []
-            sleep(max(0.0, due_s - clock.monotonic_s()))
-        batch.append(found)
-        if len(batch) >= LINES_MAX:
-            yield batch
-            batch = []
-    yield batch
+def _time_of(found: Found) -> str:
+    return found.record.event.time if found.record.event else ""
 
 
 def _entry(replay: Replay, found: Found, now: str) -> Entry:

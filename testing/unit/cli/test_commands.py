@@ -65,16 +65,16 @@ def test_dispatch_once_delivers_and_leaves_letters_to_be_replayed(made, capsys):
         assert main(["emit", "a.b", f"exit:={status}"]) == 0
     assert main(["dispatch", "--once"]) == 0
     capsys.readouterr()
-    main(["dead-letters", "list", "--json"])
+    main(["dead-letters", "list", "--each", "--json"])
     (letter,) = lines_of(capsys)
     assert (letter["handler"], letter["exit"]) == ("on-a-b.sh", 65)
     assert letter["event"]["data"] == {"exit": 65}
 
     install(made, "on-a-b.sh", "#!/bin/bash\nexit 0\n")
     assert main(["dead-letters", "replay", letter["letter"], "--dry-run"]) == 0
-    assert "would be replayed" in capsys.readouterr().out
+    assert "1 dead letter to replay" in capsys.readouterr().out
     assert main(["dead-letters", "replay", letter["letter"]]) == 0
-    assert "nobody dispatches now" in capsys.readouterr().out
+    assert "nobody dispatches now" in capsys.readouterr().err
     assert main(["dispatch", "--once"]) == 0
     capsys.readouterr()
     main(["dead-letters", "--json"])

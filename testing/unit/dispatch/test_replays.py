@@ -9,7 +9,8 @@ import pytest
 from hookline.dispatch import asks, replays
 from hookline.dispatch.asks import NoRoom
 from hookline.dispatch.journal import load_ledger
-from hookline.dispatch.replays import Begun, Pace, Replay
+from hookline.dispatch.pace import Pace
+from hookline.dispatch.replays import Begun, Replay
 from hookline.log.rotate import rotate
 from hookline.model.clock import SystemClock
 from hookline.model.errors import BadData, TryAgain
@@ -193,16 +194,6 @@ def test_one_at_a_time_asks_under_a_name(bench):
 def test_a_name_that_could_be_taken_for_a_letter_is_refused(name):
     with pytest.raises(BadData, match="name of a replay"):
         replay_of(name=name)
-
-
-def test_the_pace_keeps_the_gaps_divided_by_the_speed_and_the_rate():
-    times = [f"2026-11-21T00:00:{s:02d}.000000Z" for s in (0, 10, 5, 20)]
-    pace = Pace(10.0, None, 100.0)
-    assert [pace.due_s(each) for each in times] == [100.0, 101.0, 101.0, 102.0]
-    pace = Pace(None, 4.0, 100.0)
-    assert [pace.due_s(each) for each in times] == [100.0, 100.25, 100.5, 100.75]
-    pace = Pace(10.0, 0.5, 100.0)
-    assert [pace.due_s(each) for each in times] == [100.0, 102.0, 104.0, 106.0]
 
 
 def test_a_preview_counts(bench):

@@ -1,0 +1,285 @@
+"""`hookline dead-letters`: what was given up, grouped, shown, replayed, dropped, purged."""
+
+import io
+import json
+import os
+import sys
+
+import pytest
+
+from hookline.cli.main import main
+from hookline.dispatch import asks, letters
+
+
+class Terminal(io.StringIO):
+    """A terminal that nobody draws."""
+
+    def isatty(self):
+        return True
+
+
+FAILING = """#!/bin/bash
+# attempts: 1
+echo "no row $(jq .data "$1") in $EVENT_ID" >&2; exit 3
+"""
+
+
+@pytest.fixture
+def failed(home):
+    """Three letters of one fault, and one of another handler."""
+    for name, text in (("on-a-b.sh", FAILING), ("on-c-d.sh", "#!/bin/bash\nexit 65\n")):
+        home.handlers.joinpath(name).write_text(text)
+        home.handlers.joinpath(name).chmod(0o750)
+    for number in range(3):
+        main(["emit", "a.b", "--id", f"e{number}", "--data", str(number)])
+    main(["emit", "c.d", "--id", "other"])
+    main(["dispatch", "--once"])
+    return home
+
+
+def run(capsys, *arguments):
+    """The exit status and what was printed on stdout."""
+    capsys.readouterr()
+    status = main(["dead-letters", *arguments])
+    return status, capsys.readouterr().out
+
+
+def lines(capsys, *arguments):
+    status, out = run(capsys, *arguments, "--json")
+    assert status == 0
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def mend(home):
+    for name in ("on-a-b.sh", "on-c-d.sh"):
+        home.handlers.joinpath(name).write_text(
+            '#!/bin/bash\necho "$EVENT_ID $EVENT_REPLAYOF" >>"$HOOKLINE_HOME/out"\n'
+        )
+
+
+def delivered(home):
+    assert main(["dispatch", "--once"]) == 0
+    out = home.root / "out"
+    return out.read_text().splitlines() if out.exists() else []
+
+
+def open_names(home):
+    return [letter.letter for letter in letters.open_letters(home)]
+
+
+@pytest.mark.usefixtures("failed")
+def test_letters_are_grouped_by_their_fault(capsys):
+    first, other = lines(capsys, "list")
+    assert (first["handler"], first["letters"], first["exit"]) == ("on-a-b.sh", 3, 3)
+    assert first["types"] == {"a.b": 3}
+    assert first["error"].startswith("no row 2 in ")
+    assert first["first"] < first["last"]
+    assert (other["handler"], other["letters"]) == ("on-c-d.sh", 1)
+    status, table = run(capsys)
+    assert status == 0
+    assert [line.split("\t")[:3] for line in table.splitlines()] == [
+        ["FINGERPRINT", "LETTERS", "HANDLER"],
+        [first["fingerprint"], "3", "on-a-b.sh"],
+        [other["fingerprint"], "1", "on-c-d.sh"],
+    ]
+
+
+@pytest.mark.usefixtures("failed")
+def test_letters_one_by_one_and_filtered(capsys):
+    def names(*arguments):
+        return [each["letter"] for each in lines(capsys, "list", "--each", *arguments)]
+
+    every = [f"on-a-b.sh:e{n}" for n in range(3)] + ["on-c-d.sh:other"]
+    fault = lines(capsys, "list")[0]["fingerprint"]
+    assert sorted(names()) == every
+    assert names("--handler", "on-c-d.sh") == every[3:]
+    assert names("--type", "a.*") == every[:3]
+    assert names("--fingerprint", fault) == every[:3]
+    assert names(fault, "-n", "2") == every[:2]
+    assert sorted(names("on-a-b.sh:e1", "on-c-d.sh")) == [every[1], every[3]]
+    assert names("--since", "1h", "--until", "2999-01-01") != []
+    assert names("--until", "1h") == []
+    assert "on-a-b.sh:e0" in run(capsys, "list", "--each")[1]
+
+
+def test_an_old_line_without_a_fingerprint_gets_it_when_it_is_read(failed, capsys):
+    before = lines(capsys, "list")
+    text = failed.dead_letters.read_text()
+    failed.dead_letters.write_text(
+        "".join(
+            json.dumps({k: v for k, v in json.loads(line).items() if k != "fingerprint"}) + "\n"
+            for line in text.splitlines()
+        )
+    )
+    assert lines(capsys, "list") == before
+
+
+@pytest.mark.usefixtures("failed")
+def test_a_letter_is_shown_with_all_that_is_known_of_it(capsys):
+    status, page = run(capsys, "show", "on-a-b.sh:e1")
+    assert status == 0
+    for part in (
+        '    "id": "e1"', '  "data": 1', "no row 1 in e1", "after 1 attempts: exit 3",
+        "attempt 1: failed", "hookline dead-letters replay on-a-b.sh:e1",
+    ):  # fmt: skip
+        assert part.strip() in page, part
+    status, page = run(capsys, "show", "on-a-b.sh")
+    assert "on-a-b.sh:e2" in page
+    assert "2 more open letters like this one" in page
+    assert [each["event"]["id"] for each in lines(capsys, "show", "on-a-b.sh")] == [
+        "e0",
+        "e1",
+        "e2",
+    ]
+
+
+@pytest.mark.usefixtures("failed")
+def test_a_decided_letter_is_shown_by_its_name(capsys):
+    run(capsys, "drop", "on-c-d.sh:other")
+    assert "decided      dropped" in run(capsys, "show", "on-c-d.sh:other")[1]
+    assert run(capsys, "show", "on-c-d.sh")[0] == os.EX_USAGE
+
+
+def test_a_terminal_obeys_nothing_that_a_handler_printed(home, capsys):
+    handler = home.handlers / "on-a-b.sh"
+    hostile = r"printf 'a\\tb \\033[2J\\r\\n\\033]0;x\\a' >&2; exit 1"
+    handler.write_text(f"#!/bin/bash\n# attempts: 1\n{hostile}\n")
+    handler.chmod(0o750)
+    main(["emit", "a.b", "--id", "e"])
+    main(["dispatch", "--once"])
+    for arguments in (["list"], ["list", "--each"], ["show", "on-a-b.sh"]):
+        out = run(capsys, *arguments)[1]
+        assert not set(out) & {"\033", "\r", "\a"}, arguments
+
+
+def test_a_traceback_stands_by_itself(home, capsys):
+    handler = home.handlers / "on-a.py"
+    handler.write_text(
+        "# run: python   attempts: 1\nimport sys\nfrom hookline import on\n@on('a.b')\n"
+        "def f(event):\n    print('said', file=sys.stderr, flush=True)\n    {}['x']\n"
+    )
+    main(["emit", "a.b"])
+    main(["dispatch", "--once"])
+    (letter,) = lines(capsys, "list", "--each")
+    assert (letter["error"], letter["stderr"]) == ("KeyError: 'x'", "said\n")
+    assert letter["traceback"].splitlines()[-1] == "KeyError: 'x'"
+    assert "line 7, in f" in run(capsys, "show", "on-a.py")[1]
+
+
+def test_some_are_replayed_and_the_rest_later_and_none_twice(failed, capsys):
+    mend(failed)
+    status, out = run(capsys, "replay", "on-a-b.sh", "-n", "2")
+    assert status == 0
+    assert "2 dead letters to replay\n         2  on-a-b.sh\n" in out
+    assert "asked for the replay of 2 of 2" in out
+    assert sorted(open_names(failed)) == ["on-a-b.sh:e2", "on-c-d.sh:other"]
+    assert lines(capsys, "replay", "--all") == [
+        {"action": "replay", "letters": 2, "done": 2, "handlers": {"on-a-b.sh": 1, "on-c-d.sh": 1}}
+    ]
+    assert lines(capsys, "replay", "--all")[0]["letters"] == 0
+    assert sorted(delivered(failed)) == [
+        *(f"e{n} on-a-b.sh:e{n}" for n in range(3)), "other on-c-d.sh:other",
+    ]  # fmt: skip
+
+
+def test_the_same_letters_replayed_twice_at_once_are_delivered_once(failed, capsys):
+    mend(failed)
+    capsys.readouterr()
+    pids = []
+    for _ in range(2):
+        pid = os.fork()
+        if pid == 0:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            os._exit(main(["dead-letters", "replay", "--all"]))
+        pids.append(pid)
+    assert [os.waitpid(pid, 0)[1] for pid in pids] == [0, 0]
+    assert len(delivered(failed)) == 4
+    assert len(delivered(failed)) == 4
+
+
+def test_an_interrupted_replay_says_how_to_go_on(failed, capsys, monkeypatch):
+    mend(failed)
+
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(letters.replay_all, "__kwdefaults__", {"sleep": interrupt})
+    assert main(["dead-letters", "replay", "--all", "--rate", "1"]) == 130
+    assert "asked for 1 of 4; the same command again goes on" in capsys.readouterr().err
+    monkeypatch.undo()
+    monkeypatch.setenv("HOOKLINE_HOME", str(failed.root))
+    assert main(["dead-letters", "replay", "--all"]) == 0
+    assert len(delivered(failed)) == 4
+
+
+def test_no_more_are_replayed_than_may_wait(failed, capsys, monkeypatch):
+    monkeypatch.setattr(asks, "OPEN_MAX", 3)
+    mend(failed)
+    assert run(capsys, "replay", "--all")[0] == os.EX_TEMPFAIL
+    assert len(open_names(failed)) == 1
+    assert len(delivered(failed)) == 3
+    assert run(capsys, "replay", "--all")[0] == 0
+    assert len(delivered(failed)) == 4
+
+
+def test_a_dry_run_changes_nothing(failed, capsys):
+    for action in ("replay", "drop"):
+        assert "4 dead letters" in run(capsys, action, "--all", "--dry-run")[1]
+    assert len(open_names(failed)) == 4
+
+
+@pytest.mark.parametrize(("answer", "left"), [("n\n", 4), ("\n", 4), ("y\n", 0)])
+def test_a_person_is_asked(failed, monkeypatch, answer, left):
+    monkeypatch.setattr(sys, "stdin", Terminal(answer))
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    assert main(["dead-letters", "drop", "--all"]) == 0
+    assert "drop them? [y/N]" in sys.stdout.getvalue()
+    assert len(open_names(failed)) == left
+
+
+def test_yes_is_an_answer(failed, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", Terminal(""))
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    assert main(["dead-letters", "drop", "--all", "--yes"]) == 0
+    assert open_names(failed) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["replay"],
+        ["drop", "nothing"],
+        ["show", "nothing"],
+        ["list", "--type", "*x"],
+        ["list", "-n", "0"],
+        ["list", "--since", "soon"],
+        ["replay", "--all", "--rate", "0"],
+        ["purge", "--older-than", "old"],
+    ],
+)
+def test_what_cannot_be_meant_is_usage(failed, capsys, arguments):
+    assert run(capsys, *arguments)[0] == os.EX_USAGE
+    assert len(open_names(failed)) == 4
+
+
+def test_purged_letters_are_counted_and_alerted(failed, capsys):
+    (told,) = lines(capsys, "purge", "--older-than", "0s", "--dry-run")
+    assert told["dropped"] == {"on-a-b.sh": 3, "on-c-d.sh": 1}
+    assert len(open_names(failed)) == 4
+    assert lines(capsys, "purge")[0]["dropped"] == {}
+    status, out = run(capsys, "purge", "--older-than", "0s")
+    assert status == 0
+    assert "dropped: 4" in out
+    assert open_names(failed) == []
+    alerts = [json.loads(line) for line in failed.live("system").read_text().splitlines()]
+    assert {(each["data"]["alert_type"], each["data"]["handler"]) for each in alerts} == {
+        ("dead_letters_purged", "on-a-b.sh"),
+        ("dead_letters_purged", "on-c-d.sh"),
+    }
+
+
+def test_never_purges_nothing(failed, capsys):
+    failed.config.joinpath("hookline.toml").write_text('[dead_letters]\nkeep = "never"\n')
+    assert run(capsys, "purge") == (0, "")
+    failed.config.joinpath("hookline.toml").write_text('[dead_letters]\nkeep = "30"\n')
+    assert run(capsys, "purge")[0] == os.EX_CONFIG
