@@ -25,16 +25,18 @@ CLOSED = "deliveries.00000001.jsonl"
 def make_busy(bench, monkeypatch):
     """A home with a small journal, in which much waits."""
     monkeypatch.setattr(module, "JOURNAL_BYTES_MAX", 2000)
-    bench.shell("on-a-b.sh", 'echo "$EVENT_ID" >>"$OUT"; exit "$(jq .data "$1")"',
+    bench.shell("on-a-b.sh", 'echo "$EVENT_ID $EVENT_ATTEMPT" >>"$OUT"; exit "$(jq .data "$1")"',
                 "# key: subject   backoff: 1h")  # fmt: skip
     return bench
 
 
-def work(bench, count=12):
-    """Events that end in every way, until the journal was closed and begun anew."""
-    for n in range(count):
-        bench.emit("a.b", (0, 75, 65, 0)[n % 4], subject=f"k{n % 5}")
-    bench.run_until(lambda: spare_segments(bench.home), 30.0)
+def work(bench, closed=1):
+    """Events that end in every way, until the journal was closed so often and begun anew."""
+    while len(spare_segments(bench.home)) < closed:
+        for n in range(12):
+            bench.emit("a.b", (0, 75, 65, 0)[n % 4], subject=f"k{n % 5}")
+        bench.run_until(lambda: len(bench.said()) >= 3, 30.0)
+        bench.drain()
 
 
 def test_a_large_journal_is_closed_and_the_next_begins_with_a_snapshot(busy):
@@ -61,14 +63,10 @@ def test_what_is_older_than_the_snapshot_is_not_needed(busy):
         folded = Ledger(folded=before.folded, journal=before.journal)
         fold(folded, entries(whole))
         assert folded == before
-        (busy.home.segments / CLOSED).replace(busy.home.segments / "kept")
-        assert stream.ordinals() == []
-        (busy.home.segments / "kept").replace(busy.home.segments / CLOSED)
-    work(busy)
+    work(busy, closed=2)
     with open_journal(busy.home) as stream:
-        for ordinal in spare_segments(busy.home):
-            if ordinal < max(stream.ordinals()):
-                assert remove_segment(stream, ordinal)
+        while not remove_segment(stream, 1):
+            pass  # for as long as it may be that somebody just opens it
         assert 1 not in stream.ordinals()
     for path in busy.home.state.glob("dispatch.db*"):
         path.unlink()
