@@ -146,6 +146,20 @@ def test_a_segment_that_a_crash_left_in_both_forms_is_read_once_and_made_one(ben
     assert ids(bench.home) == before
 
 
+def test_on_a_full_disk_what_is_old_makes_room_for_what_is_to_be_compressed(small_disk):
+    home = Home(small_disk.root / "home")
+    home.segments.mkdir(parents=True)
+    for _ in range(2):
+        Log(home).append("a.b", source="test", data=os.urandom(40_000).hex())
+        rotate(home, "a")
+    small_disk.fill()
+    assert told(archive(home, ArchiveConfig()))[0][0] == "failed"
+    assert segments(home) == ["a-events.00000001.jsonl", "a-events.00000002.jsonl"]
+    assert told(archive(home, OLD)) == [("deleted", "a", 1), ("compressed", "a", 2)]
+    assert segments(home) == ["a-events.00000002.jsonl.zst"]
+    assert len(ids(home)) == 1
+
+
 # -- R07: the disk turns a bit over -----------------------------------------------------------
 
 
