@@ -25,7 +25,7 @@ def test_nothing_is_lost_in_a_storm(home, seed, soak_s):
             seed=seed,
             lasts_s=SHARE * soak_s,
             each=EACH,
-            dispatcher_s=(0.1, 1.2),
+            dispatcher_s=(0.05, 0.7),
             writer_s=(0.1, 0.9),
             rotate_s=(0.1, 0.9),
         )

@@ -44,11 +44,17 @@ def handle(event):
         raise RuntimeError("as the event said")
 """
 
+# What is killed all the time may leave many dead letters in a row, which says nothing of a handler.
+CONFIG: Final = """[dispatch]
+pause_after = 0
+"""
+
 HANDLERS: Final = {"on-storm-task.sh": EXEC, "on-storm.py": PYTHON}
 
 
 def install(home: Home) -> None:
-    """Put them into a home."""
+    """Put them into a home, with its configuration."""
+    (home.config / "hookline.toml").write_text(CONFIG)
     for name, text in HANDLERS.items():
         path = home.handlers / name
         path.write_text(text)

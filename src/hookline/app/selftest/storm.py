@@ -36,6 +36,10 @@ END_S: Final = 60.0
 """How long a dispatcher may take to end when it is told to."""
 WRITERS: Final = ("append", "sync", "batch", "sourced", "process")
 PACE_S: Final = 0.06
+HASTE: Final = 0.25
+"""How many dispatchers are not left alone until their first run."""
+IDLE_S: Final = 5.0
+"""How long the others are: there may be nothing to run."""
 DISK_BYTES_MAX: Final = 512 << 20
 DISPATCH: Final = [sys.executable, "-m", "hookline", "dispatch"]
 TORN: Final = b'{"specversion":"1.0","id":"torn-%d","source":"storm","type":"storm.note","ti'
@@ -50,7 +54,7 @@ class Plan:
     lasts_s: float
     each: int = 0
     """It also ends after so many kills of dispatchers, kills of writers and rotations."""
-    dispatcher_s: tuple[float, float] = (0.1, 1.5)
+    dispatcher_s: tuple[float, float] = (0.1, 1.0)
     writer_s: tuple[float, float] = (0.1, 1.0)
     rotate_s: tuple[float, float] = (0.1, 1.0)
     seal_s: tuple[float, float] = (0.5, 2.0)
@@ -117,6 +121,8 @@ class Storm:
         self._processes: list[subprocess.Popen[bytes]] = []
         self._generation = 0
         self._continue_at_s = 0.0
+        self._hasty = False
+        self._noted_before = 0
 
     def run(self) -> Tally:
         """Rage, calm down, and leave nothing running, whatever ends it."""
@@ -167,6 +173,8 @@ class Storm:
     def _upset_dispatcher(self) -> None:
         """Kill it, most often; or stop it for a while, or tell it to end."""
         process, tally = self._dispatcher, self.tally
+        if not self._is_worth_it():
+            return
         if process.poll() is not None:
             tally.problems.append(f"a dispatcher ended by itself with {process.returncode}")
         elif (draw := self._dice.random()) < 0.1:
@@ -187,6 +195,15 @@ class Storm:
             else:
                 tally.terms += 1
         self._start_dispatcher()
+
+    def _is_worth_it(self) -> bool:
+        """On a slow machine nothing but starts would ever be tried, were there no waiting."""
+        lived_s = (_now() - self.tally.starts[-1]) / 1e6
+        return self._hasty or lived_s > IDLE_S or self._noted_bytes() > self._noted_before
+
+    def _noted_bytes(self) -> int:
+        """How much the handlers have noted."""
+        return sum(path.stat().st_size for path in self.home.root.glob("*.runs"))
 
     def _continue(self) -> None:
         if self._continue_at_s and time.monotonic() >= self._continue_at_s:
@@ -241,6 +258,8 @@ class Storm:
 
     def _start_dispatcher(self) -> None:
         self._continue_at_s = 0.0
+        self._hasty = self._dice.random() < HASTE
+        self._noted_before = self._noted_bytes()
         self.tally.starts.append(_now())
         self._dispatcher = start(self.home, DISPATCH)
         self._processes.append(self._dispatcher)
@@ -254,10 +273,7 @@ class Storm:
         noted = -1
         while not is_caught_up(self.home):
             self._look()
-            before, noted = (
-                noted,
-                sum(each.stat().st_size for each in self.home.root.glob("*.runs")),
-            )
+            before, noted = noted, self._noted_bytes()
             moved_s = time.monotonic() if noted != before else moved_s
             if self._dispatcher.poll() is not None or time.monotonic() - moved_s > CALM_S:
                 self.tally.problems.append(
