@@ -1,0 +1,156 @@
+"""`hookline replay`: events of the past, once more, to one handler."""
+
+import json
+import os
+
+import pytest
+
+from hookline.cli.main import main
+from hookline.cli.replay import positive
+from hookline.dispatch import asks, replays
+from hookline.model.errors import Usage
+
+NOTING = '#!/bin/bash\n# on: a.*\necho "$EVENT_ID $EVENT_REPLAYOF" >>"$HOOKLINE_HOME/out"\n'
+
+
+@pytest.fixture
+def logged(home):
+    """A home with four events, three of which a handler wants and has had."""
+    home.handlers.joinpath("on-a.sh").write_text(NOTING)
+    home.handlers.joinpath("on-a.sh").chmod(0o750)
+    for number, type in enumerate(("a.b", "a.b", "a.c", "d.e")):
+        main(["emit", type, "--id", f"e{number}"])
+    main(["dispatch", "--once"])
+    home.root.joinpath("out").unlink()
+    return home
+
+
+def run(capsys, *arguments):
+    """The exit status, stdout and stderr."""
+    capsys.readouterr()
+    status = main(["replay", *arguments])
+    return status, *capsys.readouterr()
+
+
+def delivered(home):
+    assert main(["dispatch", "--once"]) == 0
+    out = home.root / "out"
+    return out.read_text().splitlines() if out.exists() else []
+
+
+def test_the_preview_counts_and_a_dry_run_ends_there(logged, capsys):
+    before = logged.deliveries.read_bytes()
+    status, out, _ = run(capsys, "--to", "on-a.sh", "--dry-run")
+    assert status == 0
+    assert out.splitlines()[0] == "3 events for on-a.sh"
+    assert out.splitlines()[2:] == ["         2  a.b", "         1  a.c"]
+    assert logged.deliveries.read_bytes() == before
+    assert delivered(logged) == []
+
+
+def test_what_the_handler_wants_is_delivered_again_and_marked(logged, capsys):
+    status, out, err = run(capsys, "--to", "on-a.sh", "--name", "again")
+    assert status == 0
+    assert "asked for 3 of 3 events as again" in out
+    assert "hookline dispatch --once delivers them" in err
+    assert delivered(logged) == [f"e{n} again" for n in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("choice", "events"),
+    [
+        (["--type", "a.c"], ["e2"]),
+        (["--type", "a.c", "--type", "a.b"], ["e0", "e1", "e2"]),
+        (["--id", "e1"], ["e1"]),
+        (["--id", "e1", "--id", "e3"], ["e1"]),
+        (["--type", "d.*"], []),
+        (["--until", "1h"], []),
+        (["--since", "1h"], ["e0", "e1", "e2"]),
+    ],
+)
+def test_events_are_chosen(logged, capsys, choice, events):
+    status, out, _ = run(capsys, "--to", "on-a.sh", "--name", "x", *choice, "--json")
+    assert status == 0
+    told = json.loads(out)
+    assert (told["replay"], told["handler"]) == ("x", "on-a.sh")
+    assert (told["events"], told["asked"]) == (len(events), len(events))
+    assert delivered(logged) == [f"{event} x" for event in events]
+
+
+def test_a_replay_goes_on_by_its_name_and_the_same_again_adds_nothing(logged, capsys, monkeypatch):
+    monkeypatch.setattr(asks, "OPEN_MAX", 2)
+    command = ["--to", "on-a.sh", "--name", "weekly"]
+    status, out, err = run(capsys, *command)
+    assert status == os.EX_TEMPFAIL
+    assert "asked for 2 of 3" in out
+    assert "then hookline replay --resume weekly" in err
+    main(["emit", "a.b", "--id", "late"])
+    assert len(delivered(logged)) == 3
+    assert run(capsys, "--resume", "weekly")[0] == 0
+    assert [line for line in delivered(logged) if "weekly" in line] == [
+        f"e{n} weekly" for n in range(3)
+    ]
+    status, out, _ = run(capsys, *command)
+    assert (status, out) == (0, "0 more events for on-a.sh\n")
+    assert len(delivered(logged)) == 4
+
+
+def test_ctrl_c_says_how_to_go_on(logged, capsys, monkeypatch):
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(replays.ask, "__kwdefaults__", {"sleep": interrupt})
+    status, _, err = run(capsys, "--to", "on-a.sh", "--name", "slow", "--rate", "1/s")
+    assert status == 130
+    assert "asked for 1 of 3 events; to go on: hookline replay --resume slow" in err
+    monkeypatch.undo()
+    monkeypatch.setenv("HOOKLINE_HOME", str(logged.root))
+    assert run(capsys, "--resume", "slow")[0] == 0
+    assert delivered(logged) == [f"e{n} slow" for n in range(3)]
+
+
+def test_a_handler_that_is_gone_is_said_and_nothing_is_asked(logged, capsys):
+    run(capsys, "--to", "on-a.sh", "--name", "gone")
+    before = logged.deliveries.read_bytes()
+    logged.handlers.joinpath("on-a.sh").unlink()
+    for arguments in (["--to", "on-a.sh"], ["--resume", "gone"]):
+        status, _, err = run(capsys, *arguments)
+        assert status == os.EX_USAGE
+        assert "no handler 'on-a.sh'" in err
+        assert "(is it gone?)" in err
+    assert logged.deliveries.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        ([], os.EX_USAGE),
+        (["--resume", "nothing"], os.EX_USAGE),
+        (["--to", "on-a.sh", "--speed", "0"], os.EX_USAGE),
+        (["--to", "on-a.sh", "--since", "soon"], os.EX_USAGE),
+        (["--to", "on-a.sh", "--type", "A"], os.EX_DATAERR),
+        (["--to", "on-a.sh", "--name", "A"], os.EX_DATAERR),
+    ],
+)
+def test_what_cannot_be_meant_is_said(logged, capsys, arguments, status):
+    assert run(capsys, *arguments)[0] == status
+    assert delivered(logged) == []
+
+
+def test_another_choice_under_the_same_name_is_refused(logged, capsys):
+    run(capsys, "--to", "on-a.sh", "--name", "weekly", "--type", "a.c")
+    status, _, err = run(capsys, "--to", "on-a.sh", "--name", "weekly", "--type", "a.b")
+    assert status == os.EX_USAGE
+    assert "--resume weekly" in err
+    assert delivered(logged) == ["e2 weekly"]
+
+
+@pytest.mark.parametrize(("text", "number"), [("2", 2.0), ("0.5/s", 0.5), (None, None)])
+def test_a_rate_is_a_number(text, number):
+    assert positive(text, "--rate") == number
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "nan", "inf", "fast", "1/h"])
+def test_and_nothing_else(text):
+    with pytest.raises(Usage, match="--rate"):
+        positive(text, "--rate")
