@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Final
 
 from hookline.app.selftest.history import History, Run, read_letters, read_runs
+from hookline.app.verify import verify
 from hookline.log.append import append_line_to_log
 from hookline.log.errors import LogReplaced
 from hookline.log.home import Home
 from hookline.log.read import domains, records
 from hookline.log.stream import Stream
+from hookline.log.verify import Tally
 from hookline.model import envelope, ids
 from hookline.model.clock import SystemClock, rfc3339
 
@@ -177,6 +179,16 @@ class Recovery:
             order=self.order,
             attempts_max=ATTEMPTS_MAX,
         ).problems()
+
+    def wrong(self) -> list[str]:
+        """What `hookline verify` finds, but for what a power cut may do: a line without its end,
+        and an event that was handled and is not in the log any more."""
+        found = verify(self.home, [], Tally())
+        return [
+            f"{each.log} {each.segment}:{each.offset}: {each.found}"
+            for each in found
+            if each.level == "wrong" and each.check not in ("torn", "entry")
+        ]
 
     def check_again(self) -> None:
         """One more round adds nothing."""

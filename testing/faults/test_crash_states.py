@@ -83,6 +83,7 @@ def survive(recording, crash, folder):
     assert len(again) == len(set(again)), "a second time, and a third"
     check_letters(recovery)
     check_large(recovery)
+    assert recovery.wrong() == []
     recovery.check_again()
 
 
