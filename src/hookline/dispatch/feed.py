@@ -7,18 +7,17 @@ that were stored twice.
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
+from hookline.dispatch.handlers import Handler
 from hookline.dispatch.identities import Identities
 from hookline.dispatch.subscription import Cursor
 from hookline.log import stream
-from hookline.log.home import Home
 from hookline.log.lines import RECORD_PREFIX
 from hookline.log.read import Record, records
-from hookline.log.rejected import reject
-from hookline.log.stream import LogReplaced, SegmentDamaged, SegmentGone, Stream
+from hookline.log.stream import CHUNK_BYTES, LogReplaced, SegmentDamaged, SegmentGone
 from hookline.model import envelope
 from hookline.model.errors import HooklineError
 from hookline.model.position import Position
@@ -39,6 +38,31 @@ class Chunk(NamedTuple):
     """Whether the log is not the one that was read so far: what waits of it is to be forgotten."""
 
 
+class Log(Protocol):
+    """The log of a domain: `DomainLog`."""
+
+    def read(self, position: Position, limit_bytes: int = CHUNK_BYTES) -> stream.Chunk:
+        """The whole lines from there on. Raises LogReplaced."""
+
+    def first(self) -> Position:
+        """Where the oldest segment that there is begins."""
+
+    def end(self) -> Position:
+        """Behind the last whole line."""
+
+    def start(self, handler: Handler) -> Position:
+        """Where a handler that was never seen before begins."""
+
+    def reject(self, record: Record) -> None:
+        """Set aside what is no event, once. Raises HooklineError."""
+
+    def sync(self, *, whole: bool = False) -> None:
+        """Bring to disk what was read; `whole`: what was not read, too. Raises WriteFailed."""
+
+    def close(self) -> None:
+        """Let go of its files."""
+
+
 def line_of(record: Record) -> bytes:
     """The line of an event as handlers are given it: a Cortex line in a log is translated."""
     if record.event is None or record.raw.startswith(RECORD_PREFIX):
@@ -55,11 +79,10 @@ class Feed:
     """The reading of one domain."""
 
     def __init__(
-        self, home: Home, domain: str, identities: Identities, noted: Callable[[str], None]
+        self, domain: str, log: Log, identities: Identities, noted: Callable[[str], None]
     ) -> None:
-        self.home = home
         self.domain = domain
-        self.stream = Stream.of_domain(home, domain)
+        self.log = log
         self.restless = False
         """Whether it is to be read again soon, since what it waits for is silent."""
         self.catching_up = False
@@ -79,7 +102,7 @@ class Feed:
     def begin(self, position: Position) -> None:
         """Somebody listens from here on."""
         self._identities.begin(self.domain, position)
-        if self._identities.reached(self.domain) > self.stream.end():
+        if self._identities.reached(self.domain) > self.log.end():
             self._identities.rewind(self.domain, position)
 
     def join(self, reader: str) -> None:
@@ -102,7 +125,7 @@ class Feed:
         try:
             if not self._catch_up(position):
                 return Chunk({}, None, position)
-            raw = self.stream.read(position)
+            raw = self.log.read(position)
         except (SegmentGone, SegmentDamaged) as gap:
             # What was read before it stays as true as it was: only the log goes on further behind.
             self._noted(f"{self.domain}: {gap}")
@@ -128,7 +151,7 @@ class Feed:
     def line_at(self, position: Position) -> Record | None:
         """The event whose line begins just there, or None."""
         try:
-            chunk = self.stream.read(position, limit_bytes=1)
+            chunk = self.log.read(position, limit_bytes=1)
         except LogReplaced as replaced:
             self._replaced(replaced)
             return None
@@ -142,7 +165,7 @@ class Feed:
 
         A power cut may take the tail of a log, and new events come to lie where others were.
         """
-        if cursor.position > self.stream.end():
+        if cursor.position > self.log.end():
             return self._rewound(cursor)
         if cursor.event:
             marked = self.line_at(Position(cursor.position.segment, cursor.mark))
@@ -159,7 +182,7 @@ class Feed:
         self._resume = replaced.resume
 
     def _rewound(self, cursor: Cursor) -> Cursor:
-        end = self.stream.end()
+        end = self.log.end()
         return Cursor(Position(min(cursor.position.segment, end.segment), 0))
 
     def _chunk(self, raw: stream.Chunk) -> Chunk:
@@ -169,7 +192,7 @@ class Feed:
             event = record.event
             if event is None:
                 if record.kind == "torn":
-                    reject(self.home, self.domain, record.position, record.raw, record.why)
+                    self.log.reject(record)
             elif not self._identities.is_twin(
                 self.domain, record.position, record.end, event.source, event.id
             ):
@@ -185,7 +208,7 @@ class Feed:
                 self.catching_up = False
                 return True
             try:
-                raw = self.stream.read(reached)
+                raw = self.log.read(reached)
             except (SegmentGone, SegmentDamaged) as gap:
                 # Nobody needs what is missing: he who wants to read on is past it.
                 self._identities.reach(self.domain, min(gap.resume, position))

@@ -2,16 +2,14 @@
 
 import os
 import stat
-import time
 from collections.abc import Iterable
 from typing import Final
 
 from hookline.dispatch import dropbox
-from hookline.dispatch.intake import Intake
+from hookline.dispatch.domain_log import DomainLog
 from hookline.dispatch.spectator import Spectator
 from hookline.log.home import Home
 from hookline.log.read import domains
-from hookline.log.stream import Stream
 from hookline.log.watch import Watch
 from hookline.model.clock import Clock
 from hookline.model.errors import HooklineError, printable
@@ -36,6 +34,7 @@ class Inbox:
             folder.mkdir(mode=0o750, parents=True, exist_ok=True)
         self._watch = Watch([home.events, home.queue, home.handlers])
         self.domains: list[str] = []
+        self._logs: dict[str, DomainLog] = {}
         self._changed: set[str] = set()
         self._sizes: dict[str, tuple[int, int]] = {}
         self._torn: dict[str, tuple[int, float]] = {}
@@ -66,6 +65,12 @@ class Inbox:
             else:
                 self._folders_changed = True
         return bool(names)
+
+    def log(self, domain: str) -> DomainLog:
+        """The log of a domain."""
+        if domain not in self._logs:
+            self._logs[domain] = DomainLog(self._home, domain)
+        return self._logs[domain]
 
     @property
     def folders_changed(self) -> bool:
@@ -141,25 +146,25 @@ class Inbox:
             self._unwilling[what] = why
             self._spectator.noted(why)
 
-    def heal(self, intake: Intake) -> None:
+    def heal(self) -> None:
         """End lines that stand without a newline for a second: their writers are gone, or will be
         none the worse."""
-        now_s = time.monotonic()
+        now_s = self._clock.monotonic_s()
         for domain in self.domains:
             size = self._sizes.get(domain, (0, 0))[1]
-            stream = intake.feed(domain).stream
-            if not size or not stream.tail_torn():
+            log = self.log(domain)
+            if not size or not log.tail_torn():
                 self._torn.pop(domain, None)
                 continue
             seen, since_s = self._torn.get(domain, (-1, 0.0))
             if seen != size:
                 self._torn[domain] = (size, now_s)
             elif now_s - since_s >= TORN_S:
-                self._heal(domain, stream)
+                self._heal(domain, log)
 
-    def _heal(self, domain: str, stream: Stream) -> None:
+    def _heal(self, domain: str, log: DomainLog) -> None:
         try:
-            stream.heal()
+            log.heal()
         except HooklineError as error:
             self._say_once(domain, str(error))
         else:

@@ -4,14 +4,12 @@ it."""
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from hookline.dispatch.feed import Chunk, Feed, line_of
+from hookline.dispatch.feed import Chunk, Feed, Log, line_of
 from hookline.dispatch.identities import Identities
 from hookline.dispatch.ledger import Progress
 from hookline.dispatch.listener import Listener, key_of
 from hookline.dispatch.spectator import Spectator
-from hookline.dispatch.start import start_position
 from hookline.dispatch.subscription import Cursor, Delivery
-from hookline.log.home import Home
 from hookline.log.read import Record
 from hookline.model.position import Position
 
@@ -27,12 +25,16 @@ class Intake:
     """The feeds of all domains."""
 
     def __init__(
-        self, home: Home, spectator: Spectator, rewound: Callable[[str, str, Position], None]
+        self,
+        open_log: Callable[[str], Log],
+        identities: Identities,
+        spectator: Spectator,
+        rewound: Callable[[str, str, Position], None],
     ) -> None:
         """`rewound` is told that a handler's cursor went back in a domain, and where to."""
-        self._home = home
+        self._open_log = open_log
         self._rewound = rewound
-        self._identities = Identities(home.state / "identities")
+        self._identities = identities
         self._arrived = spectator.arrived
         self._noted = spectator.noted
         self._feeds: dict[str, Feed] = {}
@@ -47,7 +49,8 @@ class Intake:
         """The feed of a domain."""
         feed = self._feeds.get(domain)
         if feed is None:
-            feed = self._feeds[domain] = Feed(self._home, domain, self._identities, self._noted)
+            log = self._open_log(domain)
+            feed = self._feeds[domain] = Feed(domain, log, self._identities, self._noted)
         return feed
 
     def follow(self, listener: Listener, domain: str, progress: Progress) -> Position | None:
@@ -62,7 +65,7 @@ class Intake:
             feed.join(listener.name)
             listener.track(domain, cursor, progress.settled.get(domain, {}))
             return None
-        position = start_position(feed.stream, listener.handler)
+        position = feed.log.start(listener.handler)
         feed.begin(position)
         feed.join(listener.name)
         listener.track(domain, Cursor(position), {})
@@ -76,7 +79,7 @@ class Intake:
 
     def look_from_here(self, domain: str) -> None:
         """What lies in a domain already is no news."""
-        position = self._seen[domain] = self.feed(domain).stream.end()
+        position = self._seen[domain] = self.feed(domain).log.end()
         self.feed(domain).begin(position)
 
     def look(self, domains: Iterable[str]) -> None:
@@ -95,7 +98,7 @@ class Intake:
         feed = self.feed(domain)
         position = self._seen.get(domain)
         if position is None:
-            position = self._seen[domain] = feed.stream.first()
+            position = self._seen[domain] = feed.log.first()
             feed.begin(position)
         position = feed.replaced_for(_WATCHER) or position
         if not feed.looked_at(position):
@@ -111,7 +114,7 @@ class Intake:
         """Write down what is known and let go of the logs."""
         self._identities.close()
         for feed in self._feeds.values():
-            feed.stream.close()
+            feed.log.close()
 
     def pull(self, listener: Listener, domain: str) -> bool:
         """Admit what a listener has room for; False when the end of the domain was reached."""
@@ -153,7 +156,7 @@ class Intake:
         """Bring to disk what was read of a domain, and what was written. Raises WriteFailed."""
         whole = domain in self.written
         self.written.discard(domain)
-        self.feed(domain).stream.sync(whole=whole)
+        self.feed(domain).log.sync(whole=whole)
 
     def restless(self) -> list[str]:
         """The domains that are to be read again soon, though nothing will say so."""

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from hookline.dispatch.books import catch_up
+from hookline.dispatch.domain_log import DomainLog
 from hookline.dispatch.feed import Feed
 from hookline.dispatch.identities import Identities
 from hookline.dispatch.journal import STATE_FILE, JournalFiles, load_ledger, write_entry
@@ -122,10 +123,10 @@ def _read_identities(home: Home, ledger: Ledger) -> None:
     """Know every event again, from where somebody first listened."""
     identities = Identities(home.state / "identities")
     for domain, start in ledger.starts().items():
-        feed = Feed(home, domain, identities, lambda _: None)
-        with feed.stream:
+        with DomainLog(home, domain) as log:
+            feed = Feed(domain, log, identities, lambda _: None)
             feed.begin(start)
-            end = feed.stream.end()
+            end = log.end()
             feed.read(end)
             while feed.catching_up:
                 feed.read(end)
