@@ -26,7 +26,6 @@ class Opened:
         self.sealed = False
         self.boundary = 0
         self.unsynced = False
-        self._sync_failed = ""
         self._quiescence = Quiescence(clock)
         status = os.fstat(fd)
         self._identity = (status.st_dev, status.st_ino)
@@ -61,18 +60,10 @@ class Opened:
         return wait_s
 
     def sync(self) -> None:
-        """Bring to disk what was read, whoever wrote it. Raises WriteFailed, and then ever after.
-
-        The kernel reports a lost page once and then calls the file clean.
-        """
-        if self.unsynced and not self._sync_failed:
-            try:
-                os.fdatasync(self.fd)
-            except OSError as error:
-                self._sync_failed = f"segment {self.ordinal} cannot be synced: {error.strerror}"
-        if self._sync_failed:
-            raise WriteFailed(self._sync_failed)
-        self.unsynced = False
+        """Bring to disk what was read, whoever wrote it. Raises OSError."""
+        if self.unsynced:
+            os.fdatasync(self.fd)
+            self.unsynced = False
 
     def close(self) -> None:
         """Give the descriptor back."""

@@ -11,7 +11,7 @@ from hookline.log.errors import LogReplaced, SegmentGone
 from hookline.log.files import sync_folder
 from hookline.log.opened import Opened, Packed, open_read
 from hookline.model.clock import Clock
-from hookline.model.errors import TryAgain
+from hookline.model.errors import TryAgain, WriteFailed
 from hookline.model.position import Position
 
 BEGINNING: Final = Position(1, 0)
@@ -42,6 +42,7 @@ class Segments:
         self._opened: OrderedDict[int, Opened] = OrderedDict()
         self._left_unsynced: set[int] = set()
         self._names_unsynced = False
+        self._lost = ""
 
     def ordinals(self) -> list[int]:
         """The ordinals of the closed segments, ascending; empty when there is no folder."""
@@ -120,17 +121,19 @@ class Segments:
 
     def sync(self, *, whole: bool) -> None:
         """Bring to disk what was read; `whole`: all of the live file. Raises WriteFailed."""
+        if self._lost:
+            raise WriteFailed(self._lost)
         if whole:
             self._expect_more()
         for opened in self._opened.values():
-            opened.sync()
+            self._sync(opened)
         while self._left_unsynced:
             ordinal = next(iter(self._left_unsynced))
             opened_again = self._open_closed(ordinal) or self._open_live(ordinal)
             if opened_again is not None:
                 opened_again.unsynced = True
                 try:
-                    opened_again.sync()
+                    self._sync(opened_again)
                 finally:
                     opened_again.close()
             self._left_unsynced.discard(ordinal)
@@ -139,6 +142,18 @@ class Segments:
             if os.path.isdir(self.folder):
                 sync_folder(self.folder)
             self._names_unsynced = False
+
+    def _sync(self, opened: Opened) -> None:
+        """The kernel reports a lost page once and then calls the file clean, so that no later
+        success counts, through whatever descriptor."""
+        try:
+            opened.sync()
+        except OSError as error:
+            self._lost = (
+                f"segment {opened.ordinal} of {self.stem} cannot be synced: {error.strerror}: "
+                "see what dmesg says of the disk, then start again"
+            )
+            raise WriteFailed(self._lost) from error
 
     def _expect_more(self) -> None:
         """The live file may have more than was read of it."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hookline.log.opened import Opened, open_read
-from hookline.model.errors import NotAllowed, TryAgain, WriteFailed
+from hookline.model.errors import NotAllowed, TryAgain
 from testing.unit.log.clocks import HandClock
 
 
@@ -53,21 +53,6 @@ def test_it_syncs_only_what_was_read(opened: Opened, monkeypatch: pytest.MonkeyP
     opened.sync()
     opened.sync()
     assert synced == [opened.fd]
-
-
-def test_a_sync_that_failed_once_never_succeeds(
-    opened: Opened, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(_: int) -> None:
-        raise OSError(5, "Input/output error")
-
-    opened.unsynced = True
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fdatasync", fail)
-        with pytest.raises(WriteFailed):
-            opened.sync()
-    with pytest.raises(WriteFailed, match="Input/output error"):
-        opened.sync()
 
 
 def test_it_closes_itself_when_forgotten(path: Path) -> None:

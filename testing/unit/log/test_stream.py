@@ -387,7 +387,7 @@ def test_a_sync_that_failed_once_never_succeeds(
         patch.setattr(os, "fdatasync", lambda _: (_ for _ in ()).throw(OSError(5, "EIO")))
         with pytest.raises(WriteFailed):
             bench.stream.sync()
-    with pytest.raises(WriteFailed, match="segment 1 cannot be synced"):
+    with pytest.raises(WriteFailed, match="segment 1 of test-events cannot be synced"):
         bench.stream.sync()
 
 
