@@ -181,13 +181,13 @@ class Recovery:
         ).problems()
 
     def wrong(self) -> list[str]:
-        """What `hookline verify` finds, but for what a power cut may do: a line without its end,
+        """What `hookline verify` finds, but for what a power cut may do: a line torn or of NULs,
         and an event that was handled and is not in the log any more."""
         found = verify(self.home, [], Tally())
         return [
             f"{each.log} {each.segment}:{each.offset}: {each.found}"
             for each in found
-            if each.level == "wrong" and each.check not in ("torn", "entry")
+            if each.level == "wrong" and each.check not in ("torn", "nuls", "entry")
         ]
 
     def check_again(self) -> None:
