@@ -125,7 +125,7 @@ def test_killed_anywhere_every_segment_is_there_and_the_next_run_ends_the_work(p
         assert list(home.data.iterdir()) == []
         assert newest == ids(home)
 
-    trials: list[Home] = []
+    trials = []
     struck = points.walk(trial, NAMES_AND_TEXTS, KILL, quick=40)
     assert {point.syscall for point in struck} == set(NAMES_AND_TEXTS)
     points.walk(trial, [each for each in CHANGES if each not in NAMES_AND_TEXTS], KILL, quick=10)

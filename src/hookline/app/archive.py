@@ -9,20 +9,20 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path, PurePath
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
 
 from hookline.app.config import ArchiveConfig
+from hookline.app.leftovers import litter, older, unused_payloads
 from hookline.app.purging import purge_letters
 from hookline.app.survey import find_handlers
 from hookline.dispatch.handlers import Handlers
 from hookline.dispatch.identities import forget_before
 from hookline.dispatch.journal import open_journal, read_ledger, spare_segments
 from hookline.dispatch.ledger import Ledger, Progress
-from hookline.dispatch.letters import letters
 from hookline.dispatch.lock import holder
 from hookline.dispatch.retention import Held, Segment, needs, plan
 from hookline.log.holders import holders
@@ -34,7 +34,6 @@ from hookline.log.stream import LogReplaced, Stream
 from hookline.model.clock import Clock, from_epoch_s, parse_rfc3339, rfc3339
 from hookline.model.duration import seconds
 from hookline.model.errors import HooklineError, TryAgain
-from hookline.model.event import decode
 from hookline.model.position import Position
 from hookline.model.size import size_bytes
 
@@ -254,8 +253,8 @@ class Archive:
 
     def _sweep(self) -> Iterator[Step]:
         before_s = self._written_before_s
-        yield from _told("", self._payloads(before_s))
-        yield from self._files("rejected file", _older(self._home.rejected, before_s))
+        yield from _told("", self._files("payload", unused_payloads(self._home, before_s)))
+        yield from self._files("rejected file", older(self._home.rejected, before_s))
         if not self._is_held and not self._dry_run:
             freed = forget_before(self._home.state / "identities", before_s)
             if freed:
@@ -263,31 +262,18 @@ class Archive:
         yield from _told("", self._printed())
         yield from _told("dead-letters", self._letters())
         for folder in (self._home.segments, self._home.data, self._home.rejected):
-            yield from self._files("temporary file", _litter(folder, self._now_s - LITTER_S))
+            yield from self._files("temporary file", litter(folder, self._now_s - LITTER_S))
 
-    def _payloads(self, before_s: float) -> Iterator[Step]:
-        """Data beside the logs that no line refers to any more, and no dead letter."""
-        old = {path.name: path for path in _older(self._home.data, before_s)}
-        if not old:
-            return
-        for letter in letters(self._home):
-            with contextlib.suppress(HooklineError):
-                old.pop(_name_of(decode(bytes(letter.event)).dataref), None)
-        for domain in domains(self._home):
-            with Stream.of_domain(self._home, domain) as stream:
-                for name in _references(stream):
-                    old.pop(name, None)
-        yield from self._files("payload", list(old.values()))
-
-    def _files(self, what: str, paths: Sequence[Path]) -> Iterator[Step]:
-        freed = 0
+    def _files(self, what: str, paths: Iterable[Path]) -> Iterator[Step]:
+        freed = files = 0
         for path in paths:
             with contextlib.suppress(FileNotFoundError):
                 freed += path.stat().st_size
+                files += 1
                 if not self._dry_run:
                     path.unlink()
-        if paths:
-            yield Step(action="deleted", what=what, files=len(paths), bytes=freed, freed=freed)
+        if files:
+            yield Step(action="deleted", what=what, files=files, bytes=freed, freed=freed)
 
     def _letters(self) -> Iterator[Step]:
         """Dead letters that are old, by a limit of their own."""
@@ -406,42 +392,3 @@ def _next(home: Home, handler: str, state: Progress) -> str:
     if state.held or holder(home) is not None:
         return "hookline handlers"
     return "hookline dispatch --once"
-
-
-def _references(stream: Stream) -> Iterator[str]:
-    """The names of the payload files that the lines of a log refer to."""
-    position = stream.first()
-    while True:
-        chunk = stream.read(position, patient=False)
-        if not chunk.is_plain or b'"dataref"' in chunk.data:
-            for record in records(chunk):
-                if record.event is not None and record.event.dataref is not None:
-                    yield _name_of(record.event.dataref)
-        if chunk.at_end:
-            return
-        position = chunk.next
-
-
-def _name_of(dataref: str | None) -> str:
-    return PurePath(dataref or "").name
-
-
-def _older(folder: Path, moment_s: float) -> list[Path]:
-    """The files of a folder that were written before that moment."""
-    return [path for path in _files_of(folder) if path.lstat().st_mtime < moment_s]
-
-
-def _litter(folder: Path, moment_s: float) -> list[Path]:
-    """What a death left of a file that was to be put in place whole."""
-    return [
-        path
-        for path in _older(folder, moment_s)
-        if path.name.startswith(".") and path.name.endswith(".tmp")
-    ]
-
-
-def _files_of(folder: Path) -> list[Path]:
-    try:
-        return sorted(path for path in folder.iterdir() if path.is_file())
-    except FileNotFoundError:
-        return []
