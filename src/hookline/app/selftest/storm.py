@@ -5,6 +5,7 @@ What happens when is drawn from one seed, for each kind of mishap by itself, and
 writers write; how the processes interleave is the machine's.
 """
 
+import ctypes
 import os
 import random
 import signal
@@ -41,6 +42,8 @@ HASTE: Final = 0.25
 IDLE_S: Final = 5.0
 """How long the others are: there may be nothing to run."""
 DISK_BYTES_MAX: Final = 512 << 20
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)
+_PR_SET_PDEATHSIG: Final = 1
 DISPATCH: Final = [sys.executable, "-m", "hookline", "dispatch"]
 TORN: Final = b'{"specversion":"1.0","id":"torn-%d","source":"storm","type":"storm.note","ti'
 
@@ -312,7 +315,13 @@ def start(home: Home, argv: list[str]) -> subprocess.Popen[bytes]:
             stdout=subprocess.DEVNULL,
             stderr=said,
             start_new_session=True,
+            preexec_fn=_end_with_us,  # noqa: PLW1509  # there is one thread
         )
+
+
+def _end_with_us() -> None:
+    """In a new process: should the storm itself be killed, it is, too (prctl(2))."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 @contextmanager
