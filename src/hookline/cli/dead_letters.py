@@ -164,7 +164,7 @@ def _decide(args: argparse.Namespace, home: "Home", wanted: "Wanted") -> int:
     if not args.json:
         print(f"{what} to {args.action}")
         for handler, count in counts.most_common():
-            print(f"  {count:>8}  {printable(handler)}")
+            print(f"  {count:>8}  {printable(handler)}", flush=True)
     if total and not args.dry_run and not _agreed(args):
         print("nothing was done")
         return 0
@@ -187,6 +187,7 @@ def _agreed(args: argparse.Namespace) -> bool:
 def _do(args: argparse.Namespace, home: "Home", wanted: "Wanted", total: int) -> tuple[int, int]:
     """How many it was done to, and the exit status."""
     from hookline.dispatch.letters import drop_all
+    from hookline.dispatch.lock import holder
     from hookline.model.clock import SystemClock
 
     # The ledger is read once more: what somebody else has decided meanwhile is not ours.
@@ -196,7 +197,9 @@ def _do(args: argparse.Namespace, home: "Home", wanted: "Wanted", total: int) ->
     else:
         done, status = _replay(args, home, found, total)
     if not args.json:
-        print(f"{_DONE[args.action]} {done} of {total}")
+        print(f"{_DONE[args.action]} {done} of {total}", flush=True)
+    if args.action == "replay" and not status and holder(home) is None:
+        _say("nobody dispatches now: hookline dispatch --once delivers them")
     return done, status
 
 
@@ -206,7 +209,6 @@ def _replay(
     from hookline.cli.replay import positive
     from hookline.dispatch.asks import Asker, NoRoom
     from hookline.dispatch.letters import replay_all
-    from hookline.dispatch.lock import holder
     from hookline.model.clock import SystemClock
 
     asker = Asker(home)
@@ -218,8 +220,6 @@ def _replay(
     except KeyboardInterrupt:
         _say(f"asked for {asker.asked} of {total}; the same command again goes on")
         raise
-    if holder(home) is None:
-        _say("nobody dispatches now: hookline dispatch --once delivers them")
     return asker.asked, 0
 
 

@@ -175,27 +175,31 @@ def _ask(
         )
         status = TryAgain.exit_code
     except KeyboardInterrupt:
-        _say(f"asked for {begun.asked - before} of {told.events} events; to go on: {go_on}")
+        _say(f"asked for {begun.asked - before} of {_events(told)}; to go on: {go_on}")
         raise
     else:
         status = 0
-        if holder(home) is None:
-            _say("nobody dispatches now: hookline dispatch --once delivers them")
     if args.json:
         _print_json(begun, told)
     else:
-        print(f"asked for {begun.asked - before} of {told.events} events as {name}")
+        print(f"asked for {begun.asked - before} of {_events(told)} as {name}", flush=True)
+    if not status and holder(home) is None:
+        _say("nobody dispatches now: hookline dispatch --once delivers them")
     return status
 
 
 def _print_preview(told: "Preview", begun: "Begun") -> None:
     replay = begun.replay
-    more = " more" if begun.asked else ""
-    print(f"{told.events}{more} events for {replay.handler}")
+    more = " left" if begun.asked else ""
+    print(f"{_events(told)}{more} for {replay.handler}")
     if told.events:
         print(f"  from {told.first} to {told.last}")
         for type, count in told.types.most_common():
-            print(f"  {count:>8}  {type}")
+            print(f"  {count:>8}  {type}", flush=True)
+
+
+def _events(told: "Preview") -> str:
+    return f"{told.events} event{'' if told.events == 1 else 's'}"
 
 
 def _print_json(begun: "Begun", told: "Preview") -> None:

@@ -91,7 +91,7 @@ def test_a_replay_goes_on_by_its_name_and_the_same_again_adds_nothing(logged, ca
         f"e{n} weekly" for n in range(3)
     ]
     status, out, _ = run(capsys, *command)
-    assert (status, out) == (0, "0 more events for on-a.sh\n")
+    assert (status, out) == (0, "0 events left for on-a.sh\n")
     assert len(delivered(logged)) == 4
 
 
