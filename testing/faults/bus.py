@@ -179,9 +179,19 @@ class Bus:
             time.sleep(LOOK_S)  # nobody tells when the condition holds
 
     def wait_answered(self, deadline_s: float = DEADLINE_S) -> None:
-        """Wait until each event was settled."""
+        """Wait until each event was settled, and the journal says so too."""
         everything = set(self.acknowledged)
-        self.wait(lambda: everything <= self.settled(), "not all is settled", deadline_s)
+        self.wait(
+            lambda: everything <= self.settled() and self.entered() >= len(everything),
+            "not all is settled",
+            deadline_s,
+        )
+
+    def entered(self) -> int:
+        """How many events the journal calls settled."""
+        over = [each for each in self.journal() if each.get("then") in ("settled", "dead-letter")]
+        alone = {each["event"] for each in over if each["action"] == "attempt"}
+        return len(alone) + sum(int(str(each.get("events", 0))) for each in over)
 
     @property
     def out(self) -> Path:

@@ -14,11 +14,15 @@ from hookline.dispatch.environment import Environment
 from hookline.dispatch.handlers import Handler, version_of
 from hookline.dispatch.process import (
     Capture,
+    Kin,
     end_group,
+    family,
+    kill,
     kill_marked,
     remove_scratch,
     scratch,
     spawn,
+    sweep,
 )
 from hookline.dispatch.runner import Ended
 from hookline.dispatch.subscription import Delivery
@@ -140,6 +144,7 @@ class ExecRun:
         self.stderr: Capture | None = None
         self.failed = ""
         self._timed_out = False
+        self._family: set[Kin] = set()
         self._begun_s = time.monotonic()
 
     def descriptors(self) -> list[int]:
@@ -158,11 +163,12 @@ class ExecRun:
         if not self._timed_out:
             self._timed_out = True
             self.deadline_s = now_s + GRACE_S
+            # Who loses its parent by the signal could not be told from a stranger afterwards.
+            self._family = family({self.mark}, self.pid)
             end_group(self.pid, signal.SIGTERM)
             return
         self.deadline_s = now_s + GRACE_S
-        end_group(self.pid, signal.SIGKILL)
-        kill_marked({self.mark})
+        kill(self._family | family({self.mark}, self.pid))
 
     def ended(self, code: int) -> Ended:
         """Its leader has ended with this status; minus a signal's number."""
@@ -170,8 +176,8 @@ class ExecRun:
         if outcome.verdict not in ("done", "skipped"):
             end_group(self.pid, signal.SIGKILL)
         if self._timed_out:
-            while kill_marked({self.mark}):
-                pass
+            kill(self._family)
+            sweep({self.mark}, self.pid)
         self.close()
         return Ended(int(outcome.verdict == "done"), outcome)
 

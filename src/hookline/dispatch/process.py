@@ -5,11 +5,13 @@ import ctypes
 import os
 import shutil
 import signal
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 KEPT_BYTES: Final = 4096
+SWEEP_S: Final = 2.0
 _READ_BYTES: Final = 65536
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _DEFAULT_SIGNALS: Final = [
@@ -107,25 +109,73 @@ def end_group(pid: int, number: signal.Signals) -> None:
         os.killpg(pid, number)
 
 
-def kill_marked(marks: set[str]) -> int:
-    """Kill every process with one of these `NAME=value` in its environment; how many there were.
+class Kin(NamedTuple):
+    """A process, and when it began: a later one may get its number."""
 
-    What a handler started inherits the mark, whatever session or parent it has fled to.
+    pid: int
+    begun: bytes
+
+
+def family(marks: set[str], leader: int = 0) -> set[Kin]:
+    """The living processes with one of these `NAME=value` in their environment or in the session
+    of `leader`, and all that descend from them.
+
+    What a handler starts inherits the mark; who clears its environment is still in the session or
+    somebody's child. Only who does both, and has lost its parent, is not to be found.
     """
     wanted = {mark.encode() for mark in marks}
-    killed = 0
+    all_kin: dict[int, Kin] = {}
+    parents: dict[int, int] = {}
+    found: set[int] = set()
     for entry in os.scandir("/proc"):
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
-        try:
-            environment = Path(entry.path, "environ").read_bytes()
-        except OSError:
+        # proc(5): the name stands in round brackets, whatever is in it; state is the third field.
+        fields = _read(entry.path, "stat").rpartition(b")")[2].split()
+        if not fields or fields[0] in (b"Z", b"X"):
             continue
-        if wanted.intersection(environment.split(b"\0")):
+        pid = int(entry.name)
+        all_kin[pid], parents[pid] = Kin(pid, fields[19]), int(fields[1])
+        settings = _read(entry.path, "environ").split(b"\0")
+        if wanted.intersection(settings) or (leader and int(fields[3]) == leader):
+            found.add(pid)
+    more = found
+    while more:
+        more = {pid for pid, parent in parents.items() if parent in more} - found
+        found |= more
+    return {all_kin[pid] for pid in found}
+
+
+def kill(family: Iterable[Kin]) -> int:
+    """Kill these; how many were still there."""
+    killed = 0
+    for pid, begun in family:
+        fields = _read(f"/proc/{pid}", "stat").rpartition(b")")[2].split()
+        if fields and fields[19] == begun and fields[0] != b"Z":
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(int(entry.name), signal.SIGKILL)
+                os.kill(pid, signal.SIGKILL)
                 killed += 1
     return killed
+
+
+def kill_marked(marks: set[str], leader: int = 0) -> int:
+    """Kill a family; how many there were."""
+    return kill(family(marks, leader))
+
+
+def sweep(marks: set[str], leader: int = 0) -> None:
+    """Kill a family until nothing is left of it; one that sits in the kernel is not waited for."""
+    gives_up_s = time.monotonic() + SWEEP_S
+    while kill_marked(marks, leader) and time.monotonic() < gives_up_s:
+        pass
+
+
+def _read(folder: str, name: str) -> bytes:
+    """A file of a process; empty when it is gone or not ours to see."""
+    try:
+        return Path(folder, name).read_bytes()
+    except OSError:
+        return b""
 
 
 def scratch(folder: Path, name: str) -> Path:

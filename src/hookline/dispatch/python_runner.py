@@ -27,11 +27,14 @@ from hookline.dispatch.handlers import Handler
 from hookline.dispatch.ledger import Ledger
 from hookline.dispatch.process import (
     Capture,
+    Kin,
     end_group,
-    kill_marked,
+    family,
+    kill,
     remove_scratch,
     scratch,
     spawn,
+    sweep,
 )
 from hookline.dispatch.runner import Ended
 from hookline.dispatch.subscription import Delivery
@@ -284,6 +287,7 @@ class PythonRun:
         self.failed = ""
         self._host = host
         self._timed_out = False
+        self._family: set[Kin] = set()
         self._begun_s = now_s
         loading_s = 0.0 if host.loaded else LOAD_S
         self.deadline_s = now_s + handler.policy.timeout_s + loading_s
@@ -336,16 +340,22 @@ class PythonRun:
         if since_ns and ends_s > now_s and not self._timed_out:
             self.deadline_s = ends_s
             return
-        number = signal.SIGKILL if self._timed_out else signal.SIGTERM
-        self._timed_out = True
         self.deadline_s = now_s + GRACE_S
-        end_group(self._host.pid, number)
-        if number == signal.SIGKILL:
-            kill_marked({self._host.mark})
+        kin = family({self._host.mark}, self._host.pid)
+        if self._timed_out:
+            kill(self._family | kin)
+            return
+        self._timed_out = True
+        # Who loses its parent by the signal could not be told from a stranger afterwards.
+        self._family = kin
+        end_group(self._host.pid, signal.SIGTERM)
 
     def died(self, code: int) -> Ended | None:
         """The host has ended with this status in the middle of the run: the event that it was at is
         to blame."""
+        if self._timed_out:
+            kill(self._family)
+            sweep({self._host.mark}, self._host.pid)
         answered = self._answered(self._host.answers())
         if answered is not None:
             return answered
