@@ -35,7 +35,7 @@ from hookline.model.ids import uuid7
 from hookline.model.position import Position
 
 QUIET_S: Final = 60.0
-"""How long a running dispatcher may say nothing before the rest is left to it."""
+"""How long a running dispatcher may say nothing of it before the rest is left to it."""
 LOOK_S: Final = 0.05
 TOGETHER: Final = 500
 """How many events are replayed before the next are asked for."""
@@ -180,8 +180,8 @@ class _Verdicts:
         return sum(entry.then in ("settled", "dead-letter") for entry in self.last.values())
 
     def read(self) -> bool:
-        """Take in what is new; whether the journal has grown at all."""
-        grown = False
+        """Take in what is new; whether any of it is of this replay."""
+        news = False
         while True:
             try:
                 chunk = self._journal.read(self._position, patient=False)
@@ -193,9 +193,10 @@ class _Verdicts:
                 if entry is not None and entry.action == "attempt" and entry.replay == self._name:
                     place = (entry.domain, entry.position, entry.replay)
                     self.last[entry.handler, place] = entry
+                    news = True
             if chunk.next == self._position:
-                return grown
-            self._position, grown = chunk.next, True
+                return news
+            self._position = chunk.next
 
     def of(self, handler: str, found: Found) -> Entry | None:
         """What the last attempt of a delivery came to."""

@@ -1,12 +1,18 @@
 """Which events are replayed, and what is said of each; the rest is in bats."""
 
+import os
+
 import pytest
 
 from hookline.app import event_replay
 from hookline.app.event_replay import Choice, chosen, deliver, enqueue
 from hookline.dispatch import dropbox
+from hookline.dispatch.journal import write_entry
+from hookline.dispatch.ledger import Entry
 from hookline.log.log import Log
 from hookline.model.clock import SystemClock
+
+NOW = "2026-11-21T01:35:31.123456Z"
 
 
 @pytest.fixture
@@ -84,3 +90,19 @@ def test_a_delivery_that_is_to_be_tried_again_waits(bench, no_trouble):
     emit(bench.home, "x")
     (outcome,) = deliver(bench.home, chosen(bench.home, Choice(), no_trouble), SystemClock())
     assert (outcome.result, outcome.handlers) == ("waiting", {"on-a-b.sh": "retry"})
+
+
+def test_a_dispatcher_that_is_busy_with_other_things_is_not_waited_for_for_ever(
+    bench, no_trouble, monkeypatch
+):
+    monkeypatch.setattr(event_replay, "QUIET_S", 0.3)
+    monkeypatch.setattr(event_replay, "holder", lambda _: os.getpid())
+    monkeypatch.setattr(event_replay.time, "sleep", lambda _: other_news(bench.home))
+    bench.shell("on-a-b.sh", "exit 0")
+    emit(bench.home, "x")
+    (outcome,) = deliver(bench.home, chosen(bench.home, Choice(), no_trouble), SystemClock())
+    assert (outcome.result, outcome.handlers) == ("waiting", {"on-a-b.sh": ""})
+
+
+def other_news(home):
+    write_entry(home, Entry(action="attempt", time=NOW, handler="on-c-d.sh", verdict="done"))
