@@ -16,7 +16,8 @@ from hookline.log.home import Home
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The switches of the long and of the random tests; HOOKLINE_SOAK=MINUTES is `--soak`."""
+    """The switches of the long and of the random tests; HOOKLINE_SOAK and HOOKLINE_SEED are two of
+    them."""
     parser.addoption(
         "--soak",
         type=float,
@@ -33,14 +34,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--seed",
         type=int,
         metavar="N",
+        default=os.environ.get("HOOKLINE_SEED"),
         help="draw again what the tests of an earlier run have drawn",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """One seed for the whole run; pytest-xdist hands it on to its processes."""
+    """One seed for the whole run: the processes of pytest-xdist find it in the environment."""
     if config.option.seed is None:
         config.option.seed = random.randrange(1 << 32)  # noqa: S311  # a test's dice
+    os.environ["HOOKLINE_SEED"] = str(config.option.seed)
 
 
 @pytest.fixture(scope="session")
