@@ -5,13 +5,17 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final
 
+from hookline.app.condition import Finding, condition
 from hookline.app.config import load_config, load_programs
 from hookline.app.survey import find_handlers
 from hookline.dispatch.trust import distrust
 from hookline.log.home import Home
+from hookline.model.clock import SystemClock
 from hookline.model.errors import HooklineError
+
+__all__ = ["Finding", "examine", "lacks_atomic_append"]
 
 _NO_ATOMIC_APPEND: Final = {
     0x6969: "nfs",
@@ -23,14 +27,6 @@ _NO_ATOMIC_APPEND: Final = {
 """f_type of statfs(2), from linux/magic.h."""
 
 
-class Finding(NamedTuple):
-    """What one check came to."""
-
-    check: str
-    well: bool
-    found: str
-
-
 def examine(home: Home) -> Iterator[Finding]:
     """Every check, in the order in which to mend."""
     yield _program("bash", ["bash", "-c", "echo ${BASH_VERSINFO[0]}.${BASH_VERSINFO[1]}"], "5.1")
@@ -39,6 +35,8 @@ def examine(home: Home) -> Iterator[Finding]:
     yield _file_system(home)
     yield from _configuration(home)
     yield from _handlers(home)
+    if home.coordination.is_dir():
+        yield from condition(home, SystemClock())
 
 
 def lacks_atomic_append(path: os.PathLike[str]) -> str:

@@ -10,8 +10,9 @@ from hookline.cli.output import Style, print_json
 def configure(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
     parser.description = (
-        "Check what a home stands on: programs, permissions, the file system, handlers, "
-        "configuration. Every complaint comes with what mends it. Exits 0 when nothing is wrong, "
+        "Check what a home stands on (programs, permissions, the file system, handlers, "
+        "configuration) and how what it has stored does (disk, index, journal, logs, clock). Every "
+        "complaint comes with what mends it. Exits 0 when nothing is wrong, there may be notes; "
         "78 when something is."
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
@@ -26,8 +27,11 @@ def run(args: argparse.Namespace) -> int:
     for finding in examine(home_of(args)):
         wrong = wrong or not finding.well
         if args.json:
-            print_json({"check": finding.check, "well": finding.well, "found": finding.found})
-        else:
-            mark = style.paint("ok   ", "green") if finding.well else style.paint("wrong", "red")
-            print(f"{mark}  {finding.check}: {finding.found}")
+            print_json(finding._asdict())
+            continue
+        word, colour = ("wrong", "red") if not finding.well else ("ok   ", "green")
+        if finding.note:
+            word, colour = "note ", "yellow"
+        then = f": {finding.next}" if finding.next else ""
+        print(f"{style.paint(word, colour)}  {finding.check}: {finding.found}{then}")
     return 78 if wrong else 0

@@ -350,6 +350,22 @@ class State:
         return iter(self._db.execute(query).fetchall())
 
 
+def health(path: Path) -> str:
+    """What is wrong with an index, as far as one can see who does not change it; empty: nothing."""
+    try:
+        db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            version = db.pragma("user_version")
+            (found,) = db.execute("PRAGMA quick_check(1)").fetchone() or ("nothing to check",)
+        finally:
+            db.close()
+    except apsw.Error as error:
+        return str(error)
+    if version not in (0, VERSION):
+        return f"it is of version {version}, and this Hookline knows {VERSION}"
+    return "" if found == "ok" else str(found)
+
+
 def known_underway(path: Path) -> tuple[Ledger, str]:
     """The runs that an index of whatever version or state says to be under way, in a ledger that
     has nothing else; and why they cannot be told, if so."""
