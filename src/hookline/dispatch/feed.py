@@ -90,6 +90,7 @@ class Feed:
         self._identities = identities
         self._noted = noted
         self._chunks: OrderedDict[Position, Chunk] = OrderedDict()
+        self._trouble = ""
         self._replacements = 0
         self._resume = Position(1, 0)
         self._told: dict[str, int] = {}
@@ -134,14 +135,15 @@ class Feed:
         except LogReplaced as replaced:
             self._replaced(replaced)
             return Chunk({}, None, replaced.resume, replaced=True)
+        except HooklineError as error:
+            return self._nothing(position, error)
         self.restless = raw.again_s is not None
         try:
             chunk = self._chunk(raw)
         except HooklineError as error:
-            # What is no event must be set aside before it is passed over: a full disk, again soon.
-            self.restless = True
-            self._noted(f"{self.domain}: {error}")
-            return Chunk({}, None, position)
+            # What is no event must be set aside before it is passed over: a full disk.
+            return self._nothing(position, error)
+        self._trouble = ""
         if chunk.last is not None:
             self._chunks[position] = chunk
             if len(self._chunks) > CHUNKS_KEPT:
@@ -173,6 +175,14 @@ class Feed:
             if event is None or (event.id, event.source) != (cursor.event, cursor.source):
                 return self._rewound(cursor)
         return cursor
+
+    def _nothing(self, position: Position, why: HooklineError) -> Chunk:
+        """Nothing can be had just now, and it is said once; again soon."""
+        self.restless = True
+        if self._trouble != str(why):
+            self._trouble = str(why)
+            self._noted(f"{self.domain}: {why}")
+        return Chunk({}, None, position)
 
     def _replaced(self, replaced: LogReplaced) -> None:
         self._noted(f"{self.domain}: {replaced}")

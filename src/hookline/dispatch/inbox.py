@@ -151,23 +151,21 @@ class Inbox:
         none the worse."""
         now_s = self._clock.monotonic_s()
         for domain in self.domains:
-            size = self._sizes.get(domain, (0, 0))[1]
-            log = self.log(domain)
-            if not size or not log.tail_torn():
-                self._torn.pop(domain, None)
-                continue
-            seen, since_s = self._torn.get(domain, (-1, 0.0))
-            if seen != size:
-                self._torn[domain] = (size, now_s)
-            elif now_s - since_s >= TORN_S:
-                self._heal(domain, log)
+            try:
+                self._heal(domain, self.log(domain), now_s)
+            except HooklineError as error:
+                self._say_once(domain, str(error))
 
-    def _heal(self, domain: str, log: DomainLog) -> None:
-        try:
+    def _heal(self, domain: str, log: DomainLog, now_s: float) -> None:
+        size = self._sizes.get(domain, (0, 0))[1]
+        if not size or not log.tail_torn():
+            self._torn.pop(domain, None)
+            return
+        seen, since_s = self._torn.get(domain, (-1, 0.0))
+        if seen != size:
+            self._torn[domain] = (size, now_s)
+        elif now_s - since_s >= TORN_S:
             log.heal()
-        except HooklineError as error:
-            self._say_once(domain, str(error))
-        else:
             del self._torn[domain]
 
     def close(self) -> None:

@@ -19,6 +19,7 @@ from hookline.dispatch.settlement import Settlement
 from hookline.dispatch.spectator import Spectator
 from hookline.dispatch.subscription import Delivery
 from hookline.model.clock import Clock, rfc3339
+from hookline.model.errors import HooklineError
 from hookline.model.position import Position
 
 Forget = Callable[[Handler], None]
@@ -131,10 +132,15 @@ class Roster:
         started: dict[str, Position] = {}
         progress = self._progress[listener.name]
         for domain in listener.handler.domains(domains):
-            if domain not in known:
+            if domain in known:
+                continue
+            try:
                 position = self._intake.follow(listener, domain, progress)
-                if position is not None:
-                    started[domain] = position
+            except HooklineError:
+                # Its log cannot be read, as the inbox says. At the next look, perhaps.
+                continue
+            if position is not None:
+                started[domain] = position
         if started or is_new:
             now = rfc3339(self._clock.now())
             self._books.write(

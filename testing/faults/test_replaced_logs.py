@@ -1,0 +1,156 @@
+"""Somebody deletes a log, or puts something else in its place, while it is in use."""
+
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from hookline.log.holders import holders
+from hookline.log.rotate import rotate
+from hookline.model.errors import CannotCreate
+from testing.faults.emitters import EMITTERS, identities, problems, stored, struck
+
+KINDS = ["link", "dangling link", "fifo", "folder", "device"]
+
+
+def put(kind, path, outside):
+    """Put something in the place of a log."""
+    if kind == "link":
+        outside.write_text("mine\n")
+        path.symlink_to(outside)
+    elif kind == "dangling link":
+        path.symlink_to(outside)
+    elif kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/null")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("emitter", EMITTERS, ids=str)
+def test_what_is_no_file_is_refused_at_once(points, bench, tmp_path, emitter, kind):
+    """W23: a pipe without a reader too, and whatever a link leads to stays as it was."""
+    outside = tmp_path / "outside"
+    put(kind, bench.home.live("a"), outside)
+    for size in (20, 9_000):
+        target = emitter.target(bench.home, "a.x", "x" * size)
+        ended = struck(points.strike, emitter, bench.home, target, deadline_s=20)
+        assert ended.status == 73, ended
+        assert "a-events.jsonl" in ended.stderr
+    assert outside.exists() == (kind == "link")
+    assert kind != "link" or outside.read_text() == "mine\n"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_dispatcher_says_so_and_serves_the_others(bench, tmp_path, kind):
+    """W23: one that begins and one that runs, until the log is a file again."""
+    bench.shell("on-any.sh", 'echo "$EVENT_ID" >>"$OUT"', "# on: a.x b.x")
+    bench.drain()
+    live = bench.home.live("a")
+    put(kind, live, tmp_path / "outside")
+    sent = [bench.emit("b.x")]
+    bench.drain()
+    assert bench.said() == sent
+    (note,) = [note for note in bench.spectator.notes if "a-events.jsonl" in note]
+    assert "regular file" in note
+    remove(live)
+    steps = iter(["a.x", kind, "b.x", "", "a.x", kind, "b.x", ""])
+
+    def walked():
+        """A step further, whenever all that was sent was delivered."""
+        if bench.said() != sent:
+            return False
+        step = next(steps, None)
+        if step == kind:
+            remove(live)
+            put(kind, live, tmp_path / "outside")
+        elif step == "":
+            remove(live)
+        elif step is not None:
+            sent.append(bench.emit(step))
+        return step is None
+
+    bench.run_until(walked, deadline_s=30)
+
+
+def remove(path):
+    """Whatever it is."""
+    if path.is_dir():
+        path.rmdir()
+    else:
+        path.unlink()
+
+
+@pytest.mark.parametrize("emitter", EMITTERS, ids=str)
+def test_a_hard_link_is_refused_or_found(points, bench, tmp_path, emitter):
+    """W24: bash cannot count links without a fork; `verify` and a rotation can."""
+    outside = tmp_path / "outside"
+    outside.write_text("")
+    bench.home.live("a").hardlink_to(outside)
+    ended = struck(points.strike, emitter, bench.home, emitter.target(bench.home, "a.x", "x"))
+    if emitter.is_command:
+        assert ended.status == 0
+        with pytest.raises(CannotCreate, match="hard link"):
+            rotate(bench.home, "a")
+        command = [sys.executable, "-m", "hookline", "verify", "--home", bench.home.root]
+        path = os.pathsep.join(filter(None, sys.path))
+        done = subprocess.run(
+            command,
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode != 0
+        assert "hard link" in done.stdout + done.stderr
+    else:
+        assert ended.status == 73
+        assert "hard link" in ended.stderr
+        assert outside.read_text() == ""
+
+
+def test_a_log_deleted_under_everybody_is_made_again_and_told(bench):
+    """W21: what was deleted is lost, by the one who did it; nothing after it."""
+    bench.shell("on-a-x.sh", 'echo "$EVENT_ID" >>"$OUT"')
+    bench.drain()
+    before = [bench.emit("a.x") for _ in range(5)]
+    after = []
+
+    def deleted():
+        if not after and bench.said() == before:
+            bench.home.live("a").unlink()
+            after.extend(bench.emit("a.x") for _ in range(3))
+        return after and bench.said()[len(before) :] == after
+
+    bench.run_until(deleted)
+    assert [alert[0] for alert in bench.alerts] == ["log_replaced"]
+    assert [note for note in bench.spectator.notes if "removed or replaced" in note]
+    assert identities(stored(bench.home, "a")) == after
+
+
+@pytest.mark.parametrize("emitter", EMITTERS, ids=str)
+def test_a_log_deleted_between_open_and_write_is_made_again(points, bench, emitter):
+    """W21: Python sees that what it has opened has no name; with bash it goes where all went."""
+    bench.emit("a.x")
+    live = bench.home.live("a")
+    options = {"inject": ["openat:signal=STOP:when=1"], "paths": [live]}
+    target = emitter.target(bench.home, "a.x", "x")
+    with ThreadPoolExecutor(1) as pool:
+        late = pool.submit(lambda: struck(points.strike, emitter, bench.home, target, **options))
+        while not (writers := holders(live)):
+            assert not late.done(), late.result()
+        live.unlink()
+        for pid, _ in writers:
+            os.kill(pid, signal.SIGCONT)
+        ended = late.result()
+    assert ended.status == 0
+    following = bench.emit("a.x")
+    told = [] if emitter.is_command else ended.stdout.split()
+    assert identities(stored(bench.home, "a")) == [*told, following]
+    assert problems(bench, {*told, following}) == []
