@@ -45,6 +45,10 @@ def test_every_row_has_tests_that_are_there_or_a_reason():
     assert offences(MATRIX) == []
 
 
+def test_no_row_is_missing():
+    assert sorted(MATRIX) == sorted(ROWS)
+
+
 def test_a_row_without_test_or_with_a_wrong_one_is_found():
     here = "testing/tidy/test_fault_matrix.py"
     matrix = {
