@@ -2,7 +2,7 @@
 
 import os
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -21,7 +21,7 @@ class Later:
         self._ahead = timedelta(days=days)
 
     def now(self):
-        return datetime.now(UTC) + self._ahead
+        return SystemClock().now() + self._ahead
 
     def monotonic_s(self):
         return time.monotonic()
