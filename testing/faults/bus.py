@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,9 +91,9 @@ class Bus:
         lines = "\n".join(f"    {line}" for line in body.splitlines())
         return self.file(name, PYTHON.format(header=header, body=lines))
 
-    def emit(self, key: str = "", data: object = None, type: str = TYPE, **more: object) -> str:
+    def emit(self, key: str = "", data: object = None, type: str = TYPE, **more: Any) -> str:
         """Append an event that counts as acknowledged."""
-        fields = {
+        fields: dict[str, Any] = {
             "id": ids.uuid7(time.time_ns()),
             "source": "writer",
             "type": type,
@@ -114,14 +115,12 @@ class Bus:
 
     # -- the dispatcher ------------------------------------------------------------------
 
-    def start(
-        self, *options: str, under: Sequence[str] = (), **more: object
-    ) -> subprocess.Popen[bytes]:
+    def start(self, *options: str, under: Sequence[str] = ()) -> subprocess.Popen[bytes]:
         """Start `hookline dispatch`, `under` another program if one is given; it leads a session of
         its own, as a daemon would."""
         source = Path(__file__).resolve().parents[2] / "src"
         with (self.home.root / "said").open("ab") as said:
-            process: subprocess.Popen[bytes] = subprocess.Popen(
+            process = subprocess.Popen(
                 [*under, sys.executable, "-m", "hookline", "dispatch", *options],
                 env={
                     **os.environ,
@@ -132,14 +131,13 @@ class Bus:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=said,
-                **more,  # type: ignore[call-overload]  # whatever Popen takes
             )
         self.processes.append(process)
         return process
 
-    def ready(self, *options: str, **more: object) -> subprocess.Popen[bytes]:
+    def ready(self, *options: str) -> subprocess.Popen[bytes]:
         """The same, and wait until it dispatches: it holds the lock and has read the index."""
-        process = self.start(*options, **more)
+        process = self.start(*options)
         self.wait(
             lambda: holder(self.home) == process.pid and self._hears(process.pid),
             "it does not start",
@@ -257,9 +255,9 @@ class Bus:
         """How often each event was run."""
         return Counter(self.begun())
 
-    def check(self, **more: object) -> None:
+    def check(self, **more: Any) -> None:
         """Nobody dispatches any more: all promises were kept, and nothing is left behind."""
-        problems = self.history(**more)  # type: ignore[arg-type]  # the options of `history`
+        problems = self.history(**more)
         problems += leaks.settled(self.home)
         assert problems == [], problems
 

@@ -3,6 +3,7 @@ signals."""
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("kind", ["shell", "python"])
 def test_thousands_of_runs_leave_nothing_behind(bus, soak_s, kind):
-    count = 10_000 if soak_s else {"shell": 1_000, "python": 2_000}[kind]
+    count = 10_000 if soak_s else {"shell": 600, "python": 2_000}[kind]
     if kind == "shell":
         bus.file("on-a-b.sh", "#!/bin/true\n# key: id   concurrency: 8\n")
     else:
@@ -43,12 +44,10 @@ def test_thousands_of_runs_leave_nothing_behind(bus, soak_s, kind):
 
 
 def settled(bus):
-    """How many deliveries were settled, as the journal tells it."""
-    count = 0
-    for entry in bus.journal():
-        if entry.get("then") == "settled":
-            count += int(entry.get("events", 1))
-    return count
+    """How many deliveries were settled, as the journal tells it; it is long and asked often."""
+    journal = bus.home.deliveries.read_bytes()
+    stretches = [int(count) for count in re.findall(rb'"events":(\d+)', journal)]
+    return journal.count(b'"then":"settled"') - len(stretches) + sum(stretches)
 
 
 @pytest.mark.timeout(0)
@@ -119,7 +118,7 @@ def test_dead_letters_replayed_twice_at_once_are_delivered_once(bus, running):
 def test_a_handler_that_begets_its_own_event_ends_at_sixteen_hops(bus, kind):
     if kind == "shell":
         logger = CHECKOUT / "scripts" / "events" / "lib" / "event-logger.sh"
-        bus.shell(f"'{logger}' --emit a.b loop '{{}}' >/dev/null", "key: id   concurrency: 2")
+        bus.shell(f"'{logger}' --emit a.b loop '{{}}' >/dev/null")
     else:
         bus.python(
             "from hookline import Log\n"

@@ -77,7 +77,7 @@ def test_a_dispatcher_that_is_killed_anywhere_loses_nothing(points, make_home):
         ended = strike(lambda: drain(bus.home))
         recover(bus, (0, -signal.SIGKILL), ended)
 
-    points.walk(trial, CHANGES, KILL, quick=14)
+    points.walk(trial, CHANGES, KILL, quick=10)
 
 
 @pytest.mark.timeout(0)
@@ -91,7 +91,7 @@ def test_a_disk_that_fails_anywhere_loses_nothing(points, make_home, error):
         ended = strike(lambda: drain(bus.home))
         recover(bus, said, ended)
 
-    points.walk(trial, FALLIBLE, f"error={error}", quick=8)
+    points.walk(trial, FALLIBLE, f"error={error}", quick=5)
 
 
 def test_an_event_stays_pending_while_its_dead_letter_cannot_be_written(points, bus):
