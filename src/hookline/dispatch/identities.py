@@ -23,7 +23,8 @@ from hookline.log.files import durable_write
 from hookline.model.errors import HooklineError
 from hookline.model.position import Position
 
-FRESH_MAX: Final = 65_536
+FRESH_MAX: Final = 16_384
+"""So many events at most are looked at once more after a kill, which takes a tenth of a second."""
 RUN_MAX: Final = 1 << 20
 RUNS_MERGED: Final = 16
 MERGE_PARTS: Final = 64
