@@ -218,14 +218,19 @@ class Points:
         self, function: Callable[[], object], options: list[str], deadline_s: float
     ) -> tuple[int, str, str]:
         said = [self._scratch / name for name in ("stdout", "stderr")]
-        ready, go = os.pipe()
+        (ready, begun), (told, go) = os.pipe(), os.pipe()
         with warnings.catch_warnings():
             # The child of a process with threads may deadlock: ours calls the function and exits.
             warnings.simplefilter("ignore", DeprecationWarning)
             child = os.fork()
         if child == 0:
+            os.close(ready)
             os.close(go)
-            _become(function, ready, said)
+            _become(function, begun, told, said)
+        os.close(begun)
+        os.close(told)
+        # Until the child has closed its end: what it does up to there is not to be traced.
+        os.read(ready, 1)
         os.close(ready)
         tracer = subprocess.Popen(
             ["strace", *options, "-p", str(child)], stderr=subprocess.PIPE, text=True
@@ -246,8 +251,9 @@ class Points:
         return status, output, errors
 
 
-def _become(function: Callable[[], object], ready: int, said: list[Path]) -> None:
-    """The child's life: wait for the tracer, call the function, exit with what it returns."""
+def _become(function: Callable[[], object], begun: int, told: int, said: list[Path]) -> None:
+    """The child's life: say that it has begun, wait for the tracer, call the function, exit with
+    what it returns."""
     status = os.EX_SOFTWARE
     try:
         # Where Yama restricts tracing to one's own children, strace is none's parent here.
@@ -257,7 +263,8 @@ def _become(function: Callable[[], object], ready: int, said: list[Path]) -> Non
             os.dup2(fd, number)
             os.close(fd)
         sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
-        os.read(ready, 1)
+        os.close(begun)
+        os.read(told, 1)
         returned = function()
         status = returned if isinstance(returned, int) else 0
     except HooklineError as error:
