@@ -55,15 +55,16 @@ def rebuild(home: Home, clock: Clock, *, dry_run: bool = False) -> Rebuilt:
     """
     lock = _lock(home)
     try:
+        names = sorted(path.name for path in home.state.iterdir() if path.name not in KEPT)
         known, lost = known_underway(home.state / STATE_FILE)
         ledger = catch_up(known, JournalFiles(home))
         attribute(ledger, home.state / "runs")
-        names = sorted(path.name for path in home.state.iterdir() if path.name not in KEPT)
         if not dry_run:
             _write_underway(home, ledger, clock)
             # The index first: without it, all else counts as nothing.
-            for name in sorted(names, key=lambda name: not name.startswith(STATE_FILE)):
-                _delete(home.state / name)
+            for path in sorted(home.state.iterdir(), key=_index_first):
+                if path.name not in KEPT:
+                    _delete(path)
             ledger = _save(home)
             _read_identities(home, ledger)
         pending = [each for every in ledger.handlers.values() for each in every.pending.values()]
@@ -96,6 +97,10 @@ def _write_underway(home: Home, ledger: Ledger, clock: Clock) -> None:
         for pending in progress.pending.values():
             if pending.running:
                 write_entry(home, begun(name, pending, now))
+
+
+def _index_first(path: Path) -> tuple[bool, str]:
+    return not path.name.startswith(STATE_FILE), path.name
 
 
 def _delete(path: Path) -> None:

@@ -1,0 +1,214 @@
+"""`verify`, `rebuild` and `doctor` as a person in trouble calls them."""
+
+import json
+import os
+
+import pytest
+
+from hookline.app import condition
+from hookline.cli.main import main
+from hookline.dispatch.journal import STATE_FILE
+from hookline.dispatch.lock import Lock
+from hookline.log.rotate import rotate
+from hookline.model.errors import HooklineError
+
+
+@pytest.fixture(name="used")
+def make_used(bench, monkeypatch, capsys):
+    """A home in which an event was done and one was given up."""
+    monkeypatch.setenv("HOOKLINE_HOME", str(bench.home.root))
+    bench.shell("on-a-b.sh", 'exit "$(jq .data "$1")"')
+    for folder in (bench.home.rejected, bench.home.data):
+        folder.mkdir()
+    bench.emit("a.b", 0)
+    bench.emit("a.b", 65)
+    bench.drain()
+    capsys.readouterr()
+    return bench
+
+
+def objects(capsys):
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def verify(capsys, *arguments):
+    """The exit status, the findings and the sum."""
+    status = main(["verify", "--json", *arguments])
+    *findings, total = objects(capsys)
+    return status, findings, total
+
+
+@pytest.mark.usefixtures("used")
+def test_a_home_without_damage_is_verified(capsys):
+    status, findings, total = verify(capsys)
+    assert (status, findings) == (0, [])
+    assert (total["events"], total["wrong"], total["notes"]) == (2, 0, 0)
+    assert total["lines"] > 4
+    assert main(["verify"]) == 0
+    assert capsys.readouterr().out.startswith("nothing is wrong, 0 notes: ")
+
+
+def test_damage_is_said_with_its_place_and_ends_with_65(used, capsys):
+    with used.home.live("a").open("ab") as log:
+        at = log.tell()
+        log.write(b"{torn\n")
+    assert main(["verify"]) == os.EX_DATAERR
+    out = capsys.readouterr().out
+    assert out.startswith(f"wrong  a 00000001:{at} (6 bytes)  ")
+    assert out.splitlines()[-1].startswith("1 wrong, 0 notes: ")
+
+
+def test_only_the_logs_that_were_named_are_looked_at(used, capsys):
+    used.emit("b.c", 0)
+    with used.home.live("a").open("ab") as log:
+        log.write(b"{torn\n")
+    assert verify(capsys, "b")[2]["lines"] == 1
+    assert verify(capsys, "b.*")[0] == 0
+    assert verify(capsys, "a.b", "b")[0] == os.EX_DATAERR
+    assert main(["verify", "c"]) == os.EX_USAGE
+    assert "a, b" in capsys.readouterr().err
+
+
+def test_a_second_identity_of_a_domain_is_a_note(used, capsys):
+    used.emit("a.b", 0, id="one")
+    used.emit("a.c", 0, id="one")
+    used.emit("b.c", 0, id="one")
+    status, findings, _ = verify(capsys)
+    assert status == 0
+    assert [(each["check"], each["log"]) for each in findings] == [("twin", "a")]
+
+
+def test_the_journal_is_looked_at_too(used, capsys):
+    with used.home.deliveries.open("ab") as journal:
+        journal.write(b'{"action":"attempt","ti\n{"action":"of a later version"}\n')
+    status, findings, _ = verify(capsys)
+    assert status == os.EX_DATAERR
+    assert [(each["level"], each["check"], each["log"]) for each in findings] == [
+        ("wrong", "entry", "deliveries"), ("note", "entry", "deliveries"),
+    ]  # fmt: skip
+
+
+def test_an_event_that_is_not_where_it_was_handled_is_found(used, capsys):
+    lines = used.home.live("a").read_bytes().splitlines(keepends=True)
+    used.home.live("a").write_bytes(lines[0])
+    status, findings, _ = verify(capsys)
+    assert status == os.EX_DATAERR
+    checks = [each["check"] for each in findings]
+    assert checks == ["entry", "cursor"]
+    assert "past the log's end" in findings[1]["found"]
+    assert findings[1]["next"] == "hookline dispatch --once"
+
+
+def test_a_dead_letter_that_is_torn_is_found(used, capsys):
+    with used.home.dead_letters.open("ab") as letters:
+        letters.write(b'{"letter":"on-a\n')
+    status, findings, _ = verify(capsys)
+    assert (status, [each["log"] for each in findings]) == (os.EX_DATAERR, ["dead-letters"])
+
+
+def test_verify_changes_nothing(used, capsys):
+    def everything():
+        return {
+            path: (path.read_bytes(), path.stat().st_mtime_ns)
+            for path in used.home.root.rglob("*")
+            if path.is_file() and not path.name.endswith(("-shm", "-wal"))
+        }
+
+    with used.home.live("a").open("ab") as log:
+        log.write(b'{torn\n\0\0{"specver')
+    before = everything()
+    verify(capsys)
+    assert everything() == before
+
+
+def test_rebuild_says_what_it_did_and_can_be_called_again(used, capsys):
+    assert main(["rebuild", "--dry-run"]) == 0
+    assert capsys.readouterr().out.startswith("would be deleted: dispatch.db identities runs\n")
+    assert main(["rebuild", "--json"]) == 0
+    (done,) = objects(capsys)
+    assert (done["handlers"], done["underway"], done["lost"]) == (1, 0, "")
+    assert main(["rebuild"]) == 0
+    attempts = len(used.attempts())
+    used.drain()
+    assert len(used.attempts()) == attempts
+
+
+def test_rebuild_does_not_disturb_a_dispatcher(used, capsys):
+    lock = Lock(used.home)
+    assert main(["rebuild"]) == os.EX_TEMPFAIL
+    lock.close()
+    assert f"kill {os.getpid()}" in capsys.readouterr().err
+
+
+def doctor(capsys):
+    status = main(["doctor", "--json"])
+    return status, {each["check"]: each for each in objects(capsys)}
+
+
+@pytest.mark.usefixtures("used")
+def test_the_doctor_finds_nothing_wrong_and_notes_the_dead_letters(capsys):
+    status, found = doctor(capsys)
+    assert status == 0
+    assert {"disk", "inodes", "inotify", "index", "journal"} <= found.keys()
+    letters = found["dead letters"]
+    assert (letters["well"], letters["note"], letters["next"]) == (
+        True, True, "hookline dead-letters",
+    )  # fmt: skip
+
+
+def test_the_doctor_sees_a_damaged_index(used, capsys):
+    for path in used.home.state.glob(f"{STATE_FILE}*"):
+        path.write_bytes(b"garbage" * 1000)
+    status, found = doctor(capsys)
+    assert status == os.EX_CONFIG
+    assert (found["index"]["well"], found["index"]["next"]) == (False, "hookline rebuild")
+
+
+def test_the_doctor_sees_who_keeps_a_closed_segment_open(used, capsys):
+    with used.home.live("a").open("ab"):
+        rotate(used.home, "a")
+        status, found = doctor(capsys)
+    assert status == os.EX_CONFIG
+    assert str(os.getpid()) in found["writer"]["found"]
+
+
+def test_the_doctor_sees_a_clock_that_is_behind_its_log(used, capsys):
+    used.emit("a.b", 0, time="2099-01-01T00:00:00.000000Z")
+    status, found = doctor(capsys)
+    assert (status, found["clock"]["well"]) == (os.EX_CONFIG, False)
+
+
+def test_the_doctor_notes_tails_old_segments_and_paused_handlers(used, capsys):
+    rotate(used.home, "a")
+    closed = used.home.segments / "a-events.00000001.jsonl"
+    os.utime(closed, (1, 1))
+    used.home.live("a").write_bytes(b'{"specver')
+    os.utime(used.home.live("a"), (1, 1))
+    main(["handlers", "pause", "on-a-b.sh"])
+    capsys.readouterr()
+    status, found = doctor(capsys)
+    assert status == 0
+    assert found["segments"]["next"] == "hookline archive"
+    assert found["tail"]["next"] == "hookline dispatch --once"
+    assert found["paused"]["next"] == "hookline handlers resume on-a-b.sh"
+
+
+@pytest.mark.usefixtures("used")
+def test_the_doctor_sees_a_disk_that_is_nearly_full(capsys, monkeypatch):
+    monkeypatch.setattr(condition.shutil, "disk_usage", lambda _: Usage)
+    assert doctor(capsys)[1]["disk"]["well"] is False
+
+
+class Usage:
+    """A disk with next to nothing left."""
+
+    total, free = 100 << 30, 1 << 20
+
+
+@pytest.mark.usefixtures("used")
+def test_the_doctor_survives_what_cannot_be_read(capsys, monkeypatch):
+    def unreadable(_):
+        raise HooklineError("it cannot be read")
+
+    monkeypatch.setattr(condition, "read_ledger", unreadable)
+    assert doctor(capsys)[1]["logs"]["next"] == "hookline verify"
