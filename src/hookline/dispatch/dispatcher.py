@@ -29,7 +29,7 @@ from hookline.dispatch.intake import Intake
 from hookline.dispatch.journal import STATE_FILE, JournalFiles
 from hookline.dispatch.listener import Listener
 from hookline.dispatch.lock import Lock
-from hookline.dispatch.process import become_subreaper, empty, kill_marked
+from hookline.dispatch.process import become_subreaper, empty, sweep
 from hookline.dispatch.python_runner import PythonRunner, attribute
 from hookline.dispatch.roster import Roster
 from hookline.dispatch.runner import Ended, Run, Runner
@@ -411,11 +411,11 @@ class Dispatcher:
             for pending in progress.pending.values()
             if pending.running
         }
+        hosts = {run_mark(str(self.home.root), name, "host", 0) for name in ledger.handlers}
+        # Before anything is taken from under them, or asked how far they have got.
+        sweep(marks | hosts)
         attribute(ledger, self._work)
         empty(self._work)
-        hosts = {run_mark(str(self.home.root), name, "host", 0) for name in ledger.handlers}
-        while kill_marked(marks | hosts):
-            pass
         self._books.take_over(ledger)
         for news in (self._state.news, self._journal.news):
             if news:
