@@ -21,14 +21,11 @@ SHARE = 9
 def test_nothing_is_lost_in_a_storm(home, seed, soak_s):
     plan = Plan(seed=seed, lasts_s=QUICK_S)
     if soak_s:
+        quickly = (0.02, 0.4)
         plan = Plan(
-            seed=seed,
-            lasts_s=SHARE * soak_s,
-            each=EACH,
-            dispatcher_s=(0.05, 0.7),
-            writer_s=(0.1, 0.9),
-            rotate_s=(0.1, 0.9),
-        )
+            seed=seed, lasts_s=SHARE * soak_s, each=EACH, pace_s=0.12,
+            dispatcher_s=quickly, writer_s=(0.1, 0.9), rotate_s=(0.1, 0.9),
+        )  # fmt: skip
     report = judge(home, plan, Storm(home, plan).run())
     print(msgspec.json.format(msgspec.json.encode(report)).decode())
     assert report.problems == []

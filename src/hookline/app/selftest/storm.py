@@ -36,9 +36,8 @@ for their writers where there are no leases."""
 END_S: Final = 60.0
 """How long a dispatcher may take to end when it is told to."""
 WRITERS: Final = ("append", "sync", "batch", "sourced", "process")
-PACE_S: Final = 0.06
 HASTE: Final = 0.25
-"""How many dispatchers are not left alone until their first run."""
+"""How many dispatchers are not left alone until each handler has had a run."""
 IDLE_S: Final = 5.0
 """How long the others are: there may be nothing to run."""
 DISK_BYTES_MAX: Final = 512 << 20
@@ -55,6 +54,8 @@ class Plan:
 
     seed: int
     lasts_s: float
+    pace_s: float = 0.06
+    """How long a writer rests after each event."""
     each: int = 0
     """It also ends after so many kills of dispatchers, kills of writers and rotations."""
     dispatcher_s: tuple[float, float] = (0.1, 1.0)
@@ -125,7 +126,7 @@ class Storm:
         self._generation = 0
         self._continue_at_s = 0.0
         self._hasty = False
-        self._noted_before = 0
+        self._noted: dict[str, int] = {}
 
     def run(self) -> Tally:
         """Rage, calm down, and leave nothing running, whatever ends it."""
@@ -202,11 +203,14 @@ class Storm:
     def _is_worth_it(self) -> bool:
         """On a slow machine nothing but starts would ever be tried, were there no waiting."""
         lived_s = (_now() - self.tally.starts[-1]) / 1e6
-        return self._hasty or lived_s > IDLE_S or self._noted_bytes() > self._noted_before
+        if self._hasty or lived_s > IDLE_S:
+            return True
+        return all(size > self._noted.get(name, 0) for name, size in self._sizes().items())
 
-    def _noted_bytes(self) -> int:
-        """How much the handlers have noted."""
-        return sum(path.stat().st_size for path in self.home.root.glob("*.runs"))
+    def _sizes(self) -> dict[str, int]:
+        """How much each handler has noted."""
+        paths = {name: self.home.root / f"{name}.runs" for name in handlers.HANDLERS}
+        return {name: path.stat().st_size if path.exists() else 0 for name, path in paths.items()}
 
     def _continue(self) -> None:
         if self._continue_at_s and time.monotonic() >= self._continue_at_s:
@@ -256,13 +260,13 @@ class Storm:
         self._generation += 1
         dice = random.Random(f"{self.plan.seed} {self._generation}")  # noqa: S311 - dice
         seed = dice.randrange(1 << 15)
-        self._writers[name] = start(self.home, writer_argv(self.home, name, seed, PACE_S))
+        self._writers[name] = start(self.home, writer_argv(self.home, name, seed, self.plan.pace_s))
         self._processes.append(self._writers[name])
 
     def _start_dispatcher(self) -> None:
         self._continue_at_s = 0.0
         self._hasty = self._dice.random() < HASTE
-        self._noted_before = self._noted_bytes()
+        self._noted = self._sizes()
         self.tally.starts.append(_now())
         self._dispatcher = start(self.home, DISPATCH)
         self._processes.append(self._dispatcher)
@@ -273,10 +277,10 @@ class Storm:
             kill_group(process)
         self._dispatcher.send_signal(signal.SIGCONT)
         began_s = moved_s = time.monotonic()
-        noted = -1
+        noted: dict[str, int] = {}
         while not is_caught_up(self.home):
             self._look()
-            before, noted = noted, self._noted_bytes()
+            before, noted = noted, self._sizes()
             moved_s = time.monotonic() if noted != before else moved_s
             if self._dispatcher.poll() is not None or time.monotonic() - moved_s > CALM_S:
                 self.tally.problems.append(
