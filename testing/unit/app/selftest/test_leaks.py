@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -21,6 +22,12 @@ def child():
     process = subprocess.Popen([sys.executable, "-c", WAIT], stdin=subprocess.PIPE)
     yield process
     process.communicate()
+
+
+def without(child):
+    """This process as if it did not have that child; it may have others."""
+    idle = Idle.of(os.getpid())
+    return replace(idle, children=idle.children - {child.pid})
 
 
 def test_a_clean_home_has_no_problems(home):
@@ -58,7 +65,7 @@ def test_a_host_may_be_replaced_but_there_is_one_and_it_has_a_folder(home):
 
 
 def test_a_child_is_an_orphan_and_then_a_zombie(home, child):
-    idle = Idle(pid=os.getpid(), descriptors=leaks.descriptors(os.getpid()))
+    idle = without(child)
     assert [each.partition(" (")[0] for each in idle.problems()] == [f"orphan: process {child.pid}"]
     child.send_signal(signal.SIGKILL)
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
@@ -121,7 +128,7 @@ def test_a_lock_is_seen_unless_its_holder_is_to_go_on(home):
 
 
 def test_what_goes_away_by_itself_is_no_problem(home, child):
-    idle = Idle(pid=os.getpid(), descriptors=leaks.descriptors(os.getpid()))
+    idle = without(child)
     assert idle.problems()
     child.communicate()
     assert leaks.settled(home, idle) == []
