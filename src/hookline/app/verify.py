@@ -1,11 +1,9 @@
 """Everything that a home has stored, looked at: the logs, the journal, the dead letters, and
 whether they fit together."""
 
-import os
-import stat
 import tempfile
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -15,7 +13,7 @@ import msgspec
 from hookline.dispatch import ledger as journal_lines
 from hookline.dispatch.books import DeadLetter
 from hookline.dispatch.identities import Identities
-from hookline.dispatch.journal import open_journal, read_ledger
+from hookline.dispatch.journal import open_journal, open_letters_log, read_ledger
 from hookline.dispatch.ledger import Entry
 from hookline.log.home import Home
 from hookline.log.lines import Line
@@ -23,6 +21,7 @@ from hookline.log.read import domains, records
 from hookline.log.stream import BEGINNING, Stream
 from hookline.log.verify import (
     Finding,
+    Level,
     LogCheck,
     Tally,
     check_files,
@@ -38,6 +37,9 @@ from hookline.model.types import domain_of_pattern, is_pattern
 JOURNAL: Final = "deliveries"
 LETTERS: Final = "dead-letters"
 _PLACES_KEPT: Final = 16
+_DEAD_LETTER: Final = msgspec.json.Decoder(DeadLetter)
+Judge = Callable[[Line], Iterator[Finding]]
+"""Says what is wrong with a line."""
 
 
 def verify(home: Home, wanted: Sequence[str], tally: Tally) -> Iterator[Finding]:
@@ -54,9 +56,9 @@ def verify(home: Home, wanted: Sequence[str], tally: Tally) -> Iterator[Finding]
             yield from LogCheck(home, domain, twin, tally, SystemClock()).findings()
     if not wanted:
         places = _Places(home)
-        yield from _journal(home, places, tally)
+        yield from _stored(open_journal(home), JOURNAL, tally, partial(_entry, places))
         yield from _cursors(home, places)
-        yield from _letters(home, tally)
+        yield from _stored(open_letters_log(home), LETTERS, tally, _letter)
 
 
 def _choose(home: Home, wanted: Sequence[str]) -> list[str]:
@@ -109,31 +111,54 @@ class _Places:
             return None
 
 
-def _journal(home: Home, places: _Places, tally: Tally) -> Iterator[Finding]:
-    """Every line of the journal, and whether the events that it tells of are there."""
-    with open_journal(home) as stream:
-        yield from check_files(stream.segments, JOURNAL)
-        for chunk in read_all(stream, JOURNAL):
+def _stored(stream: Stream, log: str, tally: Tally, judge: Judge) -> Iterator[Finding]:
+    """Every line of a log that is not of a domain."""
+    with stream:
+        yield from check_files(stream.segments, log)
+        for chunk in read_all(stream, log):
             if isinstance(chunk, Finding):
                 yield chunk
                 continue
             tally.count(chunk, len(chunk.lines))
             for line in chunk.lines:
-                entry = journal_lines.decode(line.raw)
-                if entry is None:
-                    yield _no_entry(line)
-                elif entry.action in ("attempt", "batch") and not entry.snapshot:
-                    yield from _event_there(line, entry, places)
-        yield from check_tail(stream, JOURNAL)
+                yield from judge(line)
+        yield from check_tail(stream, log)
+
+
+def _entry(places: _Places, line: Line) -> Iterator[Finding]:
+    """A line of the journal, and whether the event that it tells of is there."""
+    entry = journal_lines.decode(line.raw)
+    if entry is None:
+        yield _no_entry(line)
+    elif entry.action in ("attempt", "batch") and not entry.snapshot:
+        yield from _event_there(line, entry, places)
+
+
+def _letter(line: Line) -> Iterator[Finding]:
+    """A line of the dead-letter queue."""
+    try:
+        if not line.too_long:
+            _DEAD_LETTER.decode(line.raw)
+            return
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        pass
+    yield _of_line(
+        LETTERS, line, "wrong", "no dead letter: torn by a full disk, a kill or a power cut",
+        "it is passed over: the journal says that its delivery was given up",
+    )  # fmt: skip
 
 
 def _no_entry(line: Line) -> Finding:
     if json_object(line.raw):
-        return _of_journal(
-            line, "note", "a line of another version, or of somebody else's", "it is passed over"
+        return _of_line(
+            JOURNAL,
+            line,
+            "note",
+            "a line of another version, or of somebody else's",
+            "it is passed over",
         )
-    return _of_journal(
-        line, "wrong", "no JSON: torn by a full disk, a kill or a power cut",
+    return _of_line(
+        JOURNAL, line, "wrong", "no JSON: torn by a full disk, a kill or a power cut",
         "it is passed over: a run that it told the end of may be run again",
     )  # fmt: skip
 
@@ -145,17 +170,18 @@ def _event_there(line: Line, entry: Entry, places: _Places) -> Iterator[Finding]
     there = places.event_at(entry.domain, at)
     if there is not None and there != entry.event:
         where = f"{entry.domain} {at.segment:08d}:{at.offset}"
-        yield _of_journal(
-            line, "wrong", f"{entry.handler} had {entry.event} of {where}, which is not there now",
+        yield _of_line(
+            JOURNAL, line, "wrong",
+            f"{entry.handler} had {entry.event} of {where}, which is not there now",
             "the log lost it after it was handled: to a power cut, or to whoever changed the log",
         )  # fmt: skip
 
 
-def _of_journal(line: Line, level: str, found: str, means: str) -> Finding:
+def _of_line(log: str, line: Line, level: Level, found: str, means: str) -> Finding:
     return Finding(
-        level="wrong" if level == "wrong" else "note",
-        check="entry",
-        log=JOURNAL,
+        level=level,
+        check="letter" if log == LETTERS else "entry",
+        log=log,
         segment=line.position.segment,
         offset=line.position.offset,
         length=line.end - line.position.offset,
@@ -186,44 +212,3 @@ def _cursors(home: Home, places: _Places) -> Iterator[Finding]:
                 means="the next dispatcher goes back to the beginning of the segment",
                 next="hookline dispatch --once",
             )
-
-
-def _letters(home: Home, tally: Tally) -> Iterator[Finding]:
-    """Every line of the dead-letter queue."""
-    path = home.dead_letters
-    try:
-        status = path.lstat()
-    except FileNotFoundError:
-        return
-    if not stat.S_ISREG(status.st_mode) or not os.access(path, os.R_OK):
-        yield _of_letters(
-            0,
-            0,
-            "it is no regular file that this user may read",
-            "nobody reads it",
-            f"ls -l {path}",
-        )
-        return
-    decode = msgspec.json.Decoder(DeadLetter).decode
-    offset = 0
-    with path.open("rb") as file:
-        for line in file:
-            tally.lines += 1
-            tally.bytes += len(line)
-            try:
-                if line.strip():
-                    decode(line)
-            except (msgspec.MsgspecError, UnicodeDecodeError):
-                yield _of_letters(
-                    offset, len(line), "no dead letter: torn by a full disk, a kill or a power cut",
-                    "it is passed over: its delivery is in the journal", f"tail -c +{offset + 1} "
-                    f"{path} | head -c {len(line)}",
-                )  # fmt: skip
-            offset += len(line)
-
-
-def _of_letters(offset: int, length: int, found: str, means: str, next: str) -> Finding:
-    return Finding(
-        level="wrong", check="letter", log=LETTERS, segment=1, offset=offset, length=length,
-        found=found, means=means, next=next,
-    )  # fmt: skip
