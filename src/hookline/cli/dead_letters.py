@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from hookline.app.root import home_of
-from hookline.cli.output import print_json, print_table
+from hookline.cli.output import on_terminal, print_json, print_table
 from hookline.model.errors import TryAgain, Usage, printable, shown
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _list(args: argparse.Namespace, home: "Home", wanted: "Wanted") -> int:
     found = _open(args, home, wanted)
     if args.json:
         for each in found if args.each else groups(found):
-            print(encode(each).decode())
+            print(on_terminal(encode(each).decode()))
     elif args.each:
         print_table(
             ["LETTER", "TIME", "TYPE", "ATTEMPTS", "ENDED", "FINGERPRINT", "ERROR"],
@@ -214,8 +214,8 @@ def _replay(
     asker = Asker(home)
     try:
         replay_all(asker, found, SystemClock(), positive(args.rate, "--rate") or RATE)
-    except NoRoom:
-        _say("as many as may wait are asked for: hookline dispatch --once, then the same again")
+    except NoRoom as why:
+        _say(f"{why}, then the same command again")
         return asker.asked, TryAgain.exit_code
     except KeyboardInterrupt:
         _say(f"asked for {asker.asked} of {total}; the same command again goes on")

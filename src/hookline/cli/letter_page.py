@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from hookline.cli.output import Style
+from hookline.cli.output import Style, on_terminal
 from hookline.model.errors import Usage, printable, shown
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def show(args: argparse.Namespace, home: "Home", wanted: "Wanted") -> int:
         if not wanted.takes(letter) or not (is_open or letter.letter in wanted.names):
             continue
         if args.json:
-            print(encode(letter).decode())
+            print(on_terminal(encode(letter).decode()))
         fault = letter.fingerprint, is_open
         newest[fault] = letter
         counts[fault] = counts.get(fault, 0) + 1

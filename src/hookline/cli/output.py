@@ -37,6 +37,11 @@ class Style:
         return self.paint(text, "cyan")
 
 
+def on_terminal(json_text: str) -> str:
+    """JSON as it may be printed: on a terminal, what that would obey as JSON's own escapes."""
+    return printable(json_text) if sys.stdout.isatty() else json_text
+
+
 def print_json(value: object) -> None:
     """One value on one line."""
     print(json.dumps(value, ensure_ascii=False))

@@ -169,10 +169,8 @@ def _ask(
     go_on = f"hookline replay --resume {name}"
     try:
         ask(home, begun, events, pace, SystemClock())
-    except NoRoom:
-        _say(
-            f"as much as may wait is asked for: hookline dispatch --once delivers it; then {go_on}"
-        )
+    except NoRoom as why:
+        _say(f"{why}, then {go_on}")
         status = TryAgain.exit_code
     except KeyboardInterrupt:
         _say(f"asked for {begun.asked - before} of {_events(told)}; to go on: {go_on}")

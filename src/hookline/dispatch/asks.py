@@ -26,7 +26,7 @@ LOOK_S: Final = 0.2
 
 
 class NoRoom(TryAgain):
-    """As many deliveries are asked for as may wait, and nobody delivers them now."""
+    """As many as may wait are asked for, and nobody delivers them: hookline dispatch --once"""
 
 
 class Asker:
@@ -73,10 +73,17 @@ class Asker:
         except IndexFailed:
             return 0
         try:
-            waiting, folded = state.replays()
+            waiting, paused, folded = state.replays()
         finally:
             state.close()
-        return OPEN_MAX - waiting if folded >= end and waiting <= OPEN_MAX // 2 else 0
+        if folded < end:
+            return 0
+        if waiting == paused >= OPEN_MAX // 2:
+            raise NoRoom(
+                "as many as may wait are asked for, and their handlers are paused: hookline "
+                "handlers resume NAME"
+            )
+        return OPEN_MAX - waiting if waiting <= OPEN_MAX // 2 else 0
 
 
 def write_some(home: Home, entries: Iterable[Entry]) -> int:

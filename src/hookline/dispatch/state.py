@@ -337,11 +337,15 @@ class State:
             ledger.progress(row[0]).pending[pending.place] = pending
         return ledger
 
-    def replays(self) -> tuple[int, Position]:
-        """How many replays are asked for and not settled, as of that place in the journal."""
-        ((count,),) = self._rows("SELECT count(*) FROM pending WHERE replay != ''")
+    def replays(self) -> tuple[int, int, Position]:
+        """How many replays are asked for and not settled, and how many of them are for handlers
+        that are paused, as of that place in the journal."""
+        ((count, paused),) = self._rows(
+            "SELECT count(*), count(nullif(paused, '')) FROM pending "
+            "LEFT JOIN handler ON name = handler WHERE replay != ''"
+        )
         meta = self._meta()
-        return count, Position(int(meta.get("segment", 1)), int(meta.get("offset", 0)))
+        return count, paused, Position(int(meta.get("segment", 1)), int(meta.get("offset", 0)))
 
     def _meta(self) -> dict[str, Any]:
         return dict(self._rows("SELECT name, value FROM meta"))

@@ -152,6 +152,19 @@ def test_a_terminal_obeys_nothing_that_a_handler_printed(home, capsys):
         assert not set(out) & {"\033", "\r", "\a"}, arguments
 
 
+def test_nor_in_json(home, monkeypatch):
+    handler = home.handlers / "on-a-b.sh"
+    hostile = r"printf 'x\302\2332Jy' >&2; exit 1"
+    handler.write_text(f"#!/bin/bash\n# attempts: 1\n{hostile}\n")
+    handler.chmod(0o750)
+    main(["emit", "a.b"])
+    main(["dispatch", "--once"])
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    assert main(["dead-letters", "show", "on-a-b.sh", "--json"]) == 0
+    assert "\x9b" not in sys.stdout.getvalue()
+    assert json.loads(sys.stdout.getvalue())["error"] == "x\x9b2Jy"
+
+
 def test_a_traceback_stands_by_itself(home, capsys):
     handler = home.handlers / "on-a.py"
     handler.write_text(

@@ -140,6 +140,21 @@ def test_a_running_dispatcher_makes_room(bench, monkeypatch):
     assert dispatcher.roster.listeners["on-a-b.sh"].subscription._replays == set()
 
 
+def test_who_asks_for_a_paused_handler_does_not_wait_for_ever(bench, monkeypatch):
+    monkeypatch.setattr(asks, "OPEN_MAX", 4)
+    bench.shell("on-a-b.sh", "exit 78")
+    for _ in range(9):
+        bench.emit("a.b")
+    dispatcher = bench.dispatcher()
+    try:
+        dispatcher.drain()
+        with pytest.raises(NoRoom, match="handlers are paused"):
+            ask(bench, replay_of(), lambda _: dispatcher.drain())
+    finally:
+        dispatcher.close()
+    assert replays.find(bench.home, "weekly").asked == 4
+
+
 def test_replays_of_a_key_keep_out_of_each_others_way(bench):
     bench.shell(
         "on-a-b.sh",
