@@ -17,7 +17,7 @@ from testing.faults.crash_states import Crash, record
 from testing.faults.recovery import NOTING, NOTING_PYTHON, Recovery
 from testing.faults.writers import crash_scenario
 
-QUICK = 12
+QUICK = 8
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
