@@ -11,15 +11,16 @@ import os
 import random
 import selectors
 import signal
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 from hookline.dispatch import loops
 from hookline.dispatch.books import Books
 from hookline.dispatch.companion import Companion
-from hookline.dispatch.decide import HOPS_MAX, PAUSE_AFTER, Outcome
+from hookline.dispatch.core import Core
+from hookline.dispatch.decide import PAUSE_AFTER
 from hookline.dispatch.environment import Environment, run_mark
 from hookline.dispatch.exec_runner import ExecRunner, Lines
 from hookline.dispatch.handlers import Describe, Handler
@@ -27,7 +28,6 @@ from hookline.dispatch.identities import Identities
 from hookline.dispatch.inbox import Inbox
 from hookline.dispatch.intake import Intake
 from hookline.dispatch.journal import STATE_FILE, JournalFiles
-from hookline.dispatch.listener import Listener
 from hookline.dispatch.lock import Lock
 from hookline.dispatch.process import become_subreaper, empty, sweep
 from hookline.dispatch.python_runner import PythonRunner, attribute
@@ -36,21 +36,17 @@ from hookline.dispatch.runner import Ended, Run, Runner
 from hookline.dispatch.settlement import Alert, Settlement
 from hookline.dispatch.spectator import Nobody, Spectator
 from hookline.dispatch.state import State
-from hookline.dispatch.subscription import Cursor, Delivery
+from hookline.dispatch.subscription import Delivery
 from hookline.log.home import Home
-from hookline.model.clock import Clock, parse_rfc3339
-from hookline.model.errors import HooklineError, WriteFailed
+from hookline.model.clock import Clock
+from hookline.model.errors import WriteFailed
 
-COMMIT_S: Final = 0.2
-"""The most that a power cut can take of what `batch` writers appended, while a dispatcher runs."""
 LOOK_S: Final = 1.0
 """How often folders are looked at, whether the kernel says that they changed or not."""
 ONE_SIGNAL_S: Final = 0.5
-SHORTAGE_S: Final = 1.0
 RESTLESS_S: Final = 0.05
 LATE_WRITERS_S: Final = 2.0
 """How long `drain` waits for writers that may still write to a closed segment."""
-RUNS_MAX: Final = 256
 
 
 class Dispatcher:
@@ -105,15 +101,21 @@ class Dispatcher:
             load=self._books.load,
             forget=self._forget,
         )
+        self._core = Core(
+            clock=clock,
+            books=self._books,
+            intake=self._intake,
+            settlement=self._settlement,
+            roster=self.roster,
+            starter=self,
+            path=partial(loops.path, home),
+            spectator=self._spectator,
+        )
         self._companions = companions
-        self._runs: dict[int, Run] = {}
-        self._listening: dict[int, Listener] = {}
         self._watched: dict[int, Run] = {}
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._inbox.fd, selectors.EVENT_READ)
-        self._committed: dict[tuple[str, str], Cursor] = {}
-        self._commit_at_s = self._look_at_s = 0.0
-        self._short_until_s = 0.0
+        self._look_at_s = 0.0
         self._stopping = 0
         self._wake = -1
         self._told_at_s = -math.inf
@@ -125,19 +127,19 @@ class Dispatcher:
     def run(self) -> None:
         """Work until `stop` was called and what runs has ended."""
         with self.signals():
-            while self._runs or not self._stopping:
+            while self._core.running or not self._stopping:
                 self.tick(self._pause_s())
 
     def drain(self) -> None:
         """Work until nothing is left that may run now; what is to be tried later stays on disk."""
         with self.signals():
             self._rescan()
-            gives_up_s = time.monotonic() + LATE_WRITERS_S
-            while self._runs or not self._stopping:
-                busy = self.tick(self._pause_s() if self._runs else 0.0)
-                if busy or self._runs or self._rescan():
+            gives_up_s = self._clock.monotonic_s() + LATE_WRITERS_S
+            while self._core.running or not self._stopping:
+                busy = self.tick(self._pause_s() if self._core.running else 0.0)
+                if busy or self._core.running or self._rescan():
                     continue
-                if not self._intake.restless() or time.monotonic() >= gives_up_s:
+                if not self._intake.restless() or self._clock.monotonic_s() >= gives_up_s:
                     break
                 self._selector.select(RESTLESS_S)
         if self._books.trouble:
@@ -146,12 +148,13 @@ class Dispatcher:
     def stop(self) -> None:
         """Begin nothing more and end when what runs has ended; called again: end what runs."""
         self._stopping += 1
+        self._core.stopping = True
         for companion in self._companions:
             companion.stop()
         if self._stopping > 1:
             for runner in self._runners.values():
                 runner.close()
-            self._runs.clear()
+            self._core.give_up()
 
     def close(self) -> None:
         """Write down how far it got and let go of everything. Runs that go on are ended, and will
@@ -160,7 +163,7 @@ class Dispatcher:
             runner.close()
         for companion in self._companions:
             companion.close()
-        self._commit(whole=True)
+        self._core.commit(whole=True)
         self._intake.close()
         self._state.close()
         self._inbox.close()
@@ -171,7 +174,7 @@ class Dispatcher:
     @property
     def running(self) -> int:
         """How many runs are under way."""
-        return len(self._runs)
+        return self._core.running
 
     @property
     def settled(self) -> int:
@@ -189,22 +192,12 @@ class Dispatcher:
         """One round; False when there was nothing to do."""
         heard = self._hear(timeout_s)
         looked = False
-        if self._inbox.folders_changed or time.monotonic() >= self._look_at_s:
+        if self._inbox.folders_changed or self._clock.monotonic_s() >= self._look_at_s:
             looked = self._look()
         changed = self._inbox.changed()
-        self._intake.look(changed)
-        for domain in changed:
-            for listener in self.roster:
-                if domain in listener.subscription.domains:
-                    listener.behind.add(domain)
-        pulled = self._pull()
-        started = self._start()
-        self._books.flush()
-        if time.monotonic() >= self._commit_at_s:
-            self._commit()
-            if trouble := self._books.new_trouble():
-                self._spectator.noted(f"{trouble}: nothing starts until that is mended")
-        return bool(heard or looked or changed or pulled or started)
+        self._core.hear(changed)
+        turned = self._core.turn()
+        return bool(heard or looked or changed or turned)
 
     def _hear(self, timeout_s: float) -> bool:
         heard = False
@@ -222,10 +215,7 @@ class Dispatcher:
                     self._ended(run, ended)
                     heard = True
         heard = self._reap() or heard
-        now_s = time.monotonic()
-        for run in list(self._runs.values()):
-            if now_s >= run.deadline_s:
-                run.overdue(now_s)
+        self._core.mind_deadlines()
         return heard
 
     def _reap(self) -> bool:
@@ -247,15 +237,9 @@ class Dispatcher:
                 companion.exited(pid, status)
 
     def _ended(self, run: Run, ended: Ended) -> None:
-        if self._runs.pop(id(run), None) is None:
-            return
         for fd in [fd for fd, watched in self._watched.items() if watched is run]:
             self._unwatch(fd)
-        listener = self._listening.pop(id(run))
-        self._settlement.ended(listener, run.deliveries, ended)
-        if listener.leaving:
-            self._commit()
-            self.roster.let_go(self._inbox.domains)
+        self._core.ended(run, ended)
 
     def _unwatch(self, fd: int) -> None:
         if self._watched.pop(fd, None) is not None:
@@ -263,18 +247,14 @@ class Dispatcher:
 
     def _look(self) -> bool:
         """What only a look can tell: new files, commands of others, torn tails."""
-        self._look_at_s = time.monotonic() + LOOK_S
+        self._look_at_s = self._clock.monotonic_s() + LOOK_S
         if self._state.reappear():
             self._spectator.noted("the index was deleted, and is there again")
         self._inbox.look()
         self._inbox.touch(self._intake.restless())
-        obeyed = self._obey()
-        if self.roster.changed():
-            self._commit()
-            self.roster.refresh(self._inbox.domains)
-        self.roster.follow(self._inbox.domains)
+        obeyed = self._core.look(self._inbox.domains)
         self._inbox.heal()
-        return self._inbox.take_files() + obeyed > 0
+        return self._inbox.take_files() > 0 or obeyed
 
     def _rescan(self) -> bool:
         """Look at everything, whatever the kernel has said of it; whether there was something to
@@ -282,125 +262,24 @@ class Dispatcher:
         looked = self._look()
         for listener in self.roster:
             listener.behind.update(listener.subscription.domains)
-        return self._pull() or looked
+        return self._core.pull() or looked
 
-    def _obey(self) -> int:
-        """Do what others have written into the journal."""
-        commands = self._books.commands()
-        for entry in commands:
-            listener = self.roster.listeners.get(entry.handler)
-            if entry.action in ("replay", "drop"):
-                news = not entry.letter or self._books.close_letter(entry.letter)
-                if news and entry.action == "replay":
-                    # In the commit that moves past its line, whether or not anybody listens now.
-                    self._books.waiting(entry.handler, self.roster.replay(entry))
-            elif listener is not None:
-                reason = "" if entry.action == "resumed" else entry.reason or "paused"
-                at_s = parse_rfc3339(entry.time).timestamp()
-                listener.pause(reason, math.inf if entry.by == "hand" else at_s)
-                self._books.handler(listener)
-        return len(commands)
+    # -- runs ----------------------------------------------------------------------------
 
-    def _pull(self) -> bool:
-        before = self._intake.admitted
-        for listener in self.roster:
-            for domain in sorted(listener.behind):
-                if not self._intake.pull(listener, domain):
-                    listener.behind.discard(domain)
-        return self._intake.admitted > before
+    def limit(self, handler: Handler) -> int:
+        """How many deliveries may ride in one run."""
+        return self._runners[handler.kind].limit(handler)
 
-    # -- starting ------------------------------------------------------------------------
+    def start(self, handler: Handler, deliveries: list[Delivery]) -> Run:
+        """Begin a run, and watch it. Raises as the runners do."""
+        run = self._runners[handler.kind].start(handler, deliveries, self._clock.monotonic_s())
+        if not run.failed:
+            for fd in run.descriptors():
+                self._watched[fd] = run
+                self._selector.register(fd, selectors.EVENT_READ)
+        return run
 
-    def _start(self) -> int:
-        now_s = self._clock.monotonic_s()
-        if self._stopping or self._books.stuck or time.monotonic() < self._short_until_s:
-            return 0
-        chosen: list[tuple[Listener, list[Delivery]]] = []
-        settled = self._settlement.settled
-        for listener in self.roster:
-            if listener.may_start(now_s) and len(self._runs) + len(chosen) < RUNS_MAX:
-                chosen += [(listener, run) for run in self._choose(listener, now_s)]
-        if chosen and not self._books.begun([(each.name, run) for each, run in chosen]):
-            self._run_short(self._books.trouble, chosen, now_s)
-            return 0
-        for listener, deliveries in chosen:
-            self._start_run(listener, deliveries, now_s)
-        return len(chosen) + self._settlement.settled - settled
-
-    def _choose(self, listener: Listener, now_s: float) -> list[list[Delivery]]:
-        limit = self._runners[listener.handler.kind].limit(listener.handler)
-        chosen = []
-        for first in listener.subscription.startable(now_s):
-            told = self._without_run(first)
-            if told is not None:
-                listener.subscription.begin(first)
-                self._settlement.one(listener, first, told)
-                continue
-            deliveries = [first]
-            for delivery in listener.subscription.run_of(first, limit)[1:]:
-                if delivery.interrupted or self._without_run(delivery) is not None:
-                    break
-                deliveries.append(delivery)
-            for delivery in deliveries:
-                listener.subscription.begin(delivery)
-            chosen.append(deliveries)
-            if listener.held:
-                break
-        return chosen
-
-    def _without_run(self, delivery: Delivery) -> Outcome | None:
-        """What a delivery comes to without being run; None when it is to be run, and has its
-        line."""
-        if delivery.raw is None:
-            delivery.raw = self._intake.line_of(delivery)
-        if delivery.raw is None and delivery.replay:
-            delivery.raw = self._books.buried(delivery.replay)
-        if delivery.raw is None:
-            error = "its line is not in the log any more"
-            return Outcome(verdict="rejected", ms=0.0, error=error)
-        if delivery.interrupted:
-            delivery.interrupted = False
-            delivery.attempt -= 1
-            error = "the dispatcher ended while it ran"
-            return Outcome(verdict="interrupted", ms=0.0, error=error)
-        if delivery.hops > HOPS_MAX and not delivery.replay:
-            return Outcome(verdict="looped", ms=0.0, error=loops.path(self.home, delivery.raw))
-        return None
-
-    def _start_run(self, listener: Listener, deliveries: list[Delivery], now_s: float) -> None:
-        runner = self._runners[listener.handler.kind]
-        try:
-            run = runner.start(listener.handler, deliveries, time.monotonic())
-        except (HooklineError, ValueError) as error:
-            # The event cannot be put into the form that the handler wants.
-            refused = Outcome(verdict="rejected", ms=0.0, error=str(error))
-            self._settlement.ended(listener, deliveries, Ended(0, refused))
-            return
-        except OSError as error:
-            why = f"cannot start {listener.name} now: {error.strerror}"
-            self._run_short(why, [(listener, deliveries)], now_s)
-            return
-        self._runs[id(run)] = run
-        self._listening[id(run)] = listener
-        if run.failed:
-            self._ended(run, Ended(0, Outcome(verdict="broken", ms=0.0, error=run.failed)))
-            return
-        for fd in run.descriptors():
-            self._watched[fd] = run
-            self._selector.register(fd, selectors.EVENT_READ)
-
-    def _run_short(
-        self, why: str, unstarted: list[tuple[Listener, list[Delivery]]], now_s: float
-    ) -> None:
-        """The machine is short of something, and no event is to blame: a pause, and once more."""
-        self._short_until_s = time.monotonic() + SHORTAGE_S
-        self._spectator.noted(why)
-        for listener, deliveries in unstarted:
-            for delivery in deliveries:
-                listener.subscription.unbegin(delivery, now_s + SHORTAGE_S)
-                self._books.waiting(listener.name, delivery)
-
-    # -- beginning, waiting, writing down --------------------------------------------------
+    # -- beginning, waiting ---------------- --------------------------------------------------
 
     def _begin(self) -> None:
         """Take over from a dispatcher that may have been killed at any moment."""
@@ -421,11 +300,7 @@ class Dispatcher:
             if news:
                 self._spectator.noted(news)
         self._inbox.look()
-        self._intake.remember(ledger.starts(), self._inbox.domains)
-        for domain in self._inbox.domains:
-            self._intake.look_from_here(domain)
-        self.roster.refresh(self._inbox.domains)
-        self._commit()
+        self._core.take_over(ledger, self._inbox.domains)
 
     def _forget(self, handler: Handler) -> None:
         for runner in self._runners.values():
@@ -462,45 +337,17 @@ class Dispatcher:
 
     def _told_to_stop(self) -> None:
         """A signal. Two at once are one: timeout(1) and a terminal signal us and our group."""
-        now_s = time.monotonic()
+        now_s = self._clock.monotonic_s()
         if now_s - self._told_at_s >= ONE_SIGNAL_S:
             self._told_at_s = now_s
             self.stop()
 
     def _pause_s(self) -> float:
         """How long nothing can be to do, unless a descriptor says otherwise."""
-        if self._inbox.pending or any(
-            each.behind and each.subscription.room > 0 for each in self.roster
-        ):
+        if self._inbox.pending:
             return 0.0
-        now_s = time.monotonic()
-        waits = [self._look_at_s - now_s, self._commit_at_s - now_s]
-        waits += [run.deadline_s - now_s for run in self._runs.values()]
+        now_s = self._clock.monotonic_s()
+        waits = [self._look_at_s - now_s, self._core.next_s() - now_s]
         turns = (companion.turn(now_s) for companion in self._companions)
         waits += [turn_s - now_s for turn_s in turns if turn_s is not None]
-        if not self._stopping:
-            starts = (each.next_start_s() for each in self.roster)
-            waits += [start - now_s for start in starts if start is not None]
         return max(0.0, min(waits))
-
-    def _commit(self, whole: bool = False) -> None:
-        self._commit_at_s = time.monotonic() + COMMIT_S
-        self._intake.save_beginnings()
-        moved: dict[str, dict[str, Cursor]] = {}
-        for listener in self.roster:
-            for domain in listener.moved:
-                cursor = listener.subscription.cursor(domain)
-                if self._committed.get((listener.name, domain)) != cursor:
-                    moved.setdefault(listener.name, {})[domain] = cursor
-        if not self._books.commit(moved, self._intake.sync, frozenset(self._intake.written)):
-            return
-        for name, cursors in moved.items():
-            for domain, cursor in cursors.items():
-                self._committed[name, domain] = cursor
-        for listener in self.roster:
-            listener.moved.clear()
-        if whole or self._clock.monotonic_s() >= self._books.cursors_due_s:
-            self._books.write_cursors(self._committed, self._clock)
-        why = self._books.turn_over(self._committed, self._clock)
-        if why:
-            self._spectator.noted(why)

@@ -1,0 +1,294 @@
+"""The core of the dispatcher: what starts, what is decided without a run, what an end comes to,
+what is committed and when. It acts through its ports alone: no descriptor, no process, no clock of
+its own, so that a simulation runs the very same code.
+"""
+
+import math
+from collections.abc import Callable, Collection
+from typing import Final, Protocol
+
+from hookline.dispatch.books import Books
+from hookline.dispatch.decide import HOPS_MAX, Outcome
+from hookline.dispatch.handlers import Handler
+from hookline.dispatch.intake import Intake
+from hookline.dispatch.ledger import Ledger
+from hookline.dispatch.listener import Listener
+from hookline.dispatch.roster import Roster
+from hookline.dispatch.runner import Ended, Run
+from hookline.dispatch.settlement import Settlement
+from hookline.dispatch.spectator import Spectator
+from hookline.dispatch.subscription import Cursor, Delivery
+from hookline.model.clock import Clock, parse_rfc3339
+from hookline.model.errors import HooklineError
+
+COMMIT_S: Final = 0.2
+"""The most that a power cut can take of what `batch` writers appended, while a dispatcher runs."""
+SHORTAGE_S: Final = 1.0
+RUNS_MAX: Final = 256
+
+
+class Starter(Protocol):
+    """What begins a run; its end is told by `Core.ended`."""
+
+    def limit(self, handler: Handler) -> int:
+        """How many deliveries may ride in one run."""
+
+    def start(self, handler: Handler, deliveries: list[Delivery]) -> Run:
+        """Begin.
+
+        Raises:
+            HooklineError, ValueError: the event cannot be put into the form that is wanted.
+            OSError: the machine is short of something; no event is to blame.
+        """
+
+
+class Core:
+    """Delivers what the logs have to the listeners of the roster."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        books: Books,
+        intake: Intake,
+        settlement: Settlement,
+        roster: Roster,
+        starter: Starter,
+        path: Callable[[bytes], str],
+        spectator: Spectator,
+    ) -> None:
+        """`path` says by which events the one on this line came to be."""
+        self._clock = clock
+        self._books = books
+        self._intake = intake
+        self._settlement = settlement
+        self._roster = roster
+        self._starter = starter
+        self._path = path
+        self._spectator = spectator
+        self._domains: list[str] = []
+        self._listening: dict[int, tuple[Run, Listener]] = {}
+        self._committed: dict[tuple[str, str], Cursor] = {}
+        self._commit_at_s = 0.0
+        self._short_until_s = 0.0
+        self.stopping = False
+        """Whether nothing may start any more."""
+
+    @property
+    def runs(self) -> list[Run]:
+        """What is under way."""
+        return [run for run, _ in self._listening.values()]
+
+    @property
+    def running(self) -> int:
+        """How many runs are under way."""
+        return len(self._listening)
+
+    # -- a round -------------------------------------------------------------------------
+
+    def take_over(self, ledger: Ledger, domains: list[str]) -> None:
+        """Go on where another ended, whatever ended it; nothing of it may run any more."""
+        self._domains = domains
+        self._intake.remember(ledger.starts(), domains)
+        for domain in domains:
+            self._intake.look_from_here(domain)
+        self._roster.refresh(domains)
+        self.commit()
+
+    def look(self, domains: list[str]) -> bool:
+        """Mind what others did: commands in the journal, handlers that came or went, new domains.
+        Whether there was a command."""
+        self._domains = domains
+        obeyed = self._obey()
+        if self._roster.changed():
+            self.commit()
+            self._roster.refresh(domains)
+        self._roster.follow(domains)
+        return obeyed
+
+    def hear(self, changed: Collection[str]) -> None:
+        """These logs changed."""
+        self._intake.look(changed)
+        for domain in changed:
+            for listener in self._roster:
+                if domain in listener.subscription.domains:
+                    listener.behind.add(domain)
+
+    def turn(self) -> bool:
+        """Read, start what may start, write it all down; False when there was nothing to do."""
+        pulled = self.pull()
+        started = self._start()
+        self._books.flush()
+        if self._clock.monotonic_s() >= self._commit_at_s:
+            self.commit()
+            if trouble := self._books.new_trouble():
+                self._spectator.noted(f"{trouble}: nothing starts until that is mended")
+        return pulled or started > 0
+
+    def pull(self) -> bool:
+        """Take in what there is room for; whether there was something."""
+        before = self._intake.admitted
+        for listener in self._roster:
+            for domain in sorted(listener.behind):
+                if not self._intake.pull(listener, domain):
+                    listener.behind.discard(domain)
+        return self._intake.admitted > before
+
+    def ended(self, run: Run, ended: Ended) -> bool:
+        """A run is over; False when it was given up before."""
+        _, listener = self._listening.pop(id(run), (None, None))
+        if listener is None:
+            return False
+        self._settlement.ended(listener, run.deliveries, ended)
+        if listener.leaving:
+            self.commit()
+            self._roster.let_go(self._domains)
+        return True
+
+    def mind_deadlines(self) -> None:
+        """End what has run for too long."""
+        now_s = self._clock.monotonic_s()
+        for run in self.runs:
+            if now_s >= run.deadline_s:
+                run.overdue(now_s)
+
+    def give_up(self) -> None:
+        """What runs was ended, and will be tried again by whoever comes next."""
+        self._listening.clear()
+
+    def next_s(self) -> float:
+        """When there is something to do again, unless something changes before; monotonic."""
+        if any(each.behind and each.subscription.room > 0 for each in self._roster):
+            return -math.inf
+        moments = [self._commit_at_s, *(run.deadline_s for run in self.runs)]
+        if not self.stopping:
+            starts = (each.next_start_s() for each in self._roster)
+            moments += [start_s for start_s in starts if start_s is not None]
+        return min(moments)
+
+    def _obey(self) -> bool:
+        """Do what others have written into the journal."""
+        commands = self._books.commands()
+        for entry in commands:
+            listener = self._roster.listeners.get(entry.handler)
+            if entry.action in ("replay", "drop"):
+                news = not entry.letter or self._books.close_letter(entry.letter)
+                if news and entry.action == "replay":
+                    # In the commit that moves past its line, whether or not anybody listens now.
+                    self._books.waiting(entry.handler, self._roster.replay(entry))
+            elif listener is not None:
+                reason = "" if entry.action == "resumed" else entry.reason or "paused"
+                at_s = parse_rfc3339(entry.time).timestamp()
+                listener.pause(reason, math.inf if entry.by == "hand" else at_s)
+                self._books.handler(listener)
+        return bool(commands)
+
+    # -- starting ------------------------------------------------------------------------
+
+    def _start(self) -> int:
+        now_s = self._clock.monotonic_s()
+        if self.stopping or self._books.stuck or now_s < self._short_until_s:
+            return 0
+        chosen: list[tuple[Listener, list[Delivery]]] = []
+        settled = self._settlement.settled
+        for listener in self._roster:
+            if listener.may_start(now_s) and self.running + len(chosen) < RUNS_MAX:
+                chosen += [(listener, run) for run in self._choose(listener, now_s)]
+        if chosen and not self._books.begun([(each.name, run) for each, run in chosen]):
+            self._run_short(self._books.trouble, chosen, now_s)
+            return 0
+        for listener, deliveries in chosen:
+            self._start_run(listener, deliveries, now_s)
+        return len(chosen) + self._settlement.settled - settled
+
+    def _choose(self, listener: Listener, now_s: float) -> list[list[Delivery]]:
+        limit = self._starter.limit(listener.handler)
+        chosen = []
+        for first in listener.subscription.startable(now_s):
+            told = self._without_run(first)
+            if told is not None:
+                listener.subscription.begin(first)
+                self._settlement.one(listener, first, told)
+                continue
+            deliveries = [first]
+            for delivery in listener.subscription.run_of(first, limit)[1:]:
+                if delivery.interrupted or self._without_run(delivery) is not None:
+                    break
+                deliveries.append(delivery)
+            for delivery in deliveries:
+                listener.subscription.begin(delivery)
+            chosen.append(deliveries)
+            if listener.held:
+                break
+        return chosen
+
+    def _without_run(self, delivery: Delivery) -> Outcome | None:
+        """What a delivery comes to without being run; None when it is to be run, and has its
+        line."""
+        if delivery.raw is None:
+            delivery.raw = self._intake.line_of(delivery)
+        if delivery.raw is None and delivery.replay:
+            delivery.raw = self._books.buried(delivery.replay)
+        if delivery.raw is None:
+            error = "its line is not in the log any more"
+            return Outcome(verdict="rejected", ms=0.0, error=error)
+        if delivery.interrupted:
+            delivery.interrupted = False
+            delivery.attempt -= 1
+            error = "the dispatcher ended while it ran"
+            return Outcome(verdict="interrupted", ms=0.0, error=error)
+        if delivery.hops > HOPS_MAX and not delivery.replay:
+            return Outcome(verdict="looped", ms=0.0, error=self._path(delivery.raw))
+        return None
+
+    def _start_run(self, listener: Listener, deliveries: list[Delivery], now_s: float) -> None:
+        try:
+            run = self._starter.start(listener.handler, deliveries)
+        except (HooklineError, ValueError) as error:
+            # The event cannot be put into the form that the handler wants.
+            refused = Outcome(verdict="rejected", ms=0.0, error=str(error))
+            self._settlement.ended(listener, deliveries, Ended(0, refused))
+            return
+        except OSError as error:
+            why = f"cannot start {listener.name} now: {error.strerror}"
+            self._run_short(why, [(listener, deliveries)], now_s)
+            return
+        self._listening[id(run)] = run, listener
+        if run.failed:
+            self.ended(run, Ended(0, Outcome(verdict="broken", ms=0.0, error=run.failed)))
+
+    def _run_short(
+        self, why: str, unstarted: list[tuple[Listener, list[Delivery]]], now_s: float
+    ) -> None:
+        """The machine is short of something, and no event is to blame: a pause, and once more."""
+        self._short_until_s = now_s + SHORTAGE_S
+        self._spectator.noted(why)
+        for listener, deliveries in unstarted:
+            for delivery in deliveries:
+                listener.subscription.unbegin(delivery, now_s + SHORTAGE_S)
+                self._books.waiting(listener.name, delivery)
+
+    # -- writing down ----------------------------------------------------------------------
+
+    def commit(self, whole: bool = False) -> None:
+        """Bring to disk what was read, then move the cursors; `whole`: tell the journal, too."""
+        self._commit_at_s = self._clock.monotonic_s() + COMMIT_S
+        self._intake.save_beginnings()
+        moved: dict[str, dict[str, Cursor]] = {}
+        for listener in self._roster:
+            for domain in listener.moved:
+                cursor = listener.subscription.cursor(domain)
+                if self._committed.get((listener.name, domain)) != cursor:
+                    moved.setdefault(listener.name, {})[domain] = cursor
+        if not self._books.commit(moved, self._intake.sync, frozenset(self._intake.written)):
+            return
+        for name, cursors in moved.items():
+            for domain, cursor in cursors.items():
+                self._committed[name, domain] = cursor
+        for listener in self._roster:
+            listener.moved.clear()
+        if whole or self._clock.monotonic_s() >= self._books.cursors_due_s:
+            self._books.write_cursors(self._committed, self._clock)
+        why = self._books.turn_over(self._committed, self._clock)
+        if why:
+            self._spectator.noted(why)
