@@ -177,7 +177,7 @@ class Storm:
     def _upset_dispatcher(self) -> None:
         """Kill it, most often; or stop it for a while, or tell it to end."""
         process, tally = self._dispatcher, self.tally
-        if not self._is_worth_it():
+        if process.poll() is None and not self._is_worth_it():
             return
         if process.poll() is not None:
             tally.problems.append(f"a dispatcher ended by itself with {process.returncode}")
@@ -278,11 +278,11 @@ class Storm:
         self._dispatcher.send_signal(signal.SIGCONT)
         began_s = moved_s = time.monotonic()
         noted: dict[str, int] = {}
-        while not is_caught_up(self.home):
+        while self._dispatcher.poll() is None and not is_caught_up(self.home):
             self._look()
             before, noted = noted, self._sizes()
             moved_s = time.monotonic() if noted != before else moved_s
-            if self._dispatcher.poll() is not None or time.monotonic() - moved_s > CALM_S:
+            if time.monotonic() - moved_s > CALM_S:
                 self.tally.problems.append(
                     f"not all is settled, and for {CALM_S:.0f} s nothing was"
                 )

@@ -1,0 +1,87 @@
+"""The parts of a storm: what it starts is its own, and ends with it."""
+
+import time
+
+import pytest
+
+from hookline.app.selftest import handlers
+from hookline.app.selftest.storm import (
+    DISPATCH,
+    Plan,
+    Storm,
+    ending,
+    environment,
+    is_caught_up,
+    notes_folder,
+    start,
+    writer_argv,
+)
+from hookline.log.log import Log
+
+
+def wait(condition):
+    gives_up_s = time.monotonic() + 40
+    while not condition():
+        assert time.monotonic() < gives_up_s
+        time.sleep(0.02)  # other processes tell nobody
+
+
+def test_nothing_of_another_home_or_event_comes_through(home, monkeypatch):
+    monkeypatch.setenv("CORTEX_HOME", "elsewhere")
+    monkeypatch.setenv("EVENT_ID", "another")
+    monkeypatch.setenv("TRACEPARENT", "another")
+    assert environment(home).keys() & {"CORTEX_HOME", "EVENT_ID", "TRACEPARENT"} == set()
+    assert environment(home)["HOOKLINE_HOME"] == str(home.root)
+
+
+@pytest.mark.parametrize("kind", ["append", "sync", "batch", "sourced", "process"])
+def test_a_writer_notes_what_was_acknowledged(home, kind):
+    notes_folder(home).mkdir()
+    path = notes_folder(home) / kind
+
+    def noted():
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [line.split()[0] for line in lines if not line.startswith("try ")]
+
+    with ending(home) as processes:
+        processes.append(start(home, writer_argv(home, kind, 1, 0.01)))
+        wait(lambda: len(noted()) > 10)
+    logged = [event.id for event in Log(home).read("storm.*")]
+    assert [each for each in logged if each in noted()] == noted()
+    assert (home.root / "said").read_text() == ""
+
+
+def test_what_was_tried_before_a_kill_is_tried_again_under_the_same_id(home):
+    notes_folder(home).mkdir()
+    (notes_folder(home) / "append").write_text("try before storm.note\n")
+    with ending(home) as processes:
+        processes.append(start(home, writer_argv(home, "append", 1, 0.01)))
+        wait(lambda: list(Log(home).read("storm.*")))
+    first, *_ = Log(home).read("storm.*")
+    assert (first.id, first.type) == ("before", "storm.note")
+
+
+def test_a_home_is_caught_up_when_all_is_settled(home):
+    assert not is_caught_up(home)
+    handlers.install(home)
+    Log(home).append("storm.task", source="test", data={"n": 1, "k": "k1", "fails": 1})
+    assert not is_caught_up(home)
+    with ending(home) as processes:
+        processes.append(start(home, DISPATCH))
+        wait(lambda: is_caught_up(home))
+    for name in handlers.HANDLERS:
+        assert (home.root / f"{name}.runs").read_text().count("end ") == 2
+
+
+def test_a_dispatcher_or_a_writer_that_ends_by_itself_is_a_problem(home):
+    def told(tally):
+        if tally.raged_s:
+            return
+        for process in (storm._dispatcher, storm._writers["append"]):
+            process.kill()
+
+    often = (0.0, 0.1)
+    storm = Storm(home, Plan(seed=1, lasts_s=3.0, dispatcher_s=often, writer_s=often), told)
+    found = storm.run().problems
+    assert "a dispatcher ended by itself with -9" in found
+    assert "the writer append ended by itself" in found
