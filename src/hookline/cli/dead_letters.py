@@ -190,8 +190,9 @@ def _do(args: argparse.Namespace, home: "Home", wanted: "Wanted", total: int) ->
     from hookline.dispatch.lock import holder
     from hookline.model.clock import SystemClock
 
-    # The ledger is read once more: what somebody else has decided meanwhile is not ours.
-    found = _open(args, home, wanted)
+    # The ledger is read once more: what somebody else has decided meanwhile is not ours. No more
+    # than were counted: what fails again meanwhile is a new letter.
+    found = islice(_open(args, home, wanted), total)
     if args.action == "drop":
         done, status = drop_all(home, found, SystemClock()), 0
     else:

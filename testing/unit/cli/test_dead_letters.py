@@ -225,6 +225,17 @@ def test_an_interrupted_replay_says_how_to_go_on(failed, capsys, monkeypatch):
     assert len(delivered(failed)) == 4
 
 
+def test_what_fails_again_meanwhile_is_not_replayed_once_more(failed, capsys, monkeypatch):
+    def fail_again(_):
+        text = failed.dead_letters.read_text()
+        again = {**json.loads(text.splitlines()[-1]), "letter": f"on-a-b.sh:e:{len(text)}"}
+        failed.dead_letters.write_text(f"{text}{json.dumps(again)}\n")
+
+    monkeypatch.setattr(letters.replay_all, "__kwdefaults__", {"sleep": fail_again})
+    assert lines(capsys, "replay", "--all", "--rate", "1")[0]["done"] == 4
+    assert len(open_names(failed)) == 3
+
+
 def test_no_more_are_replayed_than_may_wait(failed, capsys, monkeypatch):
     monkeypatch.setattr(asks, "OPEN_MAX", 3)
     mend(failed)
