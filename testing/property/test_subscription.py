@@ -147,6 +147,27 @@ def test_a_replay_is_taken_once():
     assert subscription.open == 1
 
 
+def test_replays_take_turns_with_the_log_and_leave_it_its_room():
+    subscription = Subscription()
+    subscription.track("d", Cursor(Position(1, 0)), {})
+    room = subscription.room
+    events = list(deliveries([None] * 6))
+    for again in events[:4]:
+        again.replay = "weekly"
+        subscription.replay(again)
+    assert subscription.room == room
+    for event in events[4:]:
+        subscription.admit(event)
+    order = []
+    while subscription.open:
+        (delivery,) = subscription.startable(0.0)
+        subscription.begin(delivery)
+        subscription.settle(delivery, decide(Outcome(verdict="done", ms=0.0), 1, POLICY, 0.0), 0.0)
+        order.append(delivery.replay)
+    assert order == ["weekly", "", "weekly", "", "weekly", "weekly"]
+    assert subscription.room == room
+
+
 def test_a_blocked_key_holds_up_no_other():
     subscription = Subscription(concurrency=4, keyed=True)
     subscription.track("d", Cursor(Position(1, 0)), {})

@@ -20,6 +20,8 @@ KEYED_OPEN_MAX: Final = 10_000
 """How many unsettled deliveries a keyed handler may hold: how far it can look past a blocked
 key."""
 SERIAL_OPEN_MAX: Final = 1_000
+_REPLAYS: Final = "replays"
+"""The lane of a serial handler's replays."""
 
 
 class Cursor(msgspec.Struct, frozen=True):
@@ -126,8 +128,9 @@ class Subscription:
 
     @property
     def room(self) -> int:
-        """How many more events it takes now."""
-        return (KEYED_OPEN_MAX if self._keyed else SERIAL_OPEN_MAX) - self._open
+        """How many more events of the logs it takes now."""
+        open_max = KEYED_OPEN_MAX if self._keyed else SERIAL_OPEN_MAX
+        return open_max - self._open + len(self._replays)
 
     @property
     def kept_bytes(self) -> int:
@@ -244,7 +247,8 @@ class Subscription:
 
     def _queue(self, delivery: Delivery) -> None:
         if not self._keyed:
-            delivery.key = None
+            # In turns with the log's, which a large replay must not keep waiting.
+            delivery.key = _REPLAYS if delivery.replay else None
         lane = self._lanes.setdefault(delivery.key, deque())
         lane.append(delivery)
         self._open += 1
