@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,13 +10,10 @@ from typing import Any
 
 from hookline.app.selftest.history import History, read_letters, read_runs
 from hookline.cli.main import main
-from hookline.log.append import append_event
 from hookline.log.home import Home
 from hookline.log.log import Log
 from hookline.log.read import Record, domains, records
 from hookline.log.stream import Stream
-from hookline.model.clock import SystemClock, rfc3339
-from hookline.model.ids import uuid7
 from testing.faults.injection import Ended, Strike, Target
 
 LIB = Path(__file__).resolve().parents[2] / "scripts" / "events" / "lib"
@@ -105,33 +101,12 @@ def _batch(home: Home, type: str, text: str) -> Target:
     return append
 
 
-def _event(home: Home, type: str, text: str) -> Target:
-    now = SystemClock().now()
-    identity = uuid7(time.time_ns())
-
-    def append() -> None:
-        append_event(
-            home.root,
-            {
-                "id": identity,
-                "source": "w",
-                "type": type,
-                "time": rfc3339(now),
-                "data": json.dumps(text).encode(),
-            },
-        )
-        print(identity)
-
-    return append
-
-
 EMITTERS = [
     Emitter("sourced", _sourced, True),
     Emitter("event-logger", _shell(), True, _event_again()),
     Emitter("event-logger --sync", _shell("--sync"), True, _event_again("--sync")),
     Emitter("hookline emit", _cli(), again=_cli_again()),
     Emitter("hookline emit --sync", _cli("--sync"), again=_cli_again("--sync")),
-    Emitter("append_event", _event),
     Emitter("Log.append", _log(False), again=_log_again(False)),
     Emitter("Log.append sync", _log(True), again=_log_again(True)),
     Emitter("Log.batch", _batch),

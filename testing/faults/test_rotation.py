@@ -82,7 +82,7 @@ def test_a_rotation_cut_short_loses_nothing_and_the_next_one_ends_it(points, ben
         sent.append(bench.emit("a.x"))
         assert identities(stored(home, "a")) == sent
 
-    points.walk(trial, ROTATING, fault, quick=12)
+    points.walk(trial, ROTATING, fault, quick=8)
     assert [name[9:17] for name in rotated(home, "a")] == [
         f"{n:08d}" for n in range(1, len(rotated(home, "a")) + 1)
     ]
@@ -112,7 +112,7 @@ def test_a_segment_is_there_whole_wherever_its_compression_is_cut_short(points, 
         assert identities(stored(home, domain)) == events
         sent.extend(events)
 
-    points.walk(trial, ROTATING, fault, quick=12)
+    points.walk(trial, ROTATING, fault, quick=8)
     assert problems(bench, set(sent)) == []
 
 

@@ -22,7 +22,9 @@ AGAIN = [emitter for emitter in EMITTERS if emitter.again is not None]
 SHORT, LONG, BEYOND_A_LINE = 20, 9_000, 300_000
 SIZES = [(emitter, size) for emitter in EMITTERS for size in (SHORT, LONG)]
 # The shell keeps no data beside the log: it says so, and which command does.
-SIZES += [(each, BEYOND_A_LINE) for each in EMITTERS if str(each) in ("append_event", "Log.batch")]
+SIZES += [
+    (each, BEYOND_A_LINE) for each in EMITTERS if str(each) in ("hookline emit --sync", "Log.batch")
+]
 
 # Appends events as long as a line may be, and tells of each in a file of its own.
 LONG_LINES = """
@@ -66,8 +68,8 @@ def test_an_event_is_there_or_not_and_the_next_one_is_whole(points, bench, emitt
         trial(strike, "b")
 
     numbers = count()
-    points.walk(lambda strike: trial(strike, "a"), CHANGES, KILL, quick=15)
-    points.walk(new_log, CHANGES, KILL, quick=15)
+    points.walk(lambda strike: trial(strike, "a"), CHANGES, KILL, quick=5)
+    points.walk(new_log, CHANGES, KILL, quick=5)
     assert problems(bench, acknowledged) == []
 
 
@@ -98,7 +100,7 @@ def test_a_kill_that_tears_a_write_harms_nobody_else(soak_s, chance):
         memory = Home(Path(folder))
         memory.events.mkdir(parents=True)
         said = memory.root / "said"
-        for _ in range(500 if soak_s else 20):
+        for _ in range(500 if soak_s else 8):
             said.write_bytes(b"")
             with subprocess.Popen(
                 [sys.executable, "-c", LONG_LINES, folder, said],
@@ -135,7 +137,7 @@ def test_a_retry_with_the_same_id_is_delivered_once(points, bench, emitter):
         assert again.status == 0, again.stderr
         acknowledged.add(identity)
 
-    points.walk(trial, CHANGES, KILL, quick=15)
+    points.walk(trial, CHANGES, KILL, quick=5)
     times = Counter(identities(stored(bench.home, "a")))
     assert times.keys() == acknowledged
     assert set(times.values()) == {1, 2}
