@@ -164,10 +164,10 @@ def catch_up(known: Ledger, paper: Paper) -> Ledger:
 
 
 def entries(lines: Iterable[bytes]) -> Iterable[Entry]:
-    """The entries among the lines."""
+    """The entries among the lines; a snapshot's are none, since they tell of nothing new."""
     for line in lines:
         entry = journal.decode(line)
-        if entry is not None:
+        if entry is not None and not entry.snapshot:
             yield entry
 
 

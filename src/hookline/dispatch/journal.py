@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from hookline.dispatch import ledger as lines
-from hookline.dispatch.books import DeadLetter, catch_up, entries
+from hookline.dispatch.books import DeadLetter, catch_up
 from hookline.dispatch.ledger import Entry, Ledger
 from hookline.dispatch.snapshot import Snapshots, entries_of
 from hookline.dispatch.state import IndexFailed, State
@@ -63,8 +63,10 @@ def newest_snapshot(journal: Stream, ordinal: int) -> Ledger | None:
         if chunk.start.segment != ordinal:
             return found.newest
         if _SNAPSHOT_MARK in chunk.data:
-            for entry in entries(line.raw for line in chunk.lines if _SNAPSHOT_MARK in line.raw):
-                found.see(entry)
+            for line in chunk.lines:
+                entry = lines.decode(line.raw) if _SNAPSHOT_MARK in line.raw else None
+                if entry is not None:
+                    found.see(entry)
         if chunk.next == position:
             return found.newest
         position = chunk.next
@@ -83,9 +85,7 @@ def spare_segments(home: Home) -> list[int]:
 
 def open_letters_log(home: Home) -> Stream:
     """The dead-letter queue as a stream."""
-    return Stream(
-        home.dead_letters, home.segments, "dead-letters", line_bytes_max=LETTER_BYTES_MAX
-    )
+    return Stream(home.dead_letters, home.segments, "dead-letters", line_bytes_max=LETTER_BYTES_MAX)
 
 
 def letter_lines(home: Home) -> Iterator[bytes]:

@@ -213,7 +213,7 @@ def apply(ledger: Ledger, entry: Entry) -> None:
             reason = entry.reason or "paused"
             _fold_pause(ledger.progress(entry.handler), reason, entry.time, entry.by)
         case "resumed":
-            _fold_resumed(ledger.progress(entry.handler))
+            _fold_resumed(ledger.progress(entry.handler), entry.time)
         case "snapshot":
             ledger.folded = entry.position
 
@@ -223,10 +223,12 @@ def _fold_pause(progress: Progress, reason: str, time: str, by: str) -> None:
     progress.paused_at_s = math.inf if by == "hand" else parse_rfc3339(time).timestamp()
 
 
-def _fold_resumed(progress: Progress) -> None:
+def _fold_resumed(progress: Progress, time: str) -> None:
     progress.paused = progress.held = ""
-    progress.failures = 0
     progress.paused_at_s = 0.0
+    # Failures that came later are counted already, when the line is folded once more.
+    if parse_rfc3339(time).timestamp() > progress.failed_at_s:
+        progress.failures = 0
 
 
 def _fold_subscribed(progress: Progress, entry: Entry) -> None:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from hookline.app.pausing import set_paused
 from hookline.dispatch import journal as module
 from hookline.dispatch.books import entries
 from hookline.dispatch.journal import (
@@ -118,3 +119,24 @@ def test_a_journal_that_is_not_large_stays(busy):
     busy.drain()
     assert not JournalFiles(busy.home).lacks_snapshot(Position(1, 0))
     assert list(busy.home.segments.glob("deliveries*")) == []
+
+
+def test_a_snapshot_is_no_command(busy):
+    busy.shell("on-a-c.sh", "exit 78")
+    busy.emit("a.c", 0)
+    busy.drain()
+    with open_journal(busy.home) as stream:
+        rotate_stream(stream)
+    dispatcher = busy.dispatcher()
+    while not spare_segments(busy.home):
+        dispatcher.tick(0.05)
+    set_paused(busy.home, "on-a-c.sh", "resume", "")
+    lines = busy.home.deliveries.read_bytes().splitlines(keepends=True)
+    again = [line.replace(b'"snapshot":"', b'"snapshot":"x') for line in lines]
+    with busy.home.deliveries.open("ab") as journal:
+        journal.writelines(line for line in again if b'"action":"paused"' in line)
+    for _ in range(30):
+        dispatcher.tick(0.05)
+    assert not dispatcher.roster.listeners["on-a-c.sh"].paused
+    dispatcher.close()
+    assert load_ledger(busy.home, None) == read_ledger(busy.home)
