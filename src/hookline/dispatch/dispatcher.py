@@ -23,7 +23,7 @@ from hookline.dispatch.core import Core
 from hookline.dispatch.decide import PAUSE_AFTER
 from hookline.dispatch.environment import Environment, run_mark
 from hookline.dispatch.exec_runner import ExecRunner, Lines
-from hookline.dispatch.handlers import Describe, Handler
+from hookline.dispatch.handlers import Describe, Handler, HandlersFolder
 from hookline.dispatch.identities import Identities
 from hookline.dispatch.inbox import Inbox
 from hookline.dispatch.intake import Intake
@@ -91,8 +91,7 @@ class Dispatcher:
             "python": PythonRunner(environment, self._work),
         }
         self.roster = Roster(
-            folder=home.handlers,
-            describe=describe,
+            folder=HandlersFolder(home.handlers, describe),
             intake=self._intake,
             books=self._books,
             settlement=self._settlement,

@@ -134,6 +134,22 @@ def snapshot(folder: Path) -> Snapshot:
     return Snapshot((status.st_ino, status.st_uid, status.st_mode), files)
 
 
+class HandlersFolder:
+    """The handlers folder of a home, for the dispatcher."""
+
+    def __init__(self, path: Path, describe: Describe) -> None:
+        self._path = path
+        self._describe = describe
+
+    def snapshot(self) -> Snapshot:
+        """What it looks like from outside: equal while nothing has changed."""
+        return snapshot(self._path)
+
+    def discover(self, known: Iterable[Handler]) -> Handlers:
+        """What lies in it; those that are `known` in their version need no reading."""
+        return discover(self._path, self._describe, known)
+
+
 def version_of(path: Path) -> tuple[int, int, int]:
     """What changes when the file does."""
     status = path.lstat()

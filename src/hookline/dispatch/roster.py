@@ -1,17 +1,10 @@
 """Who listens: the handlers folder as it is now, against the listeners that were at work before."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
 
 from hookline.dispatch.books import Books
-from hookline.dispatch.handlers import (
-    Describe,
-    Handler,
-    Handlers,
-    Snapshot,
-    discover,
-    snapshot,
-)
+from hookline.dispatch.handlers import Handler, Handlers, Snapshot
 from hookline.dispatch.intake import Intake
 from hookline.dispatch.ledger import Entry, Ledger, Pending, Progress
 from hookline.dispatch.listener import Listener, key_of
@@ -25,14 +18,23 @@ from hookline.model.position import Position
 Forget = Callable[[Handler], None]
 
 
+class Folder(Protocol):
+    """Where the handlers lie: `HandlersFolder`."""
+
+    def snapshot(self) -> Snapshot:
+        """What it looks like from outside: equal while nothing has changed."""
+
+    def discover(self, known: Iterable[Handler]) -> Handlers:
+        """What lies in it; those that are `known` in their version need no reading."""
+
+
 class Roster:
     """The listeners of a dispatcher."""
 
     def __init__(
         self,
         *,
-        folder: Path,
-        describe: Describe,
+        folder: Folder,
         intake: Intake,
         books: Books,
         settlement: Settlement,
@@ -42,7 +44,6 @@ class Roster:
         forget: Forget,
     ) -> None:
         self._folder = folder
-        self._describe = describe
         self._intake = intake
         self._books = books
         self._settlement = settlement
@@ -60,13 +61,13 @@ class Roster:
 
     def changed(self) -> bool:
         """Whether a file came, went or changed since the last refresh; a few system calls."""
-        return self._seen != snapshot(self._folder)
+        return self._seen != self._folder.snapshot()
 
     def refresh(self, domains: list[str]) -> None:
         """Look at the folder again; listeners of changed files leave first and come back with the
         new file."""
-        self._seen = snapshot(self._folder)
-        found = discover(self._folder, self._describe, self._found.handlers)
+        self._seen = self._folder.snapshot()
+        found = self._folder.discover(self._found.handlers)
         for refused in found.refused:
             if refused not in self._found.refused:
                 self._spectator.noted(f"refused: {refused.reason}")
