@@ -1,0 +1,1 @@
+"""A seeded world around the dispatcher's core: virtual time, and a disk that forgets."""

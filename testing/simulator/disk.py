@@ -1,0 +1,321 @@
+"""A disk in memory, with the ports of the core on it.
+
+A killed process loses nothing that was written. A power cut keeps what was synced and any part of
+the rest, torn at any byte; of the index, its last checkpoint or nothing.
+"""
+
+import copy
+import hashlib
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import msgspec
+
+from hookline.dispatch.books import DeadLetter
+from hookline.dispatch.identities import Identities
+from hookline.dispatch.ledger import Ledger, Pending
+from hookline.log.errors import LogReplaced
+from hookline.log.read import records
+from hookline.log.stream import CHUNK_BYTES, Chunk
+from hookline.model.errors import WriteFailed
+from hookline.model.position import Position
+
+
+class Crash(BaseException):
+    """The dispatcher is gone, between two steps."""
+
+
+class SimFile:
+    """Bytes, of which the first `synced` survive a power cut."""
+
+    def __init__(self):
+        self.data = b""
+        self.synced = 0
+
+    def cut(self, random):
+        keeps = random.randint(self.synced, len(self.data))
+        self.data = self.data[:keeps]
+
+
+class SimLog:
+    """A log of segments: what a feed reads, and the journal."""
+
+    def __init__(self, world, name):
+        self.world = world
+        self.name = name
+        self.segments = [SimFile()]
+        self.rejected = set()
+
+    @property
+    def live(self):
+        return self.segments[-1]
+
+    def append(self, lines):
+        """One write; on a full disk nothing or a part of it is written."""
+        self.world.step(f"append {self.name}")
+        data = lines + b"\n"
+        if self.world.full:
+            part = self.world.random.choice((0, self.world.random.randrange(len(data))))
+            if part:
+                self.live.data += data[:part] + b"\n"
+            raise WriteFailed(f"{self.name}: no space left")
+        self.live.data += data
+        self.world.step(f"appended {self.name}")
+
+    def rotate(self):
+        self.segments.append(SimFile())
+
+    def heal(self):
+        if self.live.data and not self.live.data.endswith(b"\n"):
+            self.live.data += b"\n"
+
+    def read(self, position, limit_bytes=CHUNK_BYTES, *, patient=True):
+        del patient
+        while True:
+            if position.segment > len(self.segments):
+                raise LogReplaced(f"{self.name} was cut", Position(len(self.segments), 0))
+            data = self.segments[position.segment - 1].data
+            if position.offset > len(data):
+                raise LogReplaced(f"{self.name} was cut", Position(position.segment, 0))
+            is_live = position.segment == len(self.segments)
+            stop = len(data)
+            if is_live:
+                stop = data.rfind(b"\n", position.offset) + 1 or position.offset
+            if stop - position.offset > limit_bytes:
+                stop = data.find(b"\n", position.offset + limit_bytes - 1) + 1 or stop
+            chunk = Chunk(position, data[position.offset : stop])
+            chunk.next = Position(position.segment, stop)
+            if chunk.data or is_live:
+                chunk.at_end = is_live and stop == len(data)
+                return chunk
+            position = Position(position.segment + 1, 0)
+
+    def first(self):
+        return Position(1, 0)
+
+    def end(self):
+        return Position(len(self.segments), self.live.data.rfind(b"\n") + 1)
+
+    def start(self, handler):
+        """All handlers of the simulation say `from: beginning`."""
+        return Position(1, 0)
+
+    def reject(self, record):
+        self.rejected.add(record.position)
+
+    def sync(self, *, whole=False):
+        del whole
+        self.world.step(f"sync {self.name}")
+        self.world.clock.pass_s(self.world.slow_s())
+        for file in self.segments:
+            file.synced = len(file.data)
+        self.world.step(f"synced {self.name}")
+
+    def close(self):
+        pass
+
+    def events(self):
+        """The records of the events, in order; a torn tail counts as no event."""
+        position, found = Position(1, 0), []
+        while True:
+            chunk = self.read(position)
+            found += [record for record in records(chunk) if record.event]
+            if chunk.next == position:
+                return found
+            position = chunk.next
+
+    def cut(self):
+        for file in self.segments:
+            file.cut(self.world.random)
+
+
+class SimPaper:
+    """The journal and the dead letters."""
+
+    def __init__(self, world):
+        self.journal = SimLog(world, "journal")
+        self.letters = SimLog(world, "dead-letters")
+
+    def read(self, position):
+        return self.journal.read(position)
+
+    def resume(self, known):
+        if known.journal and self.name(known.folded) == known.journal:
+            return known
+        return Ledger()
+
+    def name(self, position):
+        if position.segment > 1 or not position.offset:
+            return ""
+        line = self.journal.segments[0].data.partition(b"\n")[0]
+        return hashlib.blake2b(line, digest_size=8).hexdigest()
+
+    def turn(self):
+        pass
+
+    def lacks_snapshot(self, folded):
+        return False
+
+    def enter(self, lines):
+        self.journal.append(lines)
+
+    def sync(self):
+        self.journal.sync()
+
+    def bury(self, lines):
+        self.letters.append(lines)
+        self.letters.sync()
+
+    def buried(self, letter):
+        return next((bytes(each.event) for each in self.dead() if each.letter == letter), None)
+
+    def dead(self):
+        found = {}
+        for line in self.letters.live.data.split(b"\n"):
+            try:
+                letter = msgspec.json.decode(line, type=DeadLetter)
+            except msgspec.MsgspecError:
+                continue
+            found.setdefault(letter.letter, letter)
+        return list(found.values())
+
+
+class SimIndex:
+    """The index as a ledger that moves in transactions."""
+
+    def __init__(self, world):
+        self.world = world
+        self.ledger = Ledger()
+        self.checkpoint = Ledger()
+        self.is_fresh = True
+        self._todo = []
+
+    @contextmanager
+    def transaction(self):
+        self._todo = []
+        yield
+        self.world.step("index")
+        if self.world.full:
+            raise WriteFailed("index: no space left")
+        for change, *values in self._todo:
+            change(*values)
+        if self.world.random.random() < 0.05:
+            self.checkpoint = copy.deepcopy(self.ledger)
+        self.world.step("indexed")
+
+    def _later(self, change, *values):
+        self._todo.append((change, *values))
+
+    def begun(self, handler, deliveries):
+        for each in deliveries:
+            self._later(self._put, handler, _pending(each, running=True))
+
+    def waiting(self, handler, deliveries):
+        for each in deliveries:
+            if each.attempt or each.replay:
+                self._later(self._put, handler, _pending(each, running=False))
+            else:
+                self._later(self._drop, handler, each.place)
+
+    def settled(self, handler, deliveries):
+        for each in deliveries:
+            self._later(self._drop, handler, each.place)
+            if not each.replay:
+                self._later(self._settle, handler, each.domain, each.position, each.event)
+
+    def move(self, handler, domain, cursor):
+        self._later(self._move, handler, domain, cursor)
+
+    def handler(self, name, *told):
+        self._later(self._handler, name, told)
+
+    def close_letters(self, letters):
+        self._later(self.ledger.closed.update, set(letters))
+
+    def start(self, handler, domain, position):
+        self._later(self.ledger.progress(handler).starts.__setitem__, domain, position)
+
+    def folded(self, position, journal):
+        self._later(self._folded, position, journal)
+
+    def load(self):
+        return copy.deepcopy(self.ledger)
+
+    def save(self, ledger):
+        self.world.step("save")
+        self.ledger = copy.deepcopy(ledger)
+        self.is_fresh = False
+        self.world.step("saved")
+
+    def cut(self):
+        """What a power cut leaves of it."""
+        how = self.world.random.choice(("kept", "older", "lost"))
+        if how == "older":
+            self.ledger = copy.deepcopy(self.checkpoint)
+        if how == "lost":
+            self.ledger = Ledger()
+        self.is_fresh = not self.ledger.journal
+        return how
+
+    def _put(self, handler, pending):
+        self.ledger.progress(handler).pending[pending.place] = pending
+
+    def _drop(self, handler, place):
+        self.ledger.progress(handler).pending.pop(place, None)
+
+    def _settle(self, handler, domain, position, event):
+        self.ledger.progress(handler).settled.setdefault(domain, {})[position] = event
+
+    def _move(self, handler, domain, cursor):
+        self.world.committed(handler, domain, cursor)
+        progress = self.ledger.progress(handler)
+        progress.cursors[domain] = cursor
+        ahead = progress.settled.get(domain, {})
+        kept = {place: event for place, event in ahead.items() if place >= cursor.position}
+        progress.settled[domain] = kept
+
+    def _handler(self, name, told):
+        progress = self.ledger.progress(name)
+        progress.since_s, progress.paused, progress.paused_at_s, progress.held = told[:4]
+        progress.failures, progress.failed_at_s = told[4:]
+
+    def _folded(self, position, journal):
+        self.ledger.folded, self.ledger.journal = position, journal
+
+
+def _pending(delivery, *, running):
+    return Pending(
+        domain=delivery.domain, position=delivery.position, replay=delivery.replay,
+        event=delivery.event, source=delivery.source, type=delivery.type,
+        attempt=delivery.attempt, due_at_s=delivery.due_at_s, running=running,
+    )  # fmt: skip
+
+
+class SimIdentities(Identities):
+    """The identities, whose runs lie in a list: each is whole and on disk, or not there."""
+
+    def __init__(self, runs):
+        self._disk = runs
+        self._runs, self._domains, self._twins, self._fresh = [], {}, {}, set()
+        self._newest_ms = self._others = self._number = 0
+        self._begun = False
+        self._flush_at = 16
+        self._runs = list(runs)
+        if runs:
+            newest = runs[-1].header
+            self._domains = dict(newest.reached)
+            self._twins = {name: set(found) for name, found in newest.twins.items()}
+
+    def _write(self, header, hashes):
+        run = _Run(header, sorted(each for part in hashes for each in part))
+        run.path = SimpleNamespace(unlink=lambda **_: self._disk.remove(run))
+        self._disk.append(run)
+        self._runs.append(run)
+
+
+class _Run:
+    def __init__(self, header, hashes):
+        self.header, self.hashes = header, hashes
+
+    def __contains__(self, wanted):
+        return wanted in self.hashes
