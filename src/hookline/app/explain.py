@@ -79,6 +79,8 @@ def _not_yet(handler: Handler, domain: str, record: Record, ledger: Ledger) -> R
 
 def _told(handler: Handler, entry: Entry) -> Row:
     why = f"attempt {entry.attempt or 1} at {entry.time}, {entry.ms or 0:.0f} ms"
+    if entry.replay:
+        why += f", the replay of {entry.replay}"
     if entry.then not in (None, "settled"):
         why += f", then {entry.then}"
     if entry.error:

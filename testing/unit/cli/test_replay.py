@@ -54,6 +54,9 @@ def test_what_the_handler_wants_is_delivered_again_and_marked(logged, capsys):
     assert "asked for 3 of 3 events as again" in out
     assert "hookline dispatch --once delivers them" in err
     assert delivered(logged) == [f"e{n} again" for n in range(3)]
+    capsys.readouterr()
+    assert main(["explain", "e1"]) == 0
+    assert ", the replay of again" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
