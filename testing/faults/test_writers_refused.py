@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 from itertools import count
+from pathlib import Path
 
 import pytest
 
+from hookline.cli.main import main
 from hookline.log.home import Home
 from testing.faults.emitters import (
     EMITTERS,
@@ -194,6 +196,24 @@ def test_a_fork_that_is_refused_is_tried_again_by_bash(points, bench, soak_s):
         ended = points.strike(command, inject=inject, env=environment)
         assert ended.status not in (0, 64, 65)
         assert len(stored(bench.home, "a")) == 2
+
+
+def test_without_memory_it_says_try_again(points, bench, tmp_path):
+    """W13: the data does not fit, and nothing is stored of it."""
+    data = tmp_path / "data"
+    data.write_bytes(b'"%s"' % (b"x" * (15 << 20)))
+
+    def short_of_memory():
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        most = pages * resource.getpagesize() + (4 << 20)
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        return main(["emit", "a.x", "--data", f"@{data}", "--home", str(bench.home.root)])
+
+    ended = points.strike(short_of_memory)
+    told_by(ended)
+    assert ended.status == 75, ended
+    assert "memory" in ended.stderr
+    assert list(bench.home.coordination.rglob("*.json*")) == []
 
 
 @pytest.mark.parametrize("emitter", EMITTERS, ids=str)

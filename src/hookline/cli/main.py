@@ -160,6 +160,8 @@ def _named(error: Exception) -> HooklineError:
         return error
     if isinstance(error, OSError) and error.errno is not None:
         return _named_by_errno(error)
+    if isinstance(error, MemoryError):
+        return TryAgain("there is not enough memory: try again")
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("hookline"):
         return BadConfig(f"the Python package {error.name} is missing: run scripts/setup.sh")
     return OwnBug(f"{type(error).__name__}{_place(error)}: {error}; please report this bug")
