@@ -21,6 +21,8 @@ from hookline.model.errors import HooklineError
 from hookline.model.position import Position
 
 CURSORS_S: Final = 30.0
+SETTLED_MAX: Final = 20_000
+"""After so many the journal is told the cursors: who folds it keeps each in memory until then."""
 _COMMANDS: Final = frozenset({"replay", "drop", "paused", "resumed"})
 
 
@@ -190,6 +192,7 @@ class Books:
         self._told: dict[tuple[str, str], Cursor] = {}
         self._turn_again_s = 0.0
         self.trouble = self._told_trouble = ""
+        self._untold = 0
         self.cursors_due_s = 0.0
 
     @property
@@ -212,7 +215,12 @@ class Books:
 
     def settled(self, handler: str, deliveries: Iterable[Delivery]) -> None:
         """For the next commit: these are over."""
-        self._settled.setdefault(handler, []).extend(deliveries)
+        known = self._settled.setdefault(handler, [])
+        before = len(known)
+        known.extend(deliveries)
+        self._untold += len(known) - before
+        if self._untold >= SETTLED_MAX:
+            self.cursors_due_s = 0.0
 
     def waiting(self, handler: str, delivery: Delivery) -> None:
         """For the next commit: this one is tried again."""
@@ -322,6 +330,7 @@ class Books:
     def write_cursors(self, cursors: Mapping[tuple[str, str], Cursor], clock: Clock) -> None:
         """Tell the journal where every handler has got to, now and then: a rebuild begins there."""
         self.cursors_due_s = clock.monotonic_s() + CURSORS_S
+        self._untold = 0
         now = rfc3339(clock.now())
         for (handler, domain), cursor in cursors.items():
             if self._told.get((handler, domain)) == cursor:

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from hookline.app.pausing import set_paused
+from hookline.dispatch import books
 from hookline.dispatch import journal as module
 from hookline.dispatch.books import entries
 from hookline.dispatch.journal import (
@@ -140,3 +141,15 @@ def test_a_snapshot_is_no_command(busy):
     assert not dispatcher.roster.listeners["on-a-c.sh"].paused
     dispatcher.close()
     assert load_ledger(busy.home, None) == read_ledger(busy.home)
+
+
+def test_the_journal_is_told_the_cursors_before_much_is_to_be_remembered(busy, monkeypatch):
+    monkeypatch.setattr(books, "SETTLED_MAX", 5)
+    for _ in range(20):
+        busy.emit("a.b", 0)
+    dispatcher = busy.dispatcher()
+    told = 0
+    while dispatcher.settled < 20 or told < 2:
+        dispatcher.tick(0.05)
+        told = busy.home.deliveries.read_text().count('{"action":"cursor"')
+    dispatcher.close()
