@@ -307,3 +307,18 @@ def test_never_purges_nothing(failed, capsys):
     assert run(capsys, "purge") == (0, "")
     failed.config.joinpath("hookline.toml").write_text('[dead_letters]\nkeep = "30"\n')
     assert run(capsys, "purge")[0] == os.EX_CONFIG
+
+
+def test_the_archive_purges_too(failed, capsys):
+    failed.config.joinpath("hookline.toml").write_text('[dead_letters]\nkeep = "0s"\n')
+    assert main(["archive", "--json"]) == 0
+    steps = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line[0] == "{"]
+    assert [step["files"] for step in steps if step.get("what") == "dead letter"] == [4]
+    assert open_names(failed) == []
+
+
+def test_a_limit_that_cannot_be_is_named(failed, capsys):
+    failed.config.joinpath("hookline.toml").write_text("[dispatch]\npause_after = -1\n")
+    capsys.readouterr()
+    assert main(["dispatch", "--once"]) == os.EX_CONFIG
+    assert "pause_after" in capsys.readouterr().err
