@@ -6,7 +6,6 @@ missing of it after a crash, the next dispatcher, or the next rebuild, makes.
 """
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -28,9 +27,6 @@ from hookline.model.errors import TryAgain
 KEPT: Final = frozenset({"dispatcher.pid", "hookline", "locks"})
 """What lies in `state/` and is not derived: who holds the lock, the scripts' way to this
 installation, and the locks of handlers, which one of them may hold."""
-
-Progress = Callable[[str, int], None]
-"""Is told a domain that is read again, and how many bytes of it were."""
 
 
 class Rebuilt(msgspec.Struct, kw_only=True):
