@@ -39,7 +39,7 @@ from hookline.dispatch.state import State
 from hookline.dispatch.subscription import Delivery
 from hookline.log.home import Home
 from hookline.model.clock import Clock
-from hookline.model.errors import WriteFailed
+from hookline.model.errors import HooklineError, WriteFailed
 
 LOOK_S: Final = 1.0
 """How often folders are looked at, whether the kernel says that they changed or not."""
@@ -247,13 +247,19 @@ class Dispatcher:
     def _look(self) -> bool:
         """What only a look can tell: new files, commands of others, torn tails."""
         self._look_at_s = self._clock.monotonic_s() + LOOK_S
-        if self._state.reappear():
-            self._spectator.noted("the index was deleted, and is there again")
+        self._mind_index()
         self._inbox.look()
         self._inbox.touch(self._intake.restless())
         obeyed = self._core.look(self._inbox.domains)
         self._inbox.heal()
         return self._inbox.take_files() > 0 or obeyed
+
+    def _mind_index(self) -> None:
+        try:
+            if self._state.reappear():
+                self._spectator.noted("the index was deleted, and is there again")
+        except HooklineError as error:
+            self._spectator.noted(str(error))
 
     def _rescan(self) -> bool:
         """Look at everything, whatever the kernel has said of it; whether there was something to

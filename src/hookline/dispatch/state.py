@@ -66,6 +66,8 @@ class State:
     def __init__(self, path: Path, *, readonly: bool = False) -> None:
         self.path = path
         self._readonly = readonly
+        self._lost: Ledger | None = None
+        """What a deleted file said, until there is another one."""
         self.is_fresh = False
         """Whether nothing was ever saved in it: to be done before anything else is."""
         self.news = ""
@@ -121,7 +123,7 @@ class State:
     def _inode_at_path(self) -> tuple[int, int] | None:
         try:
             status = self.path.stat()
-        except FileNotFoundError:
+        except OSError:
             return None
         return status.st_dev, status.st_ino
 
@@ -132,14 +134,23 @@ class State:
     # -- what cannot be used ---------------------------------------------------------------
 
     def reappear(self) -> bool:
-        """Make the file again if somebody has deleted it; whether that was so."""
-        if self._inode_at_path() == self._inode:
+        """Make the file again if somebody has deleted it; whether that was so.
+
+        Raises IndexFailed while that is not possible, and can be called again.
+        """
+        if self._lost is None and self._inode_at_path() == self._inode:
             return False
-        ledger = self.load()
-        self._db.close()
-        self._remove_companions()
-        self._open()
-        self.save(ledger)
+        if self._lost is None:
+            self._lost = self.load()
+            # At its end SQLite deletes the log of that name: the new one must not be there yet.
+            self._db.close()
+        try:
+            self._remove_companions()
+            self._open()
+            self.save(self._lost)
+        except (apsw.Error, OSError) as error:
+            raise IndexFailed(f"{self.path} was deleted and cannot be made: {error}") from error
+        self._lost = None
         return True
 
     def _give_up(self, why: Exception) -> None:

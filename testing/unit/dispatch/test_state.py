@@ -165,6 +165,23 @@ def test_state_may_be_deleted_under_a_running_dispatcher(used, then):
     check(used)
 
 
+def test_a_deleted_index_that_cannot_be_made_is_waited_for(used):
+    dispatcher = used.dispatcher()
+    shutil.rmtree(used.home.state)
+    used.home.state.write_text("in the way")
+    before = used.said()
+    used.emit("a.b", 0, id="meanwhile", subject="new")
+    while not any("cannot be made" in note for note in used.spectator.notes):
+        dispatcher.tick(0.05)
+    assert used.said() == before
+    used.home.state.unlink()
+    while len(used.said()) == len(before) or dispatcher.running:
+        dispatcher.tick(0.05)
+    dispatcher.close()
+    assert used.said() == [*before, "meanwhile"]
+    check(used)
+
+
 def test_an_index_of_an_older_version_is_made_again_and_kept(used):
     db = apsw.Connection(str(index_of(used)))
     db.execute(f"PRAGMA user_version = {VERSION - 1}")
