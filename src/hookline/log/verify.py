@@ -269,7 +269,11 @@ def _open_segment(
 ) -> Iterator[Finding]:
     """A closed segment that somebody may still write to."""
     time.sleep(min(again_s, _SEAL_WAIT_S))
-    chunk = stream.read(position, 1)
+    try:
+        chunk = stream.read(position, 1)
+    except LogReplaced:
+        # Final by now, and what follows it is missing: the next read says so.
+        return
     path = stream.path(position.segment)
     if chunk.again_s is None or path is None:
         return
