@@ -91,12 +91,13 @@ class SimLog:
             position = Position(position.segment + 1, 0)
 
     def first(self):
+        """The oldest segment is never deleted here."""
         return Position(1, 0)
 
     def end(self):
         return Position(len(self.segments), self.live.data.rfind(b"\n") + 1)
 
-    def start(self, handler):
+    def start(self, _handler):
         """All handlers of the simulation say `from: beginning`."""
         return Position(1, 0)
 
@@ -153,7 +154,7 @@ class SimPaper:
     def turn(self):
         pass
 
-    def lacks_snapshot(self, folded):
+    def lacks_snapshot(self, _folded):
         return False
 
     def enter(self, lines):
