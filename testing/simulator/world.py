@@ -342,11 +342,8 @@ class World(Nobody):
         """The runs as the handler would tell of them."""
         now_s = self.clock.at_s
         for number, (delivery, begun_s, ends_s) in enumerate(run.parts):
-            if (
-                killed
-                and begun_s > now_s
-                or run.exit in (126, 127)
-                and number == len(run.parts) - 1
+            if (killed and begun_s > now_s) or (
+                run.exit in (126, 127) and number == len(run.parts) - 1
             ):
                 continue
             is_last = number == len(run.parts) - 1
@@ -484,7 +481,7 @@ class Dispatcher:
         for run in [each for each in world.underway if each.ends_s <= clock.at_s]:
             world.underway.remove(run)
             world.note(run)
-            self._emit(run)
+            self._beget()
             self.core.ended(run, run.ended())
         self.core.mind_deadlines()
         self.core.look(list(DOMAINS))
@@ -498,7 +495,7 @@ class Dispatcher:
             pause_s = 1.0 if self.books.trouble else 0.05
             clock.at_s = max(clock.at_s + pause_s, self._next_s())
 
-    def _emit(self, run):
+    def _beget(self):
         """Some handlers beget events, now and then for ever."""
         if not self.world.settling and self.world.random.random() < 0.05:
             hops = self.world.random.choice((1, 16, 17))
