@@ -46,3 +46,11 @@ def test_a_run_that_a_killed_dispatcher_left_is_ended_before_the_event_runs_agai
     assert bus.begun() == [event, event]
     assert bus.verdicts(event) == [("interrupted", "retry"), ("done", "settled")]
     bus.check()
+
+
+def test_what_a_killed_dispatcher_wrote_half_of_is_removed(bus):
+    half = bus.home.rejected / ".a-events.00000001.0.json.77.abc.tmp"
+    half.write_bytes(b"{")
+    bus.once()
+    assert not half.exists()
+    bus.check()

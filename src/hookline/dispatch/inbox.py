@@ -32,6 +32,9 @@ class Inbox:
         self._spectator = spectator
         for folder in (home.events, home.queue, home.segments):
             folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+        for half in home.rejected.glob(".*.tmp"):
+            # Of a dispatcher that was killed over it: what it says is written once more.
+            half.unlink(missing_ok=True)
         self._watch = Watch([home.events, home.queue, home.handlers])
         self.domains: list[str] = []
         self._logs: dict[str, DomainLog] = {}
