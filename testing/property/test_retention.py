@@ -1,5 +1,5 @@
-"""Whatever the cursors and the ages are: no segment goes that a handler needs, and none is left that
-nobody does."""
+"""Whatever the cursors and the ages are: no segment goes that a handler needs, and none is left
+that nobody does."""
 
 from hypothesis import given
 from hypothesis import strategies as st

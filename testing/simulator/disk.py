@@ -137,8 +137,8 @@ class SimPaper:
         self.journal = SimLog(world, "journal")
         self.letters = SimLog(world, "dead-letters")
 
-    def read(self, position):
-        return self.journal.read(position)
+    def read(self, position, *, patient=True):
+        return self.journal.read(position, patient=patient)
 
     def resume(self, known):
         if known.journal and self.name(known.folded) == known.journal:

@@ -52,8 +52,9 @@ class DeadLetter(msgspec.Struct, kw_only=True, omit_defaults=True):
 class Journal(Protocol):
     """The journal, to be read; `Stream` is one."""
 
-    def read(self, position: Position) -> Chunk:
-        """The lines from there on. Raises LogReplaced."""
+    def read(self, position: Position, *, patient: bool = True) -> Chunk:
+        """The lines from there on; not `patient`: also those behind a closed segment that somebody
+        may still write to. Raises LogReplaced."""
 
 
 class Paper(Journal, Protocol):
@@ -149,20 +150,28 @@ def catch_up(known: Ledger, paper: Paper) -> Ledger:
         if pending.running
     ]  # fmt: skip
     ledger = paper.resume(known)
-    while True:
-        try:
-            chunk = paper.read(ledger.folded)
-        except LogReplaced as replaced:
-            # Somebody emptied or removed the journal: what the index knows stays true.
-            ledger.folded = replaced.resume
-            continue
-        fold(ledger, entries(line.raw for line in chunk.lines))
-        if chunk.next == ledger.folded:
-            break
-        ledger.folded = chunk.next
+    ledger.folded = _fold_from(ledger.folded, ledger, paper, patient=True)
+    # What stands behind a closed segment that somebody may still write to has happened all the
+    # same. It is folded once more when nobody can.
+    end = _fold_from(ledger.folded, ledger, paper, patient=False)
+    ledger.ahead = end if end > ledger.folded else None
     fold(ledger, underway)
     ledger.journal = paper.name(ledger.folded)
     return ledger
+
+
+def _fold_from(position: Position, ledger: Ledger, paper: Paper, *, patient: bool) -> Position:
+    while True:
+        try:
+            chunk = paper.read(position, patient=patient)
+        except LogReplaced as replaced:
+            # Somebody emptied or removed the journal: what the index knows stays true.
+            position = replaced.resume
+            continue
+        fold(ledger, entries(line.raw for line in chunk.lines))
+        if chunk.next == position:
+            return position
+        position = chunk.next
 
 
 def entries(lines: Iterable[bytes]) -> Iterable[Entry]:
@@ -181,6 +190,7 @@ class Books:
         self._paper = paper
         self._index = index
         self._folded = Position(1, 0)
+        self._ahead = (Position(1, 0), Position(1, 0))
         self._known_closed: set[str] = set()
         self._letters: list[bytes] = []
         self._entries: list[bytes] = []
@@ -264,6 +274,7 @@ class Books:
         """Go on where this ledger ends."""
         self._index.save(ledger)
         self._folded = ledger.folded
+        self._ahead = (Position(ledger.folded.segment + 1, 0), ledger.ahead or ledger.folded)
         self._known_closed = set(ledger.closed)
 
     def close_letter(self, letter: str) -> bool:
@@ -307,13 +318,21 @@ class Books:
             found += [
                 entry
                 for entry in entries(
-                    line.raw for line in chunk.lines if b'"action":"attempt"' not in line.raw[:20]
+                    line.raw
+                    for line in chunk.lines
+                    if b'"action":"attempt"' not in line.raw[:20]
+                    and not self._foreseen(line.position)
                 )
                 if entry.action in _COMMANDS
             ]
             if chunk.next == self._folded:
                 return found
             self._folded = chunk.next
+
+    def _foreseen(self, position: Position) -> bool:
+        """Whether a line was folded ahead of a closed segment, when this began."""
+        first, end = self._ahead
+        return first <= position < end
 
     def begun(self, runs: Iterable[tuple[str, list[Delivery]]]) -> bool:
         """Count these attempts, whatever happens next; False when that cannot be written."""

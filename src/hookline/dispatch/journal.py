@@ -151,10 +151,10 @@ class JournalFiles:
         self.news = ""
         """Why what was known of the journal was not true; empty when it was."""
 
-    def read(self, position: Position) -> Chunk:
-        """The journal's lines from there on. Raises LogReplaced."""
+    def read(self, position: Position, *, patient: bool = True) -> Chunk:
+        """See `Journal.read`."""
         try:
-            return self._journal.read(position)
+            return self._journal.read(position, patient=patient)
         except LogReplaced:
             self._names.clear()
             raise

@@ -126,6 +126,9 @@ class Ledger(msgspec.Struct, kw_only=True):
     folded: Position = Position(1, 0)
     journal: str = ""
     """What tells the journal that was folded from every other one; empty when nothing was."""
+    ahead: Position | None = None
+    """How far lines of later segments were folded too, though somebody may still write to the one
+    of `folded`; None when there are none."""
 
     def progress(self, handler: str) -> Progress:
         """How far a handler has got; from nothing, if it was never heard of."""
