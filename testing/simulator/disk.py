@@ -1,7 +1,7 @@
 """A disk in memory, with the ports of the core on it.
 
 A killed process loses nothing that was written. A power cut keeps what was synced and any part of
-the rest, torn at any byte; of the index, its last checkpoint or nothing.
+the rest, torn at any byte; of the index, what it was at some commit or nothing.
 """
 
 import copy
@@ -187,7 +187,7 @@ class SimIndex:
     def __init__(self, world):
         self.world = world
         self.ledger = Ledger()
-        self.checkpoint = Ledger()
+        self.older = Ledger()
         self.is_fresh = True
         self._todo = []
 
@@ -201,7 +201,7 @@ class SimIndex:
         for change, *values in self._todo:
             change(*values)
         if self.world.random.random() < 0.05:
-            self.checkpoint = copy.deepcopy(self.ledger)
+            self.older = copy.deepcopy(self.ledger)
         self.world.step("indexed")
 
     def _later(self, change, *values):
@@ -234,7 +234,7 @@ class SimIndex:
         self._later(self.ledger.closed.update, set(letters))
 
     def start(self, handler, domain, position):
-        self._later(self.ledger.progress(handler).starts.__setitem__, domain, position)
+        self._later(self._start, handler, domain, position)
 
     def folded(self, position, journal):
         self._later(self._folded, position, journal)
@@ -252,7 +252,7 @@ class SimIndex:
         """What a power cut leaves of it."""
         how = self.world.random.choice(("kept", "older", "lost"))
         if how == "older":
-            self.ledger = copy.deepcopy(self.checkpoint)
+            self.ledger = copy.deepcopy(self.older)
         if how == "lost":
             self.ledger = Ledger()
         self.is_fresh = not self.ledger.journal
@@ -264,6 +264,9 @@ class SimIndex:
     def _drop(self, handler, place):
         self.ledger.progress(handler).pending.pop(place, None)
 
+    def _start(self, handler, domain, position):
+        self.ledger.progress(handler).starts.setdefault(domain, position)
+
     def _settle(self, handler, domain, position, event):
         self.ledger.progress(handler).settled.setdefault(domain, {})[position] = event
 
@@ -271,9 +274,13 @@ class SimIndex:
         self.world.committed(handler, domain, cursor)
         progress = self.ledger.progress(handler)
         progress.cursors[domain] = cursor
-        ahead = progress.settled.get(domain, {})
-        kept = {place: event for place, event in ahead.items() if place >= cursor.position}
-        progress.settled[domain] = kept
+        settled = progress.settled.pop(domain, {})
+        if ahead := {place: event for place, event in settled.items() if place >= cursor.position}:
+            progress.settled[domain] = ahead
+        for place, pending in list(progress.pending.items()):
+            behind = pending.domain == domain and pending.position < cursor.position
+            if behind and not pending.replay:
+                del progress.pending[place]
 
     def _handler(self, name, told):
         progress = self.ledger.progress(name)

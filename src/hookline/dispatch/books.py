@@ -12,7 +12,7 @@ from typing import Final, Protocol
 import msgspec
 
 from hookline.dispatch import ledger as journal
-from hookline.dispatch.ledger import Entry, Ledger, begun, fold
+from hookline.dispatch.ledger import Entry, Ledger, Progress, begun, fold
 from hookline.dispatch.listener import Listener
 from hookline.dispatch.subscription import Cursor, Delivery
 from hookline.log.stream import Chunk, LogReplaced
@@ -236,15 +236,15 @@ class Books:
         """For the next commit: this one is tried again."""
         self._waiting.setdefault(handler, []).append(delivery)
 
-    def handler(self, listener: Listener) -> None:
+    def handler(self, name: str, known: Listener | Progress) -> None:
         """For the next commit: since when a handler listens, and whether it is paused."""
-        self._handlers[listener.name] = (
-            listener.since_s,
-            listener.paused,
-            listener.paused_at_s,
-            listener.held,
-            listener.failures,
-            listener.failed_at_s,
+        self._handlers[name] = (
+            known.since_s,
+            known.paused,
+            known.paused_at_s,
+            known.held,
+            known.failures,
+            known.failed_at_s,
         )
 
     def load(self) -> Ledger:

@@ -169,6 +169,7 @@ class Core:
     def _obey(self) -> bool:
         """Do what others have written into the journal."""
         commands = self._books.commands()
+        absent: set[str] = set()
         for entry in commands:
             listener = self._roster.listeners.get(entry.handler)
             if entry.action in ("replay", "drop"):
@@ -176,11 +177,18 @@ class Core:
                 if news and entry.action == "replay":
                     # In the commit that moves past its line, whether or not anybody listens now.
                     self._books.waiting(entry.handler, self._roster.replay(entry))
-            elif listener is not None:
+            elif listener is None:
+                absent.add(entry.handler)
+            else:
                 reason = "" if entry.action == "resumed" else entry.reason or "paused"
                 at_s = parse_rfc3339(entry.time).timestamp()
                 listener.pause(reason, math.inf if entry.by == "hand" else at_s)
-                self._books.handler(listener)
+                self._books.handler(listener.name, listener)
+        if absent:
+            # As above: they may come back, or be so new that nobody has looked yet.
+            ledger = self._books.load()
+            for name in absent:
+                self._books.handler(name, ledger.progress(name))
         return bool(commands)
 
     # -- starting ------------------------------------------------------------------------

@@ -120,7 +120,7 @@ class Roster:
         listener = Listener(handler, progress, self._clock)
         self.listeners[handler.name] = listener
         self._progress[handler.name] = progress
-        self._books.handler(listener)
+        self._books.handler(listener.name, listener)
         stopped_s = listener.paused_at_s if listener.paused else listener.failed_at_s
         if (listener.paused or listener.failures) and handler.installed_s > stopped_s:
             self._settlement.resume(listener, "its file was changed")

@@ -102,7 +102,7 @@ class Settlement:
     def _mind(self, listener: Listener, plan: Plan, now_s: float) -> None:
         if plan.then == "held":
             news = listener.hold(plan.pause, now_s)
-            self._books.handler(listener)
+            self._books.handler(listener.name, listener)
             if news:
                 self._alert("handler_broken", listener.name, plan.pause)
             return
@@ -119,7 +119,7 @@ class Settlement:
             return
         if listener.failures:
             listener.failed_at_s = at_s
-        self._books.handler(listener)
+        self._books.handler(listener.name, listener)
         if 0 < self._pause_after <= listener.failures and not listener.paused:
             fault = fingerprint_of(listener.name, outcome)
             reason = f"{listener.failures} dead letters in a row, the last one {fault}"
@@ -130,7 +130,7 @@ class Settlement:
         """It has run: whatever held it is gone."""
         if listener.held:
             listener.held = ""
-            self._books.handler(listener)
+            self._books.handler(listener.name, listener)
 
     def _pausing(
         self, action: Literal["paused", "resumed"], listener: Listener, reason: str
@@ -138,7 +138,7 @@ class Settlement:
         now = self._clock.now()
         self._enter(Entry(action=action, time=rfc3339(now), handler=listener.name, reason=reason))
         listener.pause(reason if action == "paused" else "", now.timestamp())
-        self._books.handler(listener)
+        self._books.handler(listener.name, listener)
 
     def _batch(self, listener: Listener, done: list[Delivery], outcome: Outcome) -> None:
         first, last = done[0], done[-1]

@@ -52,6 +52,10 @@ _PUT_SETTLED: Final = "INSERT OR REPLACE INTO settled VALUES (?,?,?,?,?)"
 _PRUNE_SETTLED: Final = (
     "DELETE FROM settled WHERE handler=? AND domain=? AND (segment, offset) < (?, ?)"
 )
+_PRUNE_PENDING: Final = (
+    "DELETE FROM pending "
+    "WHERE handler=? AND domain=? AND (segment, offset) < (?, ?) AND replay=''"
+)
 _DAMAGED: Final = (apsw.NotADBError, apsw.CorruptError)
 _COMPANIONS: Final = ("-wal", "-shm", "-journal")
 
@@ -236,7 +240,8 @@ class State:
             _PUT_CURSOR,
             (handler, domain, *cursor.position, cursor.mark, cursor.event, cursor.source),
         )
-        self._db.execute(_PRUNE_SETTLED, (handler, domain, *cursor.position))
+        for prune in (_PRUNE_SETTLED, _PRUNE_PENDING):
+            self._db.execute(prune, (handler, domain, *cursor.position))
 
     def handler(
         self,

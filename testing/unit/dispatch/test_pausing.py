@@ -148,3 +148,33 @@ def test_a_batch_that_succeeds_ends_the_row(bench):
         drain(bench, pause_after=3)
     assert len(bench.letters()) == 6
     assert bench.alerts == []
+
+
+def test_a_handler_that_is_new_can_be_paused_before_it_was_seen(bench):
+    dispatcher = bench.dispatcher()
+    try:
+        bench.shell("on-a-b.sh", "true")
+        set_paused(bench.home, "on-a-b.sh", "pause", "")
+        bench.emit("a.b")
+        dispatcher.drain()
+    finally:
+        dispatcher.close()
+    drain(bench)
+    assert bench.attempts() == []
+
+
+def test_a_command_for_a_handler_that_has_gone_counts_when_it_is_back(bench):
+    handler = bench.shell("on-a-b.sh", "true")
+    set_paused(bench.home, "on-a-b.sh", "pause", "")
+    drain(bench)
+    bench.emit("a.b")
+    dispatcher = bench.dispatcher()
+    try:
+        away = handler.rename(bench.home.root / "away")
+        dispatcher.drain()
+        away.rename(handler)
+        set_paused(bench.home, "on-a-b.sh", "resume", "")
+        dispatcher.drain()
+    finally:
+        dispatcher.close()
+    assert bench.verdicts() == [("done", "settled")]
