@@ -54,7 +54,8 @@ def change(chance):
         case "letters":
             return "close_letters", {f"h:{chance.randrange(9)}"}
         case what:
-            return what, handler, [delivery(chance) for _ in range(chance.randint(1, 3))]
+            found = [delivery(chance) for _ in range(chance.randint(1, 3))]
+            return what, handler, list({each.place: each for each in found}.values())
 
 
 def told(index):

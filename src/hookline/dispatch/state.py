@@ -53,8 +53,7 @@ _PRUNE_SETTLED: Final = (
     "DELETE FROM settled WHERE handler=? AND domain=? AND (segment, offset) < (?, ?)"
 )
 _PRUNE_PENDING: Final = (
-    "DELETE FROM pending "
-    "WHERE handler=? AND domain=? AND (segment, offset) < (?, ?) AND replay=''"
+    "DELETE FROM pending WHERE handler=? AND domain=? AND (segment, offset) < (?, ?) AND replay=''"
 )
 _DAMAGED: Final = (apsw.NotADBError, apsw.CorruptError)
 _COMPANIONS: Final = ("-wal", "-shm", "-journal")

@@ -1,0 +1,95 @@
+"""What a world must not have come to: the oracle's word on each handler, and on the index."""
+
+import json
+from collections import Counter
+
+from hookline.app.selftest.history import History
+from hookline.dispatch.books import catch_up
+from hookline.dispatch.ledger import Ledger
+
+
+def problems(world):
+    """What should not be."""
+    found = []
+    logged = [record.event.id for log in world.logs.values() for record in log.events()]
+    for name, handler in world.handlers.items():
+        history = History(
+            acknowledged=_wanted(world, handler),
+            runs=world.runs_of[name],
+            known=set(logged) | {run.event for run in world.runs_of[name]},
+            letters={_event(each) for each in world.paper.dead() if each.handler == name},
+            order={} if world.power_cuts else _order(world, handler),
+            attempts_max=handler.policy.attempts,
+            replayed=world.replayed,
+        )
+        # A run that a crash has cut short is run once more.
+        bounded = not world.crashes
+        told = [each for each in history.problems() if bounded or " runs of " not in each]
+        if bounded:
+            told += _doubled(world, name)
+        found += [f"{name}: {each}" for each in told]
+    return found + _differences(world)
+
+
+def _wanted(world, handler):
+    return {
+        each
+        for each, (domain, _) in world.acknowledged.items()
+        if handler.wants(f"{domain}.happened")
+    }
+
+
+def _event(letter):
+    return json.loads(bytes(letter.event))["id"]
+
+
+def _order(world, handler):
+    order = {}
+    for domain, log in world.logs.items():
+        for record in log.events():
+            identity = record.event.id
+            # A replay comes outside the order, and may be an event's first run.
+            if identity in world.replayed or identity not in world.acknowledged:
+                continue
+            if handler.wants(record.event.type):
+                key = json.loads(record.raw)["data"]["key"] if handler.key else "None"
+                order.setdefault(f"{domain} {key}", []).append(identity)
+    return {key: list(dict.fromkeys(events)) for key, events in order.items()}
+
+
+def _doubled(world, name):
+    done = Counter(run.event for run in world.runs_of[name] if run.exit == 0 and run.ended_ns)
+    twice = [each for each, times in done.items() if times > 1 and each not in world.replayed]
+    return [f"{each} was done twice" for each in sorted(twice)]
+
+
+def _differences(world):
+    """The index says what the journal says."""
+    found = []
+    kept, folded = world.index.load(), catch_up(Ledger(), world.paper)
+    if kept.closed != folded.closed:
+        found.append("the index knows other letters as decided on than the journal")
+    for name, handler in world.handlers.items():
+        ours, theirs = kept.progress(name), folded.progress(name)
+        if _owed(world, handler, ours) != _owed(world, handler, theirs):
+            found.append(f"{name}: the index owes other events than the journal")
+        for what in ("pending", "since_s", "starts", "paused", "held", "failures"):
+            if getattr(ours, what) != getattr(theirs, what):
+                found.append(f"{name}: {what} is not in the index what it is in the journal")
+    return found
+
+
+def _owed(world, handler, progress):
+    """The events that are not settled. A cursor may lag where nothing is wanted."""
+    owed = set()
+    for domain, cursor in progress.cursors.items():
+        settled, seen = progress.settled.get(domain, {}), set()
+        for record in world.logs[domain].events():
+            is_twin = record.event.id in seen
+            seen.add(record.event.id)
+            if is_twin or not handler.wants(record.event.type):
+                continue
+            is_settled = settled.get(record.position) == record.event.id
+            if record.position >= cursor.position and not is_settled:
+                owed.add((domain, record.event.id))
+    return owed
