@@ -11,14 +11,20 @@ from types import SimpleNamespace
 
 import msgspec
 
+from hookline.dispatch import ledger as journal
 from hookline.dispatch.books import DeadLetter
 from hookline.dispatch.identities import Identities
+from hookline.dispatch.journal import newest_snapshot
 from hookline.dispatch.ledger import Ledger, Pending
+from hookline.dispatch.snapshot import entries_of
 from hookline.log.errors import LogReplaced
 from hookline.log.read import records
 from hookline.log.stream import CHUNK_BYTES, Chunk
 from hookline.model.errors import WriteFailed
 from hookline.model.position import Position
+
+JOURNAL_BYTES_MAX = 50_000
+"""So small that the journal of a world turns over again and again."""
 
 
 class Crash(BaseException):
@@ -29,12 +35,12 @@ class SimFile:
     """Bytes, of which the first `synced` survive a power cut."""
 
     def __init__(self):
-        self.data = b""
+        self.data = bytearray()
         self.synced = 0
 
     def cut(self, random):
         keeps = random.randint(self.synced, len(self.data))
-        self.data = self.data[:keeps]
+        del self.data[keeps:]
 
 
 class SimLog:
@@ -83,7 +89,7 @@ class SimLog:
                 stop = data.rfind(b"\n", position.offset) + 1 or position.offset
             if stop - position.offset > limit_bytes:
                 stop = data.find(b"\n", position.offset + limit_bytes - 1) + 1 or stop
-            chunk = Chunk(position, data[position.offset : stop])
+            chunk = Chunk(position, bytes(data[position.offset : stop]))
             chunk.next = Position(position.segment, stop)
             if chunk.data or is_live:
                 chunk.at_end = is_live and stop == len(data)
@@ -136,6 +142,7 @@ class SimPaper:
     def __init__(self, world):
         self.journal = SimLog(world, "journal")
         self.letters = SimLog(world, "dead-letters")
+        self.snapped, self.world = 1, world
 
     def read(self, position, *, patient=True):
         return self.journal.read(position, patient=patient)
@@ -143,19 +150,40 @@ class SimPaper:
     def resume(self, known):
         if known.journal and self.name(known.folded) == known.journal:
             return known
-        return Ledger()
+        found = (newest_snapshot(self.journal, ordinal) for ordinal in self._ordinals())
+        return next(filter(None, found), Ledger())
+
+    def _ordinals(self):
+        return range(len(self.journal.segments), 0, -1)
 
     def name(self, position):
-        if position.segment > 1 or not position.offset:
+        segment = position.segment if position.offset else position.segment - 1
+        if segment < 1:
             return ""
-        line = self.journal.segments[0].data.partition(b"\n")[0]
-        return hashlib.blake2b(line, digest_size=8).hexdigest()
+        data = self.journal.segments[segment - 1].data
+        line = bytes(data[: data.find(b"\n")])
+        return hashlib.blake2b(line, digest_size=8).hexdigest() if line else ""
 
     def turn(self):
-        pass
+        if len(self.journal.live.data) > JOURNAL_BYTES_MAX:
+            self.world.step("turn")
+            self.journal.rotate()
+            self.world.step("turned")
 
-    def lacks_snapshot(self, _folded):
+    def lacks_snapshot(self, folded):
+        newest = len(self.journal.segments)
+        if folded.segment == self.snapped or folded.segment != newest or newest == 1:
+            return False
+        if newest_snapshot(self.journal, newest) is None:
+            return True
+        self.snapped = newest
         return False
+
+    def snap(self, ledger, time):
+        letters = {each.letter for each in self.dead()}
+        for entry in entries_of(ledger, str(self.world.random.random()), time, letters):
+            self.enter(journal.encode(entry))
+        self.sync()
 
     def enter(self, lines):
         self.journal.append(lines)
@@ -172,7 +200,7 @@ class SimPaper:
 
     def dead(self):
         found = {}
-        for line in self.letters.live.data.split(b"\n"):
+        for line in bytes(self.letters.live.data).split(b"\n"):
             try:
                 letter = msgspec.json.decode(line, type=DeadLetter)
             except msgspec.MsgspecError:

@@ -22,10 +22,10 @@ def problems(world):
             attempts_max=handler.policy.attempts,
             replayed=world.replayed,
         )
-        # A run that a crash has cut short is run once more.
-        bounded = not world.crashes
+        # What a power cut took of the index were attempts, too.
+        bounded = not world.power_cuts
         told = [each for each in history.problems() if bounded or " runs of " not in each]
-        if bounded:
+        if not world.crashes:
             told += _doubled(world, name)
         found += [f"{name}: {each}" for each in told]
     return found + _differences(world)

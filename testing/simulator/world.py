@@ -15,6 +15,7 @@ from hookline.dispatch.ledger import Entry
 from hookline.dispatch.spectator import Nobody
 from hookline.model import envelope
 from hookline.model.clock import rfc3339
+from hookline.model.position import Position
 from testing.simulator import oracle
 from testing.simulator.disk import Crash, SimIndex, SimLog, SimPaper
 from testing.simulator.life import DRAIN_S, Life
@@ -67,6 +68,7 @@ class World(Nobody):
         self.acknowledged = {}
         self.replayed = set()
         self.number = 0
+        self.read, self.over = Position(1, 0), set()
         self.settling = False
         self.agenda = self._agenda()
 
@@ -159,6 +161,7 @@ class World(Nobody):
 
     def start(self, handler, deliveries):
         self.step(f"start {handler.name}")
+        self._check_unsettled(handler, deliveries)
         run = SimRun(self, handler, deliveries)
         self.underway.append(run)
         self.say("run", handler.name, *(f"{each.event}#{each.attempt}" for each in deliveries))
@@ -166,6 +169,23 @@ class World(Nobody):
             self.say("poison")
             raise Crash
         return run
+
+    def _check_unsettled(self, handler, deliveries):
+        """Nothing runs again that the journal says to be over, unless somebody asked for it."""
+        if self.power_cuts:
+            return
+        while (chunk := self.paper.read(self.read)).next != self.read:
+            entries = filter(None, (journal.decode(line.raw) for line in chunk.lines))
+            self.over |= {
+                (entry.handler, entry.event)
+                for entry in entries
+                if entry.action == "attempt" and entry.then in ("settled", "dead-letter")
+            }
+            self.read = chunk.next
+        for delivery in deliveries:
+            is_over = (handler.name, delivery.event) in self.over
+            if is_over and not delivery.replay:
+                self.problems.append(f"{handler.name}: {delivery.event} was over, and runs again")
 
     # -- what happens from outside ---------------------------------------------------------
 
