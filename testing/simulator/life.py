@@ -8,6 +8,7 @@ from hookline.dispatch.intake import Intake
 from hookline.dispatch.roster import Roster
 from hookline.dispatch.settlement import Settlement
 from hookline.model.errors import HooklineError
+from testing.simulator import oracle
 from testing.simulator.disk import Crash, SimIdentities
 
 DRAIN_S = 7 * 86_400.0
@@ -39,6 +40,7 @@ class Life:
         world.say("begins")
         try:
             ledger = self.books.load()
+            world.problems += oracle.differences(world, ledger)
             self._attribute(ledger)
             self.books.take_over(ledger)
             self.core.take_over(ledger, list(world.logs))

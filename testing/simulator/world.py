@@ -34,8 +34,11 @@ class SimClock:
     def __init__(self):
         self.at_s = 1000.0
         self.wall_s = 0.0
+        self.was_set = False
 
     def now(self):
+        # As of a real clock: no two readings are the same.
+        self.at_s += 2e-6
         return _EPOCH + timedelta(seconds=self.at_s + self.wall_s)
 
     def monotonic_s(self):
@@ -43,6 +46,11 @@ class SimClock:
 
     def pass_s(self, seconds):
         self.at_s += seconds
+
+    def set(self, seconds):
+        """Set the wall's on, or back."""
+        self.wall_s += seconds
+        self.was_set = True
 
 
 class World(Nobody):
@@ -69,6 +77,8 @@ class World(Nobody):
         self.replayed = set()
         self.number = 0
         self.read, self.over = Position(1, 0), set()
+        self.placed = {domain: [] for domain in DOMAINS}
+        self.poison = set()
         self.settling = False
         self.agenda = self._agenda()
 
@@ -165,10 +175,16 @@ class World(Nobody):
         run = SimRun(self, handler, deliveries)
         self.underway.append(run)
         self.say("run", handler.name, *(f"{each.event}#{each.attempt}" for each in deliveries))
-        if not self.settling and self.random.random() < 0.003:
+        if not self.settling and self._is_poison(deliveries[0].event):
             self.say("poison")
-            raise Crash
+            raise Crash(deliveries[0].event)
         return run
+
+    def _is_poison(self, event):
+        """Some events kill the dispatcher, again and again."""
+        if self.random.random() < 0.003:
+            self.poison.add(event)
+        return event in self.poison
 
     def _check_unsettled(self, handler, deliveries):
         """Nothing runs again that the journal says to be over, unless somebody asked for it."""
@@ -176,16 +192,21 @@ class World(Nobody):
             return
         while (chunk := self.paper.read(self.read)).next != self.read:
             entries = filter(None, (journal.decode(line.raw) for line in chunk.lines))
-            self.over |= {
-                (entry.handler, entry.event)
-                for entry in entries
-                if entry.action == "attempt" and entry.then in ("settled", "dead-letter")
-            }
+            for entry in entries:
+                self.over |= {(entry.handler, event) for event in self._settled_by(entry)}
             self.read = chunk.next
         for delivery in deliveries:
             is_over = (handler.name, delivery.event) in self.over
             if is_over and not delivery.replay:
                 self.problems.append(f"{handler.name}: {delivery.event} was over, and runs again")
+
+    def _settled_by(self, entry):
+        if entry.action == "batch":
+            last = Position(entry.segment, entry.mark)
+            placed = self.placed[entry.domain]
+            return [event for place, event in placed if entry.position <= place <= last]
+        is_over = entry.action == "attempt" and entry.then in ("settled", "dead-letter")
+        return [entry.event] if is_over else []
 
     # -- what happens from outside ---------------------------------------------------------
 
@@ -207,7 +228,7 @@ class World(Nobody):
         elif what == "replaced":
             self.replace(random.choice(list(self.handlers)))
         elif what == "wall":
-            self.clock.wall_s += random.choice((-86_400, -60, 60, 86_400))
+            self.clock.set(random.choice((-86_400, -60, 60, 86_400)))
         elif what == "rotate":
             self.logs[random.choice(DOMAINS)].rotate()
         elif what == "torn":
@@ -236,6 +257,7 @@ class World(Nobody):
         if self.full:
             log.live.data += line[: self.random.randrange(len(line))]
             return False
+        self.placed[domain].append((log.end(), json.loads(line)["id"]))
         log.live.data += line + b"\n"
         return True
 
@@ -288,10 +310,10 @@ class World(Nobody):
             try:
                 if Life(self).work():
                     break
-            except Crash:
+            except Crash as crash:
                 self.crashes += 1
                 self.bury_runs()
-                if self.random.random() < 0.3:
+                if not crash.args and self.random.random() < 0.3:
                     self.cut_power()
                 self.clock.pass_s(self.random.choice((0.1, 1.0, 600.0)))
             if self.clock.at_s > self.ends_s + DRAIN_S:

@@ -336,6 +336,10 @@ class Books:
 
     def begun(self, runs: Iterable[tuple[str, list[Delivery]]]) -> bool:
         """Count these attempts, whatever happens next; False when that cannot be written."""
+        # What came before them: an index that counts a second attempt says that the first is over.
+        self.flush()
+        if self.trouble:
+            return False
         try:
             self._freshen()
             with self._index.transaction():

@@ -1,0 +1,126 @@
+"""The simulator finds what is wrong: each of these breaks the product in one place."""
+
+import pytest
+
+from hookline.dispatch import core, decide, ledger, settlement, snapshot
+from hookline.dispatch.books import Books
+from hookline.dispatch.core import Core
+from hookline.dispatch.intake import Intake
+from hookline.dispatch.settlement import Settlement
+from hookline.dispatch.subscription import Subscription
+from testing.simulator.world import World
+
+HOURS = 3.0
+SEEDS = range(1, 60)
+
+
+def no_sync(monkeypatch):
+    """Commit without bringing the log to disk."""
+    monkeypatch.setattr(Intake, "sync", lambda *_: None)
+
+
+def no_letter(monkeypatch):
+    """Give up a delivery without a dead letter."""
+    monkeypatch.setattr(Books, "bury", lambda *_: None)
+
+
+def cursor_ahead(monkeypatch):
+    """Commit how far was read instead of how far is settled."""
+    monkeypatch.setattr(Subscription, "cursor", lambda self, domain: self._tracks[domain].read)
+
+
+def attempt_not_counted(monkeypatch):
+    """Start without writing down before that it starts."""
+    monkeypatch.setattr(Books, "begun", lambda *_: True)
+
+
+def settled_ahead_forgotten(monkeypatch):
+    """Begin again at the cursor, whatever was settled beyond it."""
+    track = Subscription.track
+    monkeypatch.setattr(
+        Subscription, "track", lambda self, domain, cursor, _: track(self, domain, cursor, {})
+    )
+
+
+def retry_behind_its_key(monkeypatch):
+    """Let those that wait for the same key go first when one is tried again."""
+    settle = Subscription.settle
+
+    def settle_last(self, delivery, plan, now_s):
+        if plan.then == "retry":
+            self._lanes[delivery.key].rotate(-1)
+        settle(self, delivery, plan, now_s)
+
+    monkeypatch.setattr(Subscription, "settle", settle_last)
+
+
+def letter_not_closed(monkeypatch):
+    """Obey a replay without noting that the letter was decided on."""
+    monkeypatch.setattr(Books, "close_letter", lambda *_: True)
+
+
+def batch_folded_to_its_first(monkeypatch):
+    """Take a batch for its first event."""
+
+    def fold(progress, entry):
+        progress.settled.setdefault(entry.domain, {})[entry.position] = entry.event
+
+    monkeypatch.setattr(ledger, "_fold_batch", fold)
+
+
+def journal_not_folded(monkeypatch):
+    """Begin with what the index knows, whatever the journal says beyond it."""
+    monkeypatch.setattr(Books, "load", lambda self: self._index.load())
+
+
+def no_last_attempt(monkeypatch):
+    """Try again for ever."""
+
+    def patient(outcome, attempt, policy, jitter):
+        return decide.decide(outcome, min(attempt, 1), policy, jitter)
+
+    monkeypatch.setattr(settlement, "decide", patient)
+
+
+def snapshot_without_what_waits(monkeypatch):
+    """Leave out of a snapshot what was tried and waits."""
+    monkeypatch.setattr(snapshot, "_of_pending", lambda *_: iter(()))
+
+
+def command_for_nobody(monkeypatch):
+    """Pass over a command while its handler's file is away."""
+    obey = Core._obey
+
+    def obey_those_here(self):
+        commands = self._books.commands()
+        here = [each for each in commands if each.letter or each.handler in self._roster.listeners]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(self._books, "commands", lambda: here)
+            return obey(self)
+
+    monkeypatch.setattr(Core, "_obey", obey_those_here)
+
+
+def rest_of_a_stretch_done(monkeypatch):
+    """Take a whole stretch for done when its first was."""
+    ended = Settlement.ended
+
+    def all_done(self, listener, deliveries, told):
+        if told.done:
+            told = core.Ended(len(deliveries), told.outcome)
+        ended(self, listener, deliveries, told)
+
+    monkeypatch.setattr(Settlement, "ended", all_done)
+
+
+MUTANTS = [
+    no_sync, no_letter, cursor_ahead, attempt_not_counted, settled_ahead_forgotten,
+    retry_behind_its_key, letter_not_closed, batch_folded_to_its_first, journal_not_folded,
+    no_last_attempt, snapshot_without_what_waits, command_for_nobody, rest_of_a_stretch_done,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("mutate", MUTANTS, ids=lambda each: each.__name__)
+def test_a_broken_core_is_found(mutate, monkeypatch):
+    mutate(monkeypatch)
+    assert any(World(seed, HOURS).run() for seed in SEEDS), mutate.__doc__
