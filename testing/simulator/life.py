@@ -90,7 +90,7 @@ class Life:
         if not busy:
             self.core.commit()
             # What is due and cannot start, for a full disk say, is tried again now and then.
-            pause_s = 1.0 if self.books.trouble else 0.05
+            pause_s = 10.0 if self.books.trouble else 0.05
             clock.at_s = max(clock.at_s + pause_s, self._next_s())
 
     def _beget(self):

@@ -24,7 +24,7 @@ from testing.simulator.runs import SimRun
 DOMAINS = ("alpha", "beta")
 ATTEMPTS = 4
 EXITS = (0,) * 60 + (1,) * 8 + (75,) * 6 + (99,) * 4 + (65,) * 3 + (64, 77, 127, 126)
-STEPS_MAX = 200_000
+STEPS_MAX = 1_000_000
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
