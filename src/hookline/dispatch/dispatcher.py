@@ -11,7 +11,7 @@ import os
 import random
 import selectors
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Final
@@ -106,7 +106,7 @@ class Dispatcher:
             intake=self._intake,
             settlement=self._settlement,
             roster=self.roster,
-            starter=self,
+            starter=_Starter(self._runners, clock, self._watch),
             path=partial(loops.path, home),
             spectator=self._spectator,
         )
@@ -269,22 +269,12 @@ class Dispatcher:
             listener.behind.update(listener.subscription.domains)
         return self._core.pull() or looked
 
-    # -- runs ----------------------------------------------------------------------------
+    def _watch(self, run: Run) -> None:
+        for fd in run.descriptors():
+            self._watched[fd] = run
+            self._selector.register(fd, selectors.EVENT_READ)
 
-    def limit(self, handler: Handler) -> int:
-        """How many deliveries may ride in one run."""
-        return self._runners[handler.kind].limit(handler)
-
-    def start(self, handler: Handler, deliveries: list[Delivery]) -> Run:
-        """Begin a run, and watch it. Raises as the runners do."""
-        run = self._runners[handler.kind].start(handler, deliveries, self._clock.monotonic_s())
-        if not run.failed:
-            for fd in run.descriptors():
-                self._watched[fd] = run
-                self._selector.register(fd, selectors.EVENT_READ)
-        return run
-
-    # -- beginning, waiting ---------------- --------------------------------------------------
+    # -- beginning, waiting ----------------------------------------------------------------
 
     def _begin(self) -> None:
         """Take over from a dispatcher that may have been killed at any moment."""
@@ -356,3 +346,23 @@ class Dispatcher:
         turns = (companion.turn(now_s) for companion in self._companions)
         waits += [turn_s - now_s for turn_s in turns if turn_s is not None]
         return max(0.0, min(waits))
+
+
+class _Starter:
+    """Begins each run with the runner of its handler's kind."""
+
+    def __init__(
+        self, runners: Mapping[str, Runner], clock: Clock, watch: Callable[[Run], None]
+    ) -> None:
+        self._runners = runners
+        self._clock = clock
+        self._watch = watch
+
+    def limit(self, handler: Handler) -> int:
+        return self._runners[handler.kind].limit(handler)
+
+    def start(self, handler: Handler, deliveries: list[Delivery]) -> Run:
+        run = self._runners[handler.kind].start(handler, deliveries, self._clock.monotonic_s())
+        if not run.failed:
+            self._watch(run)
+        return run
