@@ -1,5 +1,6 @@
 """Who listens: the handlers folder as it is now, against the listeners that were at work before."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
@@ -54,6 +55,7 @@ class Roster:
         self._found = Handlers()
         self._seen = Snapshot()
         self._progress: dict[str, Progress] = {}
+        self._versions: dict[str, tuple[int, int, int]] = {}
         self.listeners: dict[str, Listener] = {}
 
     def __iter__(self) -> Iterator[Listener]:
@@ -122,7 +124,11 @@ class Roster:
         self._progress[handler.name] = progress
         self._books.handler(listener.name, listener)
         stopped_s = listener.paused_at_s if listener.paused else listener.failed_at_s
-        if (listener.paused or listener.failures) and handler.installed_s > stopped_s:
+        before = self._versions.setdefault(handler.name, handler.version)
+        self._versions[handler.name] = handler.version
+        # Times tell what was changed while nobody looked; the clock may have been set since.
+        is_other = handler.installed_s > stopped_s or before != handler.version
+        if (listener.paused or listener.failures) and is_other and stopped_s < math.inf:
             self._settlement.resume(listener, "its file was changed")
         for pending in listener.replays():
             self._replay(listener, _waiting(listener, pending))

@@ -1,6 +1,7 @@
 """A handler version that fails everything is paused, not fed."""
 
 import os
+from datetime import timedelta
 
 import pytest
 
@@ -178,3 +179,24 @@ def test_a_command_for_a_handler_that_has_gone_counts_when_it_is_back(bench):
     finally:
         dispatcher.close()
     assert bench.verdicts() == [("done", "settled")]
+
+
+def test_a_new_file_lets_it_go_on_though_the_clock_was_set_back(bench):
+    class SetBack(SystemClock):
+        """The file's times are of the time before."""
+
+        def now(self):
+            return super().now() + timedelta(days=1)
+
+    handler = bench.shell("on-a-b.sh", "exit 78")
+    bench.emit("a.b")
+    bench.emit("a.b")
+    dispatcher = bench.dispatcher(clock=SetBack())
+    try:
+        dispatcher.drain()
+        assert bench.verdicts() == [("rejected", "dead-letter")]
+        handler.write_text("#!/bin/bash\nexit 0\n")
+        dispatcher.drain()
+    finally:
+        dispatcher.close()
+    assert bench.verdicts() == [("rejected", "dead-letter"), ("done", "settled")]
