@@ -30,7 +30,7 @@ from hookline.log.verify import (
     read_all,
 )
 from hookline.model.clock import SystemClock
-from hookline.model.errors import HooklineError, Usage, shown
+from hookline.model.errors import HooklineError, Usage, printable, shown
 from hookline.model.position import Position
 from hookline.model.types import domain_of_pattern, is_pattern
 
@@ -145,6 +145,7 @@ def _letter(line: Line) -> Iterator[Finding]:
     yield _of_line(
         LETTERS, line, "wrong", "no dead letter: torn by a full disk, a kill or a power cut",
         "it is passed over: the journal says that its delivery was given up",
+        "hookline dead-letters purge takes it away with the old ones",
     )  # fmt: skip
 
 
@@ -160,6 +161,7 @@ def _no_entry(line: Line) -> Finding:
     return _of_line(
         JOURNAL, line, "wrong", "no JSON: torn by a full disk, a kill or a power cut",
         "it is passed over: a run that it told the end of may be run again",
+        "hookline archive takes that part of the journal away when it is old",
     )  # fmt: skip
 
 
@@ -174,10 +176,11 @@ def _event_there(line: Line, entry: Entry, places: _Places) -> Iterator[Finding]
             JOURNAL, line, "wrong",
             f"{entry.handler} had {entry.event} of {where}, which is not there now",
             "the log lost it after it was handled: to a power cut, or to whoever changed the log",
+            f"hookline explain {printable(entry.event)}",
         )  # fmt: skip
 
 
-def _of_line(log: str, line: Line, level: Level, found: str, means: str) -> Finding:
+def _of_line(log: str, line: Line, level: Level, found: str, means: str, next: str = "") -> Finding:
     return Finding(
         level=level,
         check="letter" if log == LETTERS else "entry",
@@ -187,6 +190,7 @@ def _of_line(log: str, line: Line, level: Level, found: str, means: str) -> Find
         length=line.end - line.position.offset,
         found=found,
         means=means,
+        next=next,
     )
 
 

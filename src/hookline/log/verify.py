@@ -159,12 +159,17 @@ class LogCheck:
             )
         segment, offset = record.position
         aside = self._home.rejected / f"{log_stem(self._domain)}.{segment:08d}.{offset}.json"
-        if aside.exists():
-            means, then = f"set aside in {aside.name}", f"jq . {aside}"
-        else:
-            means, then = "not read by a dispatcher so far, which sets it aside", ""
         check = "too-long" if record.why.startswith("longer than") else "torn"
-        return self._finding(record, "wrong", check, printable(record.why), means, then)
+        found = printable(record.why)
+        if aside.exists():
+            return self._finding(
+                record, "note", check, found, f"set aside in {aside.name}", f"jq . {aside}"
+            )
+        return self._finding(
+            record, "wrong", check, found,
+            f"not in {aside.name} so far, where a dispatcher puts it when a handler gets there",
+            "hookline dispatch --once",
+        )  # fmt: skip
 
     def _time(self, record: Record, event: Event) -> Iterator[Finding]:
         if event.time > self._future:
@@ -215,6 +220,7 @@ class LogCheck:
                 length=len(run[0]),
                 found=f"{len(run[0])} NUL bytes: a power cut took what was written here",
                 means="what parses around them is delivered",
+                next="hookline emit again what is needed",
             )
 
     @staticmethod
@@ -320,6 +326,7 @@ def check_tail(stream: Stream, log: str) -> Iterator[Finding]:
                 offset=end.offset,
                 found="the last line has no newline: it is being written, or it is torn",
                 means="a dispatcher ends it when it has stood for a second",
+                next="hookline dispatch --once",
             )
     except NotAllowed:
         # `check_files` says so.

@@ -35,6 +35,7 @@ def verify(capsys, *arguments):
     """The exit status, the findings and the sum."""
     status = main(["verify", "--json", *arguments])
     *findings, total = objects(capsys)
+    assert all(each["next"] for each in findings if each["level"] == "wrong"), "and what now?"
     return status, findings, total
 
 
@@ -56,6 +57,16 @@ def test_damage_is_said_with_its_place_and_ends_with_65(used, capsys):
     out = capsys.readouterr().out
     assert out.startswith(f"wrong  a 00000001:{at} (6 bytes)  ")
     assert out.splitlines()[-1].startswith("1 wrong, 0 notes: ")
+
+
+def test_what_a_dispatcher_has_set_aside_is_no_alarm_any_more(used, capsys):
+    with used.home.live("a").open("ab") as log:
+        log.write(b"{torn\n")
+    assert verify(capsys)[0] == os.EX_DATAERR
+    used.drain()
+    status, findings, total = verify(capsys)
+    assert (status, [each["check"] for each in findings]) == (0, ["torn"])
+    assert (total["wrong"], total["notes"]) == (0, 1)
 
 
 def test_only_the_logs_that_were_named_are_looked_at(used, capsys):

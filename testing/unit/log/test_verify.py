@@ -29,7 +29,9 @@ def write(home, *texts):
 
 def check(home, twin=lambda *_: False):
     tally = Tally()
-    return list(LogCheck(home, "a", twin, tally, CLOCK).findings()), tally
+    findings = list(LogCheck(home, "a", twin, tally, CLOCK).findings())
+    assert all(each.next for each in findings if each.level == "wrong"), "and what now?"
+    return findings, tally
 
 
 def found(home, **more):
@@ -51,14 +53,20 @@ def test_a_torn_line_is_found_with_its_place(home):
     assert found(home) == [("wrong", "torn", 1, len(good), 35)]
 
 
-def test_a_torn_line_that_was_set_aside_is_said_to_be(home):
-    write(home, b"{torn\n")
+@pytest.mark.parametrize("kind", ["torn", "too-long"])
+def test_what_was_set_aside_is_a_note_as_long_as_its_file_is_there(home, kind):
+    piece = b'{"specversion":"1.0","id":"x","data":"'
+    write(home, piece + b"x" * (10 if kind == "torn" else 300_000) + b"\n")
     (finding,), _ = check(home)
-    assert "not read by a dispatcher" in finding.means
+    assert (finding.level, finding.check) == ("wrong", kind)
+    assert finding.next == "hookline dispatch --once"
     aside = home.rejected / "a-events.00000001.0.json"
-    aside.write_text("{}")
-    (finding,), _ = check(home)
-    assert (finding.means, finding.next) == (f"set aside in {aside.name}", f"jq . {aside}")
+    aside.touch()
+    (noted,), _ = check(home)
+    assert (noted.level, noted.check, noted.offset) == ("note", kind, 0)
+    assert (noted.means, noted.next) == (f"set aside in {aside.name}", f"jq . {aside}")
+    aside.unlink()
+    assert check(home)[0] == [finding]
 
 
 def test_a_line_glued_behind_another_is_noted_and_read(home):
