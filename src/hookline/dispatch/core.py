@@ -213,6 +213,10 @@ class Core:
         limit = self._starter.limit(listener.handler)
         chosen = []
         for first in listener.subscription.startable(now_s):
+            if not self._has_line(first):
+                listener.subscription.begin(first)
+                listener.subscription.unbegin(first, now_s + SHORTAGE_S)
+                continue
             told = self._without_run(first)
             if told is not None:
                 listener.subscription.begin(first)
@@ -220,7 +224,9 @@ class Core:
                 continue
             deliveries = [first]
             for delivery in listener.subscription.run_of(first, limit)[1:]:
-                if delivery.interrupted or self._without_run(delivery) is not None:
+                if delivery.interrupted or not self._has_line(delivery):
+                    break
+                if self._without_run(delivery) is not None:
                     break
                 deliveries.append(delivery)
             for delivery in deliveries:
@@ -230,13 +236,17 @@ class Core:
                 break
         return chosen
 
-    def _without_run(self, delivery: Delivery) -> Outcome | None:
-        """What a delivery comes to without being run; None when it is to be run, and has its
-        line."""
+    def _has_line(self, delivery: Delivery) -> bool:
+        """Whether a delivery has its line, if there is one; False while its log cannot be read."""
         if delivery.raw is None:
-            delivery.raw = self._intake.line_of(delivery)
-        if delivery.raw is None and delivery.replay:
-            delivery.raw = self._books.buried(delivery.replay)
+            try:
+                delivery.raw = self._intake.line_of(delivery, self._books.buried)
+            except HooklineError:
+                return False
+        return True
+
+    def _without_run(self, delivery: Delivery) -> Outcome | None:
+        """What a delivery comes to without being run; None when it is to be run."""
         if delivery.raw is None:
             error = "its line is not in the log any more"
             return Outcome(verdict="rejected", ms=0.0, error=error)

@@ -151,9 +151,13 @@ class Feed:
         return chunk
 
     def line_at(self, position: Position) -> Record | None:
-        """The event whose line begins just there, or None."""
+        """The event whose line begins just there, or None. Raises HooklineError for a log that
+        cannot be read."""
         try:
             chunk = self.log.read(position, limit_bytes=1)
+        except (SegmentGone, SegmentDamaged):
+            # The log is the one that it was, for whoever reads further behind.
+            return None
         except LogReplaced as replaced:
             self._replaced(replaced)
             return None

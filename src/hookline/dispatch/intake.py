@@ -11,6 +11,7 @@ from hookline.dispatch.listener import Listener, key_of
 from hookline.dispatch.spectator import Spectator
 from hookline.dispatch.subscription import Cursor, Delivery
 from hookline.log.read import Record
+from hookline.model.errors import HooklineError
 from hookline.model.position import Position
 
 CHUNKS_A_ROUND: Final = 8
@@ -40,6 +41,8 @@ class Intake:
         self._feeds: dict[str, Feed] = {}
         self._seen: dict[str, Position] = {}
         self._unlooked: set[str] = set()
+        self._unread = ""
+        """Why a line could last not be read again."""
         self.written: set[str] = set()
         """The domains whose writers await a sync, whether somebody reads them or not."""
         self.admitted = 0
@@ -141,12 +144,22 @@ class Intake:
                 self._pass_over(listener, domain, chunk)
         return True
 
-    def line_of(self, delivery: Delivery) -> bytes | None:
-        """The line of a delivery, read again; None when the log has another there, or none."""
-        record = self.feed(delivery.domain).line_at(delivery.position)
-        if record is None or record.event is None or record.event.id != delivery.event:
-            return None
-        return line_of(record)
+    def line_of(self, delivery: Delivery, buried: Callable[[str], bytes | None]) -> bytes | None:
+        """The line of a delivery, read again; that of its dead letter, if it repeats one, or None
+        when the log has another there, or none.
+
+        Raises HooklineError, noted once, when that cannot be told now.
+        """
+        try:
+            record = self.feed(delivery.domain).line_at(delivery.position)
+            if record is not None and record.event and record.event.id == delivery.event:
+                return line_of(record)
+            return buried(delivery.replay) if delivery.replay else None
+        except HooklineError as error:
+            if self._unread != str(error):
+                self._unread = str(error)
+                self._noted(f"{delivery.domain}: {error}")
+            raise
 
     def save_beginnings(self) -> None:
         """Write down what a restart could not find out again."""

@@ -42,6 +42,8 @@ class Listener:
         """Domains in which there may be something to read for it."""
         self.moved: set[str] = set()
         """Domains whose cursor may have moved since the last commit."""
+        self.unread: list[Delivery] = []
+        """Replays whose key is not known, since their log cannot be read."""
         self.subscription = Subscription(concurrency=handler.concurrency, keyed=bool(handler.key))
         self._recovered = dict(progress.pending)
         self._wants: dict[str, bool] = {}

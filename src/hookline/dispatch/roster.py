@@ -96,9 +96,12 @@ class Roster:
             self._take_on(handler, progress, domains)
 
     def follow(self, domains: list[str]) -> None:
-        """Domains have come: who wants them?"""
+        """Domains have come: who wants them? And can be read now what could not before?"""
         for listener in self:
             self._follow(listener, domains)
+            unread, listener.unread = listener.unread, []
+            for delivery in unread:
+                self._replay(listener, delivery)
 
     def replay(self, entry: Entry) -> Delivery:
         """Somebody wants an event again: its delivery; its listener has it if there is one."""
@@ -111,7 +114,11 @@ class Roster:
     def _replay(self, listener: Listener, delivery: Delivery) -> None:
         """Give a listener a replay; its key is in its line."""
         if listener.handler.key:
-            line = self._intake.line_of(delivery) or self._books.buried(delivery.replay)
+            try:
+                line = self._intake.line_of(delivery, self._books.buried)
+            except HooklineError:
+                listener.unread.append(delivery)
+                return
             delivery.key = key_of(listener.handler, line or b"{}")
         listener.subscription.replay(delivery)
 

@@ -73,7 +73,8 @@ class Settlement:
         listener.subscription.settle(delivery, plan, now_s)
         if plan.then in ("retry", "held"):
             self._books.waiting(listener.name, delivery)
-        listener.moved.add(delivery.domain)
+        if not delivery.replay:
+            listener.moved.add(delivery.domain)
         self._count(listener, outcome, plan, now.timestamp())
         self._mind(listener, plan, now_s)
 

@@ -314,3 +314,65 @@ def test_two_signals_at_once_are_one(bench):
         finally:
             dispatcher.close()
     assert bench.said() == ["done"]
+
+
+def test_a_replay_to_a_handler_that_wants_the_domain_no_more_is_delivered(bench):
+    bench.shell("on-a-b.sh", "exit 65")
+    bench.emit("a.b")
+    bench.drain()
+    (letter,) = letters.open_letters(bench.home)
+    bench.shell("on-a-b.sh", 'echo "$EVENT_REPLAYOF" >>"$OUT"', "# on: other.thing")
+    dispatcher = bench.dispatcher()
+    try:
+        letters.replay(bench.home, letter, SystemClock())
+        dispatcher.drain()
+    finally:
+        dispatcher.close()
+    assert bench.said() == [letter.letter]
+
+
+@pytest.mark.parametrize("header", ["", "# key: subject"])
+def test_a_replay_whose_log_cannot_be_read_waits_and_stops_nobody(bench, header):
+    bench.shell(
+        "on-a-b.sh", 'echo "$EVENT_TYPE" >>"$OUT"; [[ $EVENT_REPLAYOF ]] || exit 65', header
+    )
+    bench.shell("on-c-d.sh", 'echo "$EVENT_TYPE" >>"$OUT"')
+    bench.emit("a.b")
+    bench.drain()
+    (letter,) = letters.open_letters(bench.home)
+    live = bench.home.live("a")
+    kept = live.rename(bench.home.root / "kept")
+    live.symlink_to(kept)
+    letters.replay(bench.home, letter, SystemClock())
+    bench.emit("c.d")
+    bench.drain()
+    assert bench.said() == ["a.b", "c.d"]
+    assert sum("a-events.jsonl is a symbolic link" in note for note in bench.spectator.notes) > 0
+    assert len(bench.letters()) == 1
+
+    dispatcher = bench.dispatcher()
+    try:
+        dispatcher.tick()
+        kept.rename(live)
+        deadline_s = time.monotonic() + 20
+        while len(bench.said()) < 3:
+            assert time.monotonic() < deadline_s
+            dispatcher.tick(0.05)
+        dispatcher.drain()
+    finally:
+        dispatcher.close()
+    assert bench.said() == ["a.b", "c.d", "a.b"]
+    assert len(bench.letters()) == 1
+
+
+def test_a_replay_from_a_deleted_segment_makes_nobody_read_again(bench):
+    bench.shell("on-a-b.sh", 'echo "$EVENT_ID" >>"$OUT"; [[ $EVENT_ID != two ]] || exit 65')
+    for name in ("one", "two", "three"):
+        bench.emit("a.b", id=name)
+        rotate(bench.home, "a")
+    bench.drain()
+    (letter,) = letters.open_letters(bench.home)
+    bench.home.segments.joinpath("a-events.00000002.jsonl").unlink()
+    letters.replay(bench.home, letter, SystemClock())
+    bench.drain()
+    assert bench.said() == ["one", "two", "three", "two"]
