@@ -23,16 +23,33 @@ _IGNORED: Final = """\
 !/schemas/**
 """
 _CONFIG: Final = """\
-# The form in which handlers are given events: cloudevents, or cortex for that project's handlers.
+# The choices of this home. What is left out has the value shown; an unknown key is an error.
+
+# The form in which handlers are given events, and in which `event-logger.sh --create` prints
+# them: "cloudevents", or "cortex" for handlers that were written for that project.
+# One handler alone says `# envelope: cortex` in its header.
 envelope = "cloudevents"
 
 [handlers]
-# Variables of the dispatcher's environment that handlers get too.
+# A handler's environment is clean: PATH, HOME, LANG and its event. Names here are handed on from
+# the dispatcher's own environment, for handlers that need a proxy or a token.
 env = []
 
+[dispatch]
+# A handler that leaves so many dead letters in a row, without a success in between, is paused until
+# its file changes or somebody resumes it. 0: never.
+pause_after = 10
+
+[dead_letters]
+# How long dead letters are kept, decided or not (docs/howto/dead-letters.md). "never": for ever.
+keep = "30d"
+
 [archive]
-# A log is closed when it is larger or was begun longer ago; a closed segment is compressed and,
-# unless a handler still needs it, deleted ("never": not at all).
+# What keeps the home small: `hookline archive`, which `hookline up` runs now and then (see
+# programs.toml). A log is closed when it is larger than rotate_size or was begun longer ago than
+# rotate_age. A closed segment is compressed once nobody writes to it any more and compress_after
+# has passed, and deleted delete_after its last event, unless a handler still needs it. "never":
+# not at all.
 rotate_size = "10MiB"
 rotate_age = "24h"
 compress_after = "0s"

@@ -7,13 +7,18 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from hookline.app.config import Config
 from hookline.cli.main import main
 from hookline.dispatch.lock import Lock
 from hookline.log.home import Home
+
+CHECKOUT = Path(__file__).resolve().parents[3]
 
 HANDLER = """#!/bin/bash
 # attempts: 2   backoff: 10ms
@@ -51,6 +56,12 @@ def test_init_makes_a_home_once_and_keeps_what_is_there(made):
     assert main(["init", str(made.root)]) == 0
     assert 'envelope = "cortex"' in made.config.joinpath("hookline.toml").read_text()
     assert oct(made.handlers.stat().st_mode & 0o777) == "0o750"
+
+
+def test_a_new_home_has_every_setting_at_its_default_and_so_has_the_checkout(made):
+    text = (made.config / "hookline.toml").read_text()
+    assert text == (CHECKOUT / "coordination" / "config" / "hookline.toml").read_text()
+    assert tomllib.loads(text) == json.loads(msgspec.json.encode(Config()))
 
 
 def test_init_in_a_file_says_so(tmp_path, capsys):
