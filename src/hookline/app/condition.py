@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from hookline.app.leftovers import dead_selftests
 from hookline.dispatch.journal import STATE_FILE, open_journal, read_ledger, spare_segments
 from hookline.dispatch.letters import groups, open_letters
 from hookline.dispatch.lock import holder
@@ -48,6 +49,7 @@ def condition(home: Home, clock: Clock) -> Iterator[Finding]:
     yield from _disk(home)
     yield _inotify()
     yield _index(home)
+    yield from _dead_selftests(home)
     try:
         yield _journal(home)
         yield from _handlers(home)
@@ -93,6 +95,12 @@ def _index(home: Home) -> Finding:
     if wrong:
         return Finding("index", False, f"{path}: {wrong}", "hookline rebuild")
     return Finding("index", True, f"sound, {path.stat().st_size >> 10} KiB")
+
+
+def _dead_selftests(home: Home) -> Iterator[Finding]:
+    for folder in dead_selftests(home.coordination):
+        text = f"{folder} is left of a test that was killed; the next one removes it"
+        yield Finding("selftest", True, text, "hookline selftest", True)
 
 
 def _journal(home: Home) -> Finding:

@@ -1,8 +1,11 @@
 """What lies beside the logs and belongs to nothing any more."""
 
 import contextlib
+import fcntl
+import os
 from collections.abc import Iterator
 from pathlib import Path, PurePath
+from typing import Final
 
 from hookline.dispatch.letters import letters
 from hookline.log.home import Home
@@ -10,6 +13,10 @@ from hookline.log.read import domains, records
 from hookline.log.stream import Stream
 from hookline.model.errors import HooklineError
 from hookline.model.event import decode
+
+THROW_AWAY: Final = "throw-away"
+"""The file in a home that `hookline selftest` has made for itself and removes again. Whoever uses
+the home holds a flock on its folder since before this file was there."""
 
 
 def unused_payloads(home: Home, before_s: float) -> Iterator[Path]:
@@ -48,6 +55,26 @@ def litter(folder: Path, moment_s: float) -> list[Path]:
         for path in older(folder, moment_s)
         if path.name.startswith(".") and path.name.endswith(".tmp")
     ]
+
+
+def dead_selftests(folder: Path) -> list[Path]:
+    """The throw-away homes below a folder whose test was killed."""
+    return [mark.parent for mark in folder.glob(f"selftest-*/{THROW_AWAY}") if _free(mark.parent)]
+
+
+def _free(folder: Path) -> bool:
+    """Whether nobody has locked it; one that cannot be looked at counts as locked."""
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(fd)
+    return True
 
 
 def _references(stream: Stream) -> Iterator[str]:

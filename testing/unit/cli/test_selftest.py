@@ -85,6 +85,28 @@ def test_whatever_ends_a_storm_nothing_is_left_of_it(number):
         time.sleep(0.02)  # it dies with its parent, untold
 
 
+def test_what_a_killed_test_leaves_is_told_by_doctor_and_removed_by_the_next(home, capsys):
+    from hookline.cli.main import main
+
+    running = start()
+    while not (found := list(home.coordination.glob("selftest-*/throw-away"))):
+        assert running.poll() is None
+        time.sleep(0.01)  # a file of another process: nobody tells
+    place = found[0].parent
+    main(["doctor"])
+    assert place.name not in capsys.readouterr().out
+    running.kill()
+    running.communicate(timeout=60)
+    while leaks.marked(Home(place)):
+        time.sleep(0.01)  # its children die with it, untold
+    main(["doctor"])
+    assert f"{place} is left of a test that was killed" in capsys.readouterr().out
+    kept = home.coordination / "selftest-kept"
+    kept.mkdir()
+    assert selftest()[0] == 0
+    assert list(home.coordination.glob("selftest-*")) == [kept]
+
+
 def test_a_broken_promise_is_said_with_what_shows_it_again(home, monkeypatch, capsys):
     from hookline.app.selftest import report, storm
     from hookline.cli.main import main

@@ -131,6 +131,7 @@ def test_a_place_is_removed_unless_it_is_kept(tmp_path):
     with place_below(tmp_path) as place:
         place.keep = True
     assert list(tmp_path.iterdir()) == [place.home.root]
+    assert not (place.home.root / "throw-away").exists()
 
 
 def test_a_place_is_removed_when_it_goes_wrong(tmp_path):
