@@ -149,6 +149,50 @@ def small_files(function):
     return call
 
 
+# Told of the limit, which is when a write was a short one, the shell has it lifted.
+ROOM_LATER_SHELL = "trap 'ulimit -S -f unlimited' XFSZ; ulimit -S -f 1; "
+IN_ONE_SHELL = [each for each in EMITTERS if not each.is_command or str(each) == "sourced"]
+
+
+def room_later(function):
+    """The same function, which may write more again as soon as a write was a short one."""
+    write = os.write
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def write_once(fd, data):
+        written = write(fd, data)
+        if written < len(data):
+            resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+        return written
+
+    def call():
+        os.write = write_once
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1024, unlimited[1]))
+        return function()
+
+    return call
+
+
+@pytest.mark.parametrize("emitter", IN_ONE_SHELL, ids=str)
+def test_a_short_write_is_ended_by_its_writer_where_there_is_room(points, bench, emitter):
+    """W05: at once, whoever reads or writes next. What dd cuts short is ended by the same code."""
+    acknowledged = {bench.emit("a.x", "x" * 800)}
+    target = emitter.target(bench.home, "a.x", "x" * 500)
+    if emitter.is_command:
+        bash, option, script, *rest = target
+        target = [bash, option, ROOM_LATER_SHELL + script, *rest]
+    else:
+        target = room_later(target)
+    ended = struck(points.strike, emitter, bench.home, target)
+    assert ended.status == 74, ended
+    log = bench.home.live("a").read_bytes()
+    assert (len(log), log[-1:]) == (1025, b"\n")
+    acknowledged.add(bench.emit("a.x"))
+    assert problems(bench, acknowledged) == []
+    (piece,) = bench.home.rejected.iterdir()
+    assert '"raw": "{\\"specversion\\"' in piece.read_text()
+
+
 def test_at_the_limit_a_command_lives(bench):
     """W07: the library leaves the traps of a shell that sources it alone."""
     acknowledged = {bench.emit("a.x", "x" * 800)}
