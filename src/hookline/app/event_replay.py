@@ -117,7 +117,7 @@ def enqueue(home: Home, events: Iterable[Found], clock: Clock) -> Iterator[Outco
             now = clock.now()
             new = uuid7(nanoseconds(now))
             again = _again(log, found, id=new, time=rfc3339(now))
-            durable_write(home.queue / f"{event.id}.json", again + b"\n")
+            durable_write(home.queue / f"{new}.json", again + b"\n")
         except HooklineError as error:
             yield _outcome(event, "failed", why=str(error))
         else:

@@ -116,7 +116,7 @@ said() { tr -d '\n' <"$OUT"; }
   assert_success
   assert_output --partial 'Mode: QUEUE'
   assert_output --partial $'Total processed: 3\nSuccessful: 3'
-  assert_equal "$(cd -- coordination/events/queue && printf '%s ' *)" 'e1.json e2.json e3.json '
+  assert_equal "$(jq -r .replayof coordination/events/queue/*.json | tr '\n' ' ')" 'e1 e2 e3 '
   hookline dispatch --once
   assert_equal "$(hookline log a.b | jq -r '.replayof // empty' | tr '\n' ' ')" 'e1 e2 '
   assert_equal "$(wc -l <"$OUT")" 2

@@ -51,12 +51,21 @@ def test_what_comes_of_a_replay_is_not_replayed(home, no_trouble):
 def test_what_a_queue_made_of_an_event_is_replayed_only_by_its_name(home, no_trouble):
     emit(home, "x", data={"n": 12345678901234567890})
     (queued,) = enqueue(home, chosen(home, Choice(), no_trouble), SystemClock())
-    new = dropbox.take(home, "x.json", SystemClock())
+    new = dropbox.take(home, *dropbox.waiting(home), SystemClock())
     assert queued.why == f"queued as {new}"
     again = next(event for event in Log(home).read() if event.id == new)
     assert (again.replayof, bytes(again.data)) == ("x", b'{"n":12345678901234567890}')
     assert ids(chosen(home, Choice(), no_trouble)) == ["x"]
     assert ids(chosen(home, Choice(event_id=new), no_trouble)) == [new]
+
+
+def test_events_of_two_sources_with_one_id_are_both_queued(home, no_trouble):
+    for source in ("a", "b"):
+        Log(home).append("a.b", source=source, id="same")
+    queued = list(enqueue(home, chosen(home, Choice(), no_trouble), SystemClock()))
+    assert [each.result for each in queued] == ["successful"] * 2
+    took = [dropbox.take(home, name, SystemClock()) for name in dropbox.waiting(home)]
+    assert [f"queued as {new}" for new in took] == [each.why for each in queued]
 
 
 def test_an_event_whose_payload_is_gone_is_told_and_the_others_are_queued(home, no_trouble):
