@@ -75,7 +75,7 @@ def test_a_dispatcher_that_was_stopped_for_longer_than_a_timeout_goes_on(bus, so
     bus.wait(bus.begun, "nothing runs")
     process.send_signal(signal.SIGSTOP)
     bus.emit_many(6, keys=6)
-    time.sleep(min(180.0, soak_s) or 4.0)  # the stop itself
+    time.sleep(min(600.0, soak_s) or 4.0)  # the stop itself
     process.send_signal(signal.SIGCONT)
     bus.wait_answered()
     bus.stop(process)

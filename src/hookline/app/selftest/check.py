@@ -79,7 +79,7 @@ def _inotify(home: Home) -> Finding:
         took_ms = (time.perf_counter() - begun_s) * 1000
         path.unlink()
         if watch.polling or not woken:
-            return Finding("inotify", True, "none: changes are looked for every second")
+            return Finding("inotify", True, "none: changes are looked for ten times a second")
     return Finding("inotify", True, f"wakes after {took_ms:.2f} ms")
 
 
