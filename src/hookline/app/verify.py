@@ -155,7 +155,7 @@ def _no_entry(line: Line) -> Finding:
             JOURNAL,
             line,
             "note",
-            "a line of another version, or of somebody else's",
+            "a line of another version, of somebody else's, or with a value that cannot be",
             "it is passed over",
         )
     return _of_line(

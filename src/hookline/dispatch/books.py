@@ -18,7 +18,7 @@ from hookline.dispatch.subscription import Cursor, Delivery
 from hookline.log.stream import Chunk, LogReplaced
 from hookline.model.clock import Clock, rfc3339
 from hookline.model.errors import HooklineError
-from hookline.model.position import Position
+from hookline.model.position import Count, Ordinal, Position
 
 CURSORS_S: Final = 30.0
 SETTLED_MAX: Final = 20_000
@@ -33,9 +33,9 @@ class DeadLetter(msgspec.Struct, kw_only=True, omit_defaults=True):
     time: str
     handler: str
     domain: str
-    segment: int | None = None
-    offset: int | None = None
-    attempts: int
+    segment: Ordinal | None = None
+    offset: Count | None = None
+    attempts: Count
     replay: str = msgspec.field(default="", name="replayof")
     verdict: str
     exit: int | None = None

@@ -18,7 +18,7 @@ from hookline.dispatch.runner import Ended, Run
 from hookline.dispatch.settlement import Settlement
 from hookline.dispatch.spectator import Spectator
 from hookline.dispatch.subscription import Cursor, Delivery
-from hookline.model.clock import Clock, parse_rfc3339
+from hookline.model.clock import Clock, stored_s
 from hookline.model.errors import HooklineError
 
 COMMIT_S: Final = 0.2
@@ -181,7 +181,7 @@ class Core:
                 absent.add(entry.handler)
             else:
                 reason = "" if entry.action == "resumed" else entry.reason or "paused"
-                at_s = parse_rfc3339(entry.time).timestamp()
+                at_s = stored_s(entry.time)
                 listener.pause(reason, math.inf if entry.by == "hand" else at_s)
                 self._books.handler(listener.name, listener)
         if absent:

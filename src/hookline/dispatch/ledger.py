@@ -7,16 +7,20 @@ saved.
 
 import math
 from collections.abc import Iterable
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from hookline.dispatch.decide import Then, Verdict, broken_because, failures_after
 from hookline.dispatch.subscription import Cursor
-from hookline.model.clock import parse_rfc3339
-from hookline.model.position import Position
+from hookline.model.clock import stored_s
+from hookline.model.position import Count, Ordinal, Position
+from hookline.model.types import TYPE_BYTES_MAX
 
 Place = tuple[str, Position, str]
+_YEAR_10000_S = 253_402_300_800.0
+Moment = Annotated[float, msgspec.Meta(ge=0, lt=_YEAR_10000_S)]
+"""Seconds since 1970 that are a date too."""
 
 
 class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -31,38 +35,38 @@ class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
     snapshot: str = ""
     """The name of the snapshot that the line belongs to; empty for what happened."""
     handler: str = ""
-    domain: str = ""
-    segment: int | None = None
-    offset: int | None = None
+    domain: Annotated[str, msgspec.Meta(max_length=TYPE_BYTES_MAX)] = ""
+    segment: Ordinal | None = None
+    offset: Count | None = None
     event: str = ""
     source: str = ""
     type: str = ""
-    attempt: int = 0
+    attempt: Count = 0
     verdict: Verdict | None = None
     exit: int | None = None
     signal: int | None = None
     ms: float | None = None
     then: Then | None = None
-    due: float | None = None
+    due: Moment | None = None
     """Seconds since 1970."""
     replay: str = msgspec.field(default="", name="replayof")
     """What it repeats: the name of a dead letter or of a replay."""
-    events: int = 0
+    events: Count = 0
     end: Position | None = None
-    mark: int | None = None
+    mark: Count | None = None
     letter: str = ""
     query: dict[str, str | list[str]] | None = None
     """Which events a replay is of."""
-    since: float | None = None
+    since: Moment | None = None
     start: dict[str, Position] | None = msgspec.field(default=None, name="from")
     reason: str = ""
     by: str = ""
     """`hand` for a pause that a person asked for."""
     held: str = ""
-    failures: int = 0
-    failed: float | None = None
+    failures: Count = 0
+    failed: Moment | None = None
     """When the last of `failures` was, in seconds since 1970."""
-    lines: int = 0
+    lines: Count = 0
     """How many lines a snapshot has before its last one."""
     error: str = ""
     stdout: str = ""
@@ -72,7 +76,7 @@ class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
     @property
     def position(self) -> Position:
         """Where the event lies; the first one, for a batch."""
-        return Position(self.segment or 0, self.offset or 0)
+        return Position(self.segment or 1, self.offset or 0)
 
 
 class Pending(msgspec.Struct, kw_only=True):
@@ -153,12 +157,18 @@ def encode(entry: Entry) -> bytes:
 
 
 def decode(line: bytes) -> Entry | None:
-    """The entry of a line, or None for a line that is not one: a torn one, or of a later
-    version."""
+    """The entry of a line, or None for a line that is not one: a torn one, one of a later version,
+    or one that says what cannot be."""
     try:
-        return _DECODER.decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+        entry = _DECODER.decode(line)
+        # A pattern in `Entry` would take longer than all the rest.
+        stored_s(entry.time)
+    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError):
         return None
+    # They become parts of paths.
+    if "\0" in entry.handler or not (entry.domain.isidentifier() or not entry.domain):
+        return None
+    return entry
 
 
 def begun(handler: str, pending: Pending, time: str) -> Entry:
@@ -223,14 +233,14 @@ def apply(ledger: Ledger, entry: Entry) -> None:
 
 def _fold_pause(progress: Progress, reason: str, time: str, by: str) -> None:
     progress.paused = reason
-    progress.paused_at_s = math.inf if by == "hand" else parse_rfc3339(time).timestamp()
+    progress.paused_at_s = math.inf if by == "hand" else stored_s(time)
 
 
 def _fold_resumed(progress: Progress, time: str) -> None:
     progress.paused = progress.held = ""
     progress.paused_at_s = 0.0
     # Failures that came later are counted already, when the line is folded once more.
-    if parse_rfc3339(time).timestamp() > progress.failed_at_s:
+    if stored_s(time) > progress.failed_at_s:
         progress.failures = 0
 
 
@@ -298,7 +308,7 @@ def _fold_failures(progress: Progress, entry: Entry) -> None:
     failures = failures_after(progress.failures, entry.verdict, entry.then)
     if failures == progress.failures:
         return
-    at_s = parse_rfc3339(entry.time).timestamp()
+    at_s = stored_s(entry.time)
     # What was folded before must not count twice.
     if at_s > progress.failed_at_s:
         progress.failures = failures

@@ -64,6 +64,14 @@ def from_epoch_s(seconds: float) -> datetime:
         raise BadData(f"time {seconds!r} is no number of seconds since 1970") from None
 
 
+def stored_s(text: str) -> float:
+    """A time in the stored form as seconds since 1970: `parse_rfc3339` for many. Raises
+    ValueError."""
+    if not text.endswith("Z"):
+        raise ValueError("a time without a zone")
+    return datetime.fromisoformat(text).timestamp()
+
+
 def parse_rfc3339(text: str, *, colonless: bool = False) -> datetime:
     """An RFC 3339 time in any zone as aware UTC; decimals beyond the sixth are cut off.
 

@@ -1,6 +1,18 @@
 """Where an event lies: the only order there is."""
 
-from typing import NamedTuple
+from typing import Annotated, Final, NamedTuple
+
+import msgspec
+
+ORDINAL_MAX: Final = 99_999_999
+"""The last ordinal that eight digits can name."""
+_COUNT_MAX: Final = (1 << 53) - 1
+
+Ordinal = Annotated[int, msgspec.Meta(ge=1, le=ORDINAL_MAX + 1)]
+"""A segment's ordinal in a file that others may have written; behind the last one lies what can be
+closed no more."""
+Count = Annotated[int, msgspec.Meta(ge=0, le=_COUNT_MAX)]
+"""A number of bytes, or of anything, in such a file."""
 
 
 class Position(NamedTuple):
@@ -10,5 +22,5 @@ class Position(NamedTuple):
     byte in the uncompressed segment, from 0.
     """
 
-    segment: int
-    offset: int
+    segment: Ordinal
+    offset: Count

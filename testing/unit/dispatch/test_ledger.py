@@ -27,6 +27,34 @@ def test_a_line_that_is_no_entry_is_passed_over():
     assert journal.decode(b'{"action":"attempt","time":') is None
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"action":"paused","time":"x","handler":"h"}',
+        '{"action":"paused","time":"2026-13-01T00:00:00.000000Z","handler":"h"}',
+        '{"action":"paused","time":"2026-11-21T00:00:00","handler":"h"}',
+        f'{{"action":"replay","time":"{NOW}","handler":"h","segment":99999999999999999999}}',
+        f'{{"action":"replay","time":"{NOW}","handler":"h","segment":-4}}',
+        f'{{"action":"cursor","time":"{NOW}","handler":"h","segment":1,"offset":{1 << 63}}}',
+        f'{{"action":"batch","time":"{NOW}","handler":"h","segment":1,"end":[0,9]}}',
+        f'{{"action":"batch","time":"{NOW}","handler":"h","segment":1,"end":[1,9],"mark":-1}}',
+        f'{{"action":"subscribed","time":"{NOW}","handler":"h","from":{{"d":[1,-1]}}}}',
+        f'{{"action":"attempt","time":"{NOW}","handler":"h","then":"retry","due":1e300}}',
+        f'{{"action":"replay","time":"{NOW}","handler":"h","domain":"../d","segment":1}}',
+        f'{{"action":"replay","time":"{NOW}","handler":"h","domain":"{"d" * 300}","segment":1}}',
+        f'{{"action":"replay","time":"{NOW}","handler":"h\\u0000","domain":"d","segment":1}}',
+    ],
+)
+def test_a_line_that_says_what_cannot_be_is_passed_over(line):
+    assert journal.decode(line.encode()) is None
+
+
+def test_a_line_without_a_position_is_of_the_beginning():
+    assert folded(Entry(action="cursor", time=NOW, handler="h", domain="d")).cursors == {
+        "d": Cursor(Position(1, 0))
+    }
+
+
 def test_an_entry_survives_its_line():
     made = entry("attempt", 7, event="e", attempt=2, verdict="failed", then="retry", due=1.5)
     assert journal.decode(journal.encode(made)) == made
