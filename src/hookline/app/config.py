@@ -148,4 +148,4 @@ def _load(path: Path, shape: type[_Shape]) -> _Shape:
     except OSError as error:
         raise BadConfig(f"{path}: {error.strerror}") from error
     except msgspec.MsgspecError as error:
-        raise BadConfig(f"{path}: {error}") from error
+        raise BadConfig(f"{path}: {error}: mend it there; hookline doctor checks it") from error

@@ -7,7 +7,8 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from hookline.app.root import home_of
-from hookline.cli.output import on_terminal, print_json, print_table
+from hookline.cli.ending import end_on_term
+from hookline.cli.output import agreed, counted, on_terminal, print_json, print_table
 from hookline.model.errors import TryAgain, Usage, printable, shown
 
 if TYPE_CHECKING:
@@ -101,14 +102,17 @@ def _wanted(args: argparse.Namespace) -> "Wanted":
 
 def _open(args: argparse.Namespace, home: "Home", wanted: "Wanted") -> "Iterator[DeadLetter]":
     """The open letters that are meant. Raises Usage for a name that nothing bears."""
-    from hookline.dispatch.letters import each_open
+    from hookline.dispatch.letters import Wanted, each_open
 
     missing = set(wanted.names)
     for letter in islice(each_open(home, wanted), args.first):
         missing -= {letter.letter, letter.fingerprint, letter.handler}
         yield letter
     if missing and args.first is None:
-        raise Usage(f"no open dead letter {shown(min(missing), 200)}: hookline dead-letters list")
+        narrowed = wanted != Wanted(names=wanted.names)
+        among = " among those that the other options choose" if narrowed else ""
+        name = shown(min(missing), 200)
+        raise Usage(f"no open dead letter {name}{among}: hookline dead-letters list")
 
 
 # -- looking -----------------------------------------------------------------------------
@@ -158,19 +162,21 @@ def ended(fault: "DeadLetter | Group") -> str:
 
 def _decide(args: argparse.Namespace, home: "Home", wanted: "Wanted") -> int:
     """Preview, ask a person, then do it, some at a time."""
+    from hookline.cli.replay import positive
+
+    rate = positive(args.rate, "--rate") or RATE
     counts: Counter[str] = Counter(each.handler for each in _open(args, home, wanted))
     total = counts.total()
-    what = f"{total} dead letter{'' if total == 1 else 's'}"
     if not args.json:
-        print(f"{what} to {args.action}")
+        print(f"{counted(total, 'dead letter')} to {args.action}")
         for handler, count in counts.most_common():
             print(f"  {count:>8}  {printable(handler)}", flush=True)
-    if total and not args.dry_run and not _agreed(args):
+    if total and not args.dry_run and not agreed(args, f"{args.action} them?"):
         print("nothing was done")
         return 0
     done, status = 0, 0
     if total and not args.dry_run:
-        done, status = _do(args, home, wanted, total)
+        done, status = _do(args, home, wanted, counts, rate)
     if args.json:
         print_json(
             {"action": args.action, "letters": total, "done": done, "handlers": dict(counts)}
@@ -178,47 +184,45 @@ def _decide(args: argparse.Namespace, home: "Home", wanted: "Wanted") -> int:
     return status
 
 
-def _agreed(args: argparse.Namespace) -> bool:
-    if args.yes or args.json or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return True
-    return input(f"{args.action} them? [y/N] ").strip().lower() in ("y", "yes")
-
-
-def _do(args: argparse.Namespace, home: "Home", wanted: "Wanted", total: int) -> tuple[int, int]:
+def _do(
+    args: argparse.Namespace, home: "Home", wanted: "Wanted", counts: Counter[str], rate: float
+) -> tuple[int, int]:
     """How many it was done to, and the exit status."""
+    from hookline.cli.replay import in_the_way
     from hookline.dispatch.letters import drop_all
-    from hookline.dispatch.lock import holder
     from hookline.model.clock import SystemClock
 
+    total = counts.total()
     # The ledger is read once more: what somebody else has decided meanwhile is not ours. No more
     # than were counted: what fails again meanwhile is a new letter.
     found = islice(_open(args, home, wanted), total)
     if args.action == "drop":
         done, status = drop_all(home, found, SystemClock()), 0
     else:
-        done, status = _replay(args, home, found, total)
+        done, status = _replay(home, found, total, rate)
     if not args.json:
         print(f"{_DONE[args.action]} {done} of {total}", flush=True)
-    if args.action == "replay" and not status and holder(home) is None:
-        _say("nobody dispatches now: hookline dispatch --once delivers them")
+    if args.action == "replay" and not status:
+        for why in in_the_way(home, counts):
+            _say(why)
     return done, status
 
 
 def _replay(
-    args: argparse.Namespace, home: "Home", found: "Iterator[DeadLetter]", total: int
+    home: "Home", found: "Iterator[DeadLetter]", total: int, rate: float
 ) -> tuple[int, int]:
-    from hookline.cli.replay import positive
     from hookline.dispatch.asks import Asker, NoRoom
     from hookline.dispatch.letters import replay_all
     from hookline.model.clock import SystemClock
 
     asker = Asker(home)
+    end_on_term()
     try:
-        replay_all(asker, found, SystemClock(), positive(args.rate, "--rate") or RATE)
+        replay_all(asker, found, SystemClock(), rate)
     except NoRoom as why:
         _say(f"{why}, then the same command again")
         return asker.asked, TryAgain.exit_code
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
         _say(f"asked for {asker.asked} of {total}; the same command again goes on")
         raise
     return asker.asked, 0

@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "every handler that wants them, and wait for the verdicts. A running dispatcher does it, "
         "else one is run for it. hookline replay is for one handler, long stretches and a pace."
     )
-    which = parser.add_mutually_exclusive_group(required=True)
+    which = parser.add_mutually_exclusive_group()
     which.add_argument("--event-id", metavar="ID", help="the event of this id")
     which.add_argument("--date", metavar="YYYY-MM-DD", help="the events of a day, in local time")
     parser.add_argument("--type", metavar="RE", default="", help="only types that this matches")
@@ -87,6 +87,10 @@ def run(args: argparse.Namespace) -> int:
 def _choice(args: argparse.Namespace) -> "Choice":
     from hookline.app.event_replay import Choice
 
+    if args.event_id is None and args.date is None:
+        raise Usage(
+            "one of the arguments --event-id --date is required; see: hookline event-replay --help"
+        )
     if args.priority and args.priority not in PRIORITIES:
         raise Usage(f"Invalid priority: {shown(args.priority)} is none of {' '.join(PRIORITIES)}")
     for name in ("type", "source"):
@@ -156,11 +160,13 @@ def _print(outcomes: "Iterable[Outcome]", args: argparse.Namespace) -> Counter[s
     from hookline.cli.output import print_json
 
     counts: Counter[str] = Counter()
+    # Of a whole day, most events may be wanted by nobody.
+    told = {"failed", "skipped"} if args.event_id else {"failed"}
     for outcome in outcomes:
         counts[outcome.result] += 1
         if args.json:
             print_json(to_builtins(outcome))
-        elif args.verbose or args.dry_run or outcome.result == "failed":
+        elif args.verbose or args.dry_run or outcome.result in told:
             prefix = "[VERBOSE] " if args.verbose else ""
             why = f": {outcome.why}" if outcome.why else ""
             text = f"{outcome.result} {outcome.event} {outcome.type} {outcome.time}{why}"

@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from hookline.cli.output import Style, on_terminal
+from hookline.cli.output import Style, counted, on_terminal
 from hookline.model.errors import Usage, printable, shown
 
 if TYPE_CHECKING:
@@ -54,7 +54,9 @@ def _print(home: "Home", letter: "DeadLetter", *, is_open: bool, more: int) -> N
     told = attempts_of(home, letter)
     print(style.bold(printable(letter.letter)))
     _line("handler", letter.handler)
-    _line("given up", f"{letter.time}, after {letter.attempts} attempts: {ended(letter)}")
+    _line(
+        "given up", f"{letter.time}, after {counted(letter.attempts, 'attempt')}: {ended(letter)}"
+    )
     if letter.replay:
         _line("replay of", letter.replay)
     _line("error", letter.error)

@@ -1,6 +1,7 @@
 """Output for people and for programs: colour and aligned columns on a terminal only, `NO_COLOR`
 respected."""
 
+import argparse
 import json
 import os
 import sys
@@ -45,6 +46,18 @@ def on_terminal(json_text: str) -> str:
 def print_json(value: object) -> None:
     """One value on one line."""
     print(json.dumps(value, ensure_ascii=False))
+
+
+def counted(number: int, what: str) -> str:
+    """How many there are, in words: `1 event`, `2 events`."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def agreed(args: argparse.Namespace, question: str) -> bool:
+    """What a person on a terminal answers, unless `--yes` did; nobody else is asked."""
+    if args.yes or args.json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return True
+    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
 
 def print_table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -3,7 +3,7 @@
 import argparse
 
 from hookline.app.root import home_of
-from hookline.cli.output import print_json
+from hookline.cli.output import counted, print_json
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -31,8 +31,8 @@ def run(args: argparse.Namespace) -> int:
     would = "would be " if args.dry_run else ""
     print(f"{would}deleted: {' '.join(done.deleted) or 'nothing'}")
     print(
-        f"{would}made again: {done.handlers} handlers, {done.waiting} deliveries waiting, "
-        f"{done.underway} under way"
+        f"{would}made again: {counted(done.handlers, 'handler')}; deliveries: "
+        f"{done.waiting} waiting, {done.underway} under way"
     )
     if done.lost:
         print(

@@ -5,15 +5,16 @@ import sys
 from typing import TYPE_CHECKING
 
 from hookline.app.root import home_of
-from hookline.cli.output import print_json
-from hookline.model.errors import TryAgain, Usage, printable, shown
+from hookline.cli.ending import end_on_term
+from hookline.cli.output import agreed, counted, print_json
+from hookline.model.errors import BadData, TryAgain, Usage, printable, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from hookline.dispatch.handlers import Handler
     from hookline.dispatch.pace import Pace
-    from hookline.dispatch.replays import Begun, Preview
+    from hookline.dispatch.replays import Begun, Preview, Replay
     from hookline.log.home import Home
     from hookline.log.query import Found
 
@@ -44,6 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--name", metavar="NAME", help="what the replay is called; default: made from the time"
     )
+    parser.add_argument("--yes", "-y", action="store_true", help="do not ask, on a terminal")
     parser.add_argument("--resume", metavar="NAME", help="go on with a replay that was interrupted")
     parser.add_argument("--json", action="store_true", help="one JSON object at the end")
 
@@ -69,7 +71,12 @@ def run(args: argparse.Namespace) -> int:
         told = preview(events())
         if not args.json:
             _print_preview(told, begun)
+        if not told.events and not begun.asked:
+            _say(_why_none(replay, handler))
         if told.events and not args.dry_run:
+            if not agreed(args, f"ask {replay.handler} to do them again?"):
+                print("nothing was done")
+                return 0
             if is_new:
                 begin(home, replay, SystemClock())
             return _ask(args, home, begun, told, events(), pace)
@@ -103,14 +110,20 @@ def _begun(args: argparse.Namespace, home: "Home") -> "tuple[Begun, bool]":
         raise Usage(f"no replay {shown(args.resume)} was begun here: begin one with --to HANDLER")
     if not args.to:
         raise Usage("to whom? --to HANDLER names it; hookline handlers lists them")
-    replay = replays.Replay(
-        name=name or replays.new_name(clock),
-        handler=args.to,
-        since=stored_time(args.since, now) or "",
-        until=stored_time(args.until, now) or rfc3339(now),
-        types=tuple(args.types) or _handler(home, args.to).patterns,
-        ids=tuple(args.ids),
-    )
+    since, until = stored_time(args.since, now), stored_time(args.until, now)
+    if since and since >= (until or rfc3339(now)):
+        raise Usage(f"no time is between --since {since} and --until {until or 'now'}")
+    try:
+        replay = replays.Replay(
+            name=name or replays.new_name(clock),
+            handler=args.to,
+            since=since or "",
+            until=until or rfc3339(now),
+            types=tuple(args.types) or _handler(home, args.to).patterns,
+            ids=tuple(args.ids),
+        )
+    except BadData as error:
+        raise Usage(str(error)) from error
     return replays.Begun(replay=replay), True
 
 
@@ -127,6 +140,29 @@ def _handler(home: "Home", name: str) -> "Handler":
             raise Usage(f"{name} cannot be run: {refused.reason}")
     known = ", ".join(each.name for each in found.handlers) or "there is none"
     raise Usage(f"no handler {shown(name)} in {home.handlers} (is it gone?): {known}")
+
+
+def _why_none(replay: "Replay", handler: "Handler") -> str:
+    wants = f"{handler.name} wants {' '.join(handler.patterns)}"
+    if replay.types != handler.patterns:
+        wants += f", --type is {' '.join(replay.types)}"
+    if replay.ids:
+        wants += f", --id is {' '.join(replay.ids)}"
+    when = f"from {replay.since} on" if replay.since else "ever"
+    return f"{wants}; no event {when} and before {replay.until} is all of it: hookline log"
+
+
+def in_the_way(home: "Home", handlers: "Iterable[str]") -> "Iterator[str]":
+    """Why these handlers will not get what was asked for by itself, each with what helps."""
+    from hookline.dispatch.journal import read_ledger
+    from hookline.dispatch.lock import holder
+
+    known = read_ledger(home).handlers
+    for name in handlers:
+        if name in known and known[name].paused:
+            yield f"{name} is paused: hookline handlers resume {name}"
+    if holder(home) is None:
+        yield "nobody dispatches now: hookline dispatch --once delivers them"
 
 
 def _pace(args: argparse.Namespace) -> "Pace":
@@ -161,18 +197,18 @@ def _ask(
 ) -> int:
     """Ask for all of them; whatever comes between, say how to go on."""
     from hookline.dispatch.asks import NoRoom
-    from hookline.dispatch.lock import holder
     from hookline.dispatch.replays import ask
     from hookline.model.clock import SystemClock
 
     before, name = begun.asked, begun.replay.name
     go_on = f"hookline replay --resume {name}"
+    end_on_term()
     try:
         ask(home, begun, events, pace, SystemClock())
     except NoRoom as why:
         _say(f"{why}, then {go_on}")
         status = TryAgain.exit_code
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
         _say(f"asked for {begun.asked - before} of {_events(told)}; to go on: {go_on}")
         raise
     else:
@@ -181,8 +217,9 @@ def _ask(
         _print_json(begun, told)
     else:
         print(f"asked for {begun.asked - before} of {_events(told)} as {name}", flush=True)
-    if not status and holder(home) is None:
-        _say("nobody dispatches now: hookline dispatch --once delivers them")
+    if not status:
+        for trouble in in_the_way(home, [begun.replay.handler]):
+            _say(trouble)
     return status
 
 
@@ -197,7 +234,7 @@ def _print_preview(told: "Preview", begun: "Begun") -> None:
 
 
 def _events(told: "Preview") -> str:
-    return f"{told.events} event{'' if told.events == 1 else 's'}"
+    return counted(told.events, "event")
 
 
 def _print_json(begun: "Begun", told: "Preview") -> None:

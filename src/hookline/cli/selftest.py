@@ -2,13 +2,13 @@
 
 import argparse
 import shlex
-import signal
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from hookline.app.root import home_of
+from hookline.cli.ending import end_on_term
 from hookline.cli.output import Style, print_json
 from hookline.model.errors import OwnBug, Usage
 
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
         raise Usage("--minutes is more than 0 and at most 1440; see: hookline selftest --help")
     if args.seed is not None and not args.chaos:
         raise Usage("--seed goes with --chaos; see: hookline selftest --help")
-    signal.signal(signal.SIGTERM, _end)
+    end_on_term()
     os.nice(NICENESS)
     with place_below(args.dir or home_of(args).coordination, keep=args.keep) as place:
         if args.chaos:
@@ -65,11 +65,6 @@ def run(args: argparse.Namespace) -> int:
         if place.keep:
             print(f"kept: {place.home.root}", file=sys.stderr)
     return 0
-
-
-def _end(number: int, _: object) -> NoReturn:
-    """Through all that cleans up behind us."""
-    raise SystemExit(128 + number)
 
 
 def _check(args: argparse.Namespace, place: "Place") -> None:

@@ -25,7 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "emitted and the files that it wrote. It runs for real, but HOOKLINE_HOME is a throw-away "
         "home with copies of the scripts, the configuration and the schemas; what it does outside "
         "of its home, it does. Exit: 0 done or skipped, 1 any other verdict; with --golden: 0 as "
-        "the file says, 1 not."
+        "the file says, 1 not, 65 when there is no such file."
     )
     parser.add_argument("handler", metavar="HANDLER", help="a handler's name, or a path to one")
     parser.add_argument("event", metavar="EVENT", help=_EVENT)
@@ -95,10 +95,15 @@ def _from_outside(text: bytes) -> bytes:
     if len(text) > INPUT_BYTES_MAX:
         raise BadData(f"the event has more than {INPUT_BYTES_MAX} bytes")
     now = SystemClock().now()
-    fields = envelope.from_outside(
-        text, id=uuid7(nanoseconds(now)), source="hookline-try", time=rfc3339(now)
-    )
-    return envelope.line(**fields)
+    try:
+        fields = envelope.from_outside(
+            text, id=uuid7(nanoseconds(now)), source="hookline-try", time=rfc3339(now)
+        )
+        return envelope.line(**fields)
+    except BadData as error:
+        raise BadData(
+            f'{error}; enough is: {{"specversion":"1.0","type":"a.b","data":{{}}}}'
+        ) from error
 
 
 def _show(trial: "Trial") -> None:

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from hookline.app.root import home_of
-from hookline.cli.output import Style, print_json
+from hookline.cli.output import Style, counted, print_json
 
 if TYPE_CHECKING:
     from hookline.log.verify import Finding, Tally
@@ -59,8 +59,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         verdict = f"{counts['wrong']} wrong" if counts["wrong"] else "nothing is wrong"
         print(
-            f"{verdict}, {counts['note']} notes: {tally.lines} lines, {tally.events} events, "
-            f"{tally.bytes} bytes"
+            f"{verdict}, {counted(counts['note'], 'note')}: {counted(tally.lines, 'line')}, "
+            f"{counted(tally.events, 'event')}, {counted(tally.bytes, 'byte')}"
         )
     return 65 if counts["wrong"] else 0
 

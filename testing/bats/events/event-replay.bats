@@ -201,3 +201,13 @@ hookline_runs() { [[ $(hookline status --json | jq .dispatcher) != null ]]; }
   assert_failure 65
   assert_output --partial 'Event not found'
 }
+
+@test "what is wrong with the call is said first, and why one event went nowhere" {
+  run -64 replay --bogus
+  [[ $output == *"unrecognized arguments: --bogus"* ]]
+  run -64 replay
+  [[ $output == *"one of the arguments --event-id --date is required"* ]]
+  emit e1 x.y
+  run -0 replay --event-id e1
+  [[ $output == *"skipped e1 x.y "*": nobody wants it"* ]]
+}

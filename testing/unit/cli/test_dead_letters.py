@@ -68,6 +68,28 @@ def open_names(home):
 
 
 @pytest.mark.usefixtures("failed")
+def test_a_name_that_the_other_options_leave_out_is_said_so(capsys):
+    status = main(["dead-letters", "replay", "on-a-b.sh", "--fingerprint", "zzz"])
+    assert status == os.EX_USAGE
+    assert "'on-a-b.sh' among those that the other options choose" in capsys.readouterr().err
+
+
+def test_a_rate_that_is_none_is_refused_before_anything_is_shown(failed, capsys):
+    status, out = run(capsys, "replay", "--all", "--rate", "0")
+    assert (status, out) == (os.EX_USAGE, "")
+    assert len(open_names(failed)) == 4
+
+
+@pytest.mark.usefixtures("failed")
+def test_a_paused_handler_is_told_of(capsys):
+    main(["handlers", "pause", "on-a-b.sh"])
+    main(["dispatch", "--once"])
+    capsys.readouterr()
+    assert main(["dead-letters", "replay", "--all"]) == 0
+    assert "on-a-b.sh is paused: hookline handlers resume on-a-b.sh" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("failed")
 def test_letters_are_grouped_by_their_fault(capsys):
     first, other = lines(capsys, "list")
     assert (first["handler"], first["letters"], first["exit"]) == ("on-a-b.sh", 3, 3)
@@ -119,7 +141,7 @@ def test_a_letter_is_shown_with_all_that_is_known_of_it(capsys):
     status, page = run(capsys, "show", "on-a-b.sh:e1")
     assert status == 0
     for part in (
-        '    "id": "e1"', '  "data": 1', "no row 1 in e1", "after 1 attempts: exit 3",
+        '    "id": "e1"', '  "data": 1', "no row 1 in e1", "after 1 attempt: exit 3",
         "attempt 1: failed", "hookline dead-letters replay on-a-b.sh:e1",
     ):  # fmt: skip
         assert part.strip() in page, part

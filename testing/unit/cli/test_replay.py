@@ -1,7 +1,13 @@
 """`hookline replay`: events of the past, once more, to one handler."""
 
+import io
 import json
 import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +15,8 @@ from hookline.cli.main import main
 from hookline.cli.replay import positive
 from hookline.dispatch import asks, replays
 from hookline.model.errors import Usage
+
+SOURCE = Path(__file__).resolve().parents[3] / "src"
 
 NOTING = '#!/bin/bash\n# on: a.*\necho "$EVENT_ID $EVENT_REPLAYOF" >>"$HOOKLINE_HOME/out"\n'
 
@@ -125,19 +133,67 @@ def test_a_handler_that_is_gone_is_said_and_nothing_is_asked(logged, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status"),
+    "arguments",
     [
-        ([], os.EX_USAGE),
-        (["--resume", "nothing"], os.EX_USAGE),
-        (["--to", "on-a.sh", "--speed", "0"], os.EX_USAGE),
-        (["--to", "on-a.sh", "--since", "soon"], os.EX_USAGE),
-        (["--to", "on-a.sh", "--type", "A"], os.EX_DATAERR),
-        (["--to", "on-a.sh", "--name", "A"], os.EX_DATAERR),
+        [],
+        ["--resume", "nothing"],
+        ["--to", "on-a.sh", "--speed", "0"],
+        ["--to", "on-a.sh", "--since", "soon"],
+        ["--to", "on-a.sh", "--since", "1h", "--until", "2h"],
+        ["--to", "on-a.sh", "--type", "A"],
+        ["--to", "on-a.sh", "--name", "A"],
     ],
 )
-def test_what_cannot_be_meant_is_said(logged, capsys, arguments, status):
-    assert run(capsys, *arguments)[0] == status
+def test_what_cannot_be_meant_is_said(logged, capsys, arguments):
+    assert run(capsys, *arguments)[0] == os.EX_USAGE
     assert delivered(logged) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--id", "nope"], "on-a.sh wants a.*, --id is nope; no event ever and before "),
+        (["--type", "d.e"], "on-a.sh wants a.*, --type is d.e; no event ever and before "),
+    ],
+)
+def test_where_nothing_is_chosen_the_reason_is_said(logged, capsys, arguments, words):
+    status, out, err = run(capsys, "--to", "on-a.sh", *arguments)
+    assert (status, out) == (0, "0 events for on-a.sh\n")
+    assert words in err
+    assert delivered(logged) == []
+
+
+@pytest.mark.parametrize(("answer", "again"), [("n", []), ("y", ["e0", "e1", "e2"])])
+def test_a_person_is_asked(logged, monkeypatch, answer, again):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(sys, "stdin", Terminal(f"{answer}\n"))
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    assert main(["replay", "--to", "on-a.sh"]) == 0
+    assert [line.split()[0] for line in delivered(logged)] == again
+
+
+def test_who_is_told_to_end_says_how_to_go_on(logged):
+    asking = subprocess.Popen(
+        [
+            sys.executable, "-m", "hookline", "replay", "--to", "on-a.sh",
+            "--rate", "0.01", "--name", "slow",
+        ],
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    while b'"action":"replay"' not in logged.deliveries.read_bytes():
+        assert asking.poll() is None
+        time.sleep(0.02)  # an entry of another process: nobody tells
+    asking.terminate()
+    assert (
+        "asked for 1 of 3 events; to go on: hookline replay --resume slow"
+        in (asking.communicate(timeout=60)[1])
+    )
+    assert asking.returncode == 128 + signal.SIGTERM
 
 
 def test_another_choice_under_the_same_name_is_refused(logged, capsys):

@@ -60,6 +60,7 @@ def test_the_event_may_be_named_in_many_ways(handler, how, tmp_path, capsys, mon
         (["on-a-b.sh", "a.b"], os.EX_DATAERR, "has an event of type a.b"),
         (["on-a-b.sh", "nobody"], os.EX_DATAERR, "has an event 'nobody'"),
         (["on-a-b.sh", "{"], os.EX_DATAERR, "hookline try: "),
+        (["on-a-b.sh", '{"type":"a.b"}'], os.EX_DATAERR, 'enough is: {"specversion":"1.0"'),
         (["on-a-b.sh", "@/nowhere"], os.EX_DATAERR, "cannot be read"),
         (["on-a-b.sh", EVENT, "--update"], os.EX_USAGE, "--golden"),
         (["on-a-b.sh", EVENT, "--golden", "/nowhere/g"], os.EX_DATAERR, "--update"),
