@@ -14,14 +14,15 @@ from hookline.log.packing import pack
 from hookline.log.segments import Segments, after
 from hookline.log.stream import Stream
 from hookline.model.clock import Clock, SystemClock
-from hookline.model.errors import CannotCreate, NotAllowed, TryAgain, WriteFailed
-from hookline.model.position import Position
+from hookline.model.errors import BadConfig, CannotCreate, NotAllowed, TryAgain, WriteFailed
+from hookline.model.position import ORDINAL_MAX, Position
 
 
 def rotate(home: Home, domain: str, *, larger_than: int = 0) -> Position | None:
     """Close the live log of a domain if it has more bytes than that; where the next one begins.
 
-    None when there was nothing to close. Raises TryAgain, NotAllowed, CannotCreate, WriteFailed.
+    None when there was nothing to close. Raises TryAgain, NotAllowed, CannotCreate, WriteFailed,
+    BadConfig when the ordinals have come to their end.
     """
     with Stream.of_domain(home, domain) as stream:
         return rotate_stream(stream, larger_than=larger_than)
@@ -61,6 +62,11 @@ def _rotate_locked(segments: Segments, larger_than: int) -> Position | None:
         if status.st_nlink != 1:
             raise CannotCreate(f"{segments.live} is a hard link to another file: remove it")
         ordinal = after(segments.ordinals())
+        if ordinal > ORDINAL_MAX:
+            raise BadConfig(
+                f"{segments.stem} has no ordinal left: move what does not belong to it out of "
+                f"{segments.folder}"
+            )
         os.rename(segments.live, segments.plain(ordinal))
         # Whoever syncs the live log for its writers looks at the next one from now on.
         os.fdatasync(fd)

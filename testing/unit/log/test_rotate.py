@@ -13,7 +13,7 @@ from hookline.log.home import Home
 from hookline.log.packing import Unpacked
 from hookline.log.rotate import remove_segment, rotate, seal, seal_segment, seal_stream
 from hookline.log.stream import BEGINNING, Stream
-from hookline.model.errors import BadData, CannotCreate, TryAgain, WriteFailed
+from hookline.model.errors import BadConfig, BadData, CannotCreate, TryAgain, WriteFailed
 from hookline.model.position import Position
 from testing.unit.log.clocks import HandClock
 
@@ -73,6 +73,16 @@ def test_ordinals_go_on_after_the_newest_that_is_left(home: Home) -> None:
     segment(home, 41, ".zst").touch()
     write(home, b"a")
     assert rotate(home, "test") == Position(43, 0)
+
+
+def test_no_segment_is_closed_under_an_ordinal_that_readers_do_not_know(home: Home) -> None:
+    segment(home, 99_999_999).touch()
+    live = write(home, b"a")
+    for _ in range(2):
+        with pytest.raises(BadConfig, match="no ordinal left"):
+            rotate(home, "test")
+    assert live.read_bytes() == b"a\n"
+    assert [path.name for path in home.segments.iterdir()] == ["test-events.99999999.jsonl"]
 
 
 def test_one_rotates_at_a_time(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
