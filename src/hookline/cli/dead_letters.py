@@ -28,8 +28,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
     parser.description = (
         "Deliveries that were given up, kept with their reason until somebody replays or drops "
-        "them. WHICH is a letter (HANDLER:EVENT-ID), a fingerprint (letters of one fault, as list "
-        "shows them) or a handler. T is a time, a day or how long ago (10m, 2h, 1d)."
+        "them. WHICH is a letter (as list --each shows it, or HANDLER:EVENT-ID), a fingerprint "
+        "(letters of one fault, as list shows them) or a handler. T is a time, a day or how long "
+        "ago (10m, 2h, 1d)."
     )
     parser.add_argument(
         "action", nargs="?", choices=["list", "show", "replay", "drop", "purge"], default="list",
@@ -102,11 +103,11 @@ def _wanted(args: argparse.Namespace) -> "Wanted":
 
 def _open(args: argparse.Namespace, home: "Home", wanted: "Wanted") -> "Iterator[DeadLetter]":
     """The open letters that are meant. Raises Usage for a name that nothing bears."""
-    from hookline.dispatch.letters import Wanted, each_open
+    from hookline.dispatch.letters import Wanted, each_open, names_of
 
     missing = set(wanted.names)
     for letter in islice(each_open(home, wanted), args.first):
-        missing -= {letter.letter, letter.fingerprint, letter.handler}
+        missing -= {*names_of(letter), letter.fingerprint, letter.handler}
         yield letter
     if missing and args.first is None:
         narrowed = wanted != Wanted(names=wanted.names)

@@ -20,7 +20,7 @@ def show(args: argparse.Namespace, home: "Home", wanted: "Wanted") -> int:
     from msgspec.json import encode
 
     from hookline.dispatch.journal import read_ledger
-    from hookline.dispatch.letters import letters
+    from hookline.dispatch.letters import letters, names_of
 
     closed = read_ledger(home).closed
     newest: dict[tuple[str, bool], DeadLetter] = {}
@@ -28,7 +28,8 @@ def show(args: argparse.Namespace, home: "Home", wanted: "Wanted") -> int:
     for letter in letters(home):
         # Of those that are decided, only one that was named is still of interest.
         is_open = letter.letter not in closed
-        if not wanted.takes(letter) or not (is_open or letter.letter in wanted.names):
+        is_named = not names_of(letter).isdisjoint(wanted.names)
+        if not wanted.takes(letter) or not (is_open or is_named):
             continue
         if args.json:
             print(on_terminal(encode(letter).decode()))

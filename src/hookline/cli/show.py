@@ -80,7 +80,7 @@ class Show:
         if entry.then == "retry":
             line += "  will be tried again"
         elif entry.then == "dead-letter":
-            letter = letter_of(entry.handler, entry.event, entry.replay)
+            letter = letter_of(entry.handler, entry.domain, entry.source, entry.event, entry.replay)
             line += f"  dead letter: hookline dead-letters show {letter}"
         why = entry.error or entry.reason
         self._print(line + (f"  {printable(why)}" if why else ""))

@@ -5,6 +5,7 @@ The lines are those of docs/FORMAT.md section 9. Whatever the index in state/ ho
 saved.
 """
 
+import hashlib
 import math
 from collections.abc import Iterable
 from typing import Annotated, Literal
@@ -181,16 +182,26 @@ def begun(handler: str, pending: Pending, time: str) -> Entry:
     )  # fmt: skip
 
 
-def letter_of(handler: str, event: str, replay: str) -> str:
+def letter_of(handler: str, domain: str, source: str, event: str, replay: str) -> str:
     """The name of a dead letter; of one that a replay ends in, the name of what it repeats and a
-    number, or the name of the replay."""
-    first = f"{handler}:{event}"
+    number, or the name of the replay.
+
+    Others may give an event the same id: a hash tells them apart.
+    """
+    plain = f"{handler}:{event}"
+    identity = f"{domain}\0{source}\0{event}".encode()
+    first = f"{plain}~{hashlib.blake2b(identity, digest_size=4).hexdigest()}"
     if not replay:
         return first
-    if replay != first and not replay.startswith(f"{first}:"):
+    if replay == first or replay.startswith(f"{first}:"):
+        times = replay[len(first) :]
+    elif replay == plain or replay.startswith(f"{plain}:"):
+        # Written before names had a hash.
+        times = replay[len(plain) :]
+    else:
         return f"{first}:{replay}"
-    before, _, number = replay[len(first) :].rpartition(":")
-    return f"{first}{before}:{int(number) + 1}" if number.isdigit() else f"{replay}:1"
+    before, _, number = times.rpartition(":")
+    return f"{first}{before}:{int(number) + 1}" if number.isdigit() else f"{first}{times}:1"
 
 
 def fold(ledger: Ledger, entries: Iterable[Entry]) -> None:

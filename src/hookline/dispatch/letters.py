@@ -39,7 +39,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """Which letters; what is empty says nothing. Times are in the stored form, `until` excluded."""
 
     names: Sequence[str] = ()
-    """Letters, fingerprints and handlers: any of them will do."""
+    """Letters, also without the hash in their name, fingerprints and handlers: any of them will
+    do."""
     handler: str = ""
     type: str = ""
     """A pattern."""
@@ -49,9 +50,9 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     def takes(self, letter: DeadLetter) -> bool:
         """Whether a letter is one of them."""
-        of_it = (letter.letter, letter.fingerprint, letter.handler)
+        of_it = {*names_of(letter), letter.fingerprint, letter.handler}
         return (
-            (not self.names or any(name in of_it for name in self.names))
+            (not self.names or not of_it.isdisjoint(self.names))
             and self.handler in ("", letter.handler)
             and self.fingerprint in ("", letter.fingerprint)
             and (not self.type or matches(self.type, type_of(letter)))
@@ -61,6 +62,12 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 EVERY = Wanted()
+
+
+def names_of(letter: DeadLetter) -> set[str]:
+    """What a person may call a letter: its name, or its handler and its event's id."""
+    event = _event(letter)
+    return {letter.letter, f"{letter.handler}:{event.id}"} if event else {letter.letter}
 
 
 class Group(msgspec.Struct, kw_only=True):
@@ -147,14 +154,15 @@ def attempts_of(home: Home, letter: DeadLetter) -> list[Entry]:
                 continue
             if wanted in chunk.data:
                 told = entries(line.raw for line in chunk.lines if wanted in line.raw)
-                found += [x for x in told if _is_about(x, letter.handler, event.id)]
+                found += [x for x in told if _is_about(x, letter, event)]
             if chunk.at_end:
                 return found
             position = chunk.next
 
 
-def _is_about(entry: Entry, handler: str, event: str) -> bool:
-    about = (entry.handler, entry.event) == (handler, event) and not entry.snapshot
+def _is_about(entry: Entry, letter: DeadLetter, event: _Identity) -> bool:
+    told = entry.handler, entry.domain, entry.source, entry.event
+    about = told == (letter.handler, letter.domain, event.source, event.id) and not entry.snapshot
     return about and entry.action in ("attempt", "replay", "drop")
 
 

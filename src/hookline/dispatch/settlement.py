@@ -176,7 +176,9 @@ class Settlement:
         self.letters += 1
         self._books.bury(
             DeadLetter(
-                letter=letter_of(listener.name, delivery.event, delivery.replay),
+                letter=letter_of(
+                    listener.name, delivery.domain, delivery.source, delivery.event, delivery.replay
+                ),
                 time=time,
                 handler=listener.name,
                 domain=delivery.domain,

@@ -74,7 +74,7 @@ def test_attempts_are_bounded_and_the_letter_says_why(bench):
     event = bench.emit("a.b", {"n": 12345678901234567890})
     bench.run_until(bench.letters)
     (letter,) = bench.letters()
-    assert letter["letter"] == f"on-a-b.sh:{event}"
+    assert letter["letter"].startswith(f"on-a-b.sh:{event}~")
     assert (letter["attempts"], letter["exit"], letter["error"]) == (2, 3, "no such table")
     assert letter["event"]["data"] == {"n": 12345678901234567890}
 

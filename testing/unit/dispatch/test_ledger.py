@@ -1,5 +1,7 @@
 """The ledger is a fold over the journal, and the index is that fold, saved."""
 
+import re
+
 import pytest
 
 from hookline.dispatch import ledger as journal
@@ -176,18 +178,38 @@ def test_a_ledger_survives_its_index(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("event", "replay", "letter"),
+    ("replay", "letter"),
     [
-        ("e", "", "h:e"),
-        ("e", "h:e", "h:e:1"),
-        ("e", "h:e:9", "h:e:10"),
-        ("e", "weekly", "h:e:weekly"),
-        ("e", "h:e:weekly", "h:e:weekly:1"),
-        ("e", "h:e:weekly:1", "h:e:weekly:2"),
-        ("a:7", "h:a:7", "h:a:7:1"),
-        ("a:7", "h:a:7:1", "h:a:7:2"),
-        ("7", "h:7", "h:7:1"),
+        ("", "h:e~b"),
+        ("h:e~b", "h:e~b:1"),
+        ("h:e~b:9", "h:e~b:10"),
+        ("weekly", "h:e~b:weekly"),
+        ("h:e~b:weekly", "h:e~b:weekly:1"),
+        ("h:e~b:weekly:1", "h:e~b:weekly:2"),
+        # Letters of older versions.
+        ("h:e", "h:e~b:1"),
+        ("h:e:9", "h:e~b:10"),
+        ("h:e:weekly", "h:e~b:weekly:1"),
     ],
 )
+@pytest.mark.parametrize("event", ["e", "a:7", "7"])
 def test_a_letter_is_named_after_what_it_repeats(event, replay, letter):
-    assert letter_of("h", event, replay) == letter
+    first = letter_of("h", "d", "s", event, "")
+
+    def named(text):
+        return text.replace("h:e~b", first).replace("h:e", f"h:{event}")
+
+    assert re.fullmatch(rf"h:{event}~[0-9a-f]{{8}}", first)
+    assert letter_of("h", "d", "s", event, named(replay)) == named(letter)
+
+
+def test_letters_of_different_events_never_share_a_name():
+    identities = [(d, s, e) for d in "ab" for s in ("s", "s:1") for e in ("x", "x:1", "x:1:1")]
+    names = []
+    for domain, source, event in identities:
+        replay = ""
+        for _ in range(3):
+            replay = letter_of("h", domain, source, event, replay)
+            names.append(replay)
+        names.append(letter_of("h", domain, source, event, "weekly"))
+    assert len(set(names)) == len(names) == 4 * len(identities)

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from hookline.dispatch import letters
+from hookline.dispatch.ledger import letter_of
 from hookline.dispatch.letters import Wanted
 from hookline.model.clock import SystemClock
 from hookline.model.errors import BadData
@@ -113,7 +114,7 @@ def test_a_replay_that_fails_again_is_a_letter_of_its_own(bench):
         letters.replay(bench.home, letter, CLOCK)
         bench.drain()
     names = [each["letter"] for each in bench.letters()]
-    first = f"on-a-b.sh:{event}"
+    first = letter_of("on-a-b.sh", "a", "test", event, "")
     assert names == [first, f"{first}:1", f"{first}:2"]
     assert [each.get("replayof") for each in bench.letters()] == [None, *names[:2]]
     assert all("replayof" not in each["event"] for each in bench.letters())
@@ -131,3 +132,27 @@ def test_a_letter_without_its_log_is_replayed_from_itself_and_keeps_its_key(benc
     letters.replay(bench.home, letter, CLOCK)
     bench.drain()
     assert bench.said() == ["1"]
+
+
+def test_events_that_share_an_id_have_letters_of_their_own(bench):
+    bench.shell("on-any.sh", FAILING, "# on: *   attempts: 1")
+    shared = [("a.b", 1, "s"), ("a.b", 2, "t"), ("c.d", 3, "s")]
+    for type, data, source in shared:
+        bench.emit(type, data, id="same", source=source)
+    bench.drain()
+    found = letters.open_letters(bench.home)
+    assert len(found) == 3
+    assert list(letters.each_open(bench.home, Wanted(names=("on-any.sh:same",)))) == found
+    told = letters.attempts_of(bench.home, found[0])
+    assert [(each.domain, each.source) for each in told] == [(found[0].domain, "s")]
+
+    bench.shell("on-any.sh", 'jq .data "$1" >>"$OUT"', "# on: *")
+    (dropped,) = (each for each in found if json.loads(bytes(each.event))["data"] == 1)
+    letters.drop(bench.home, dropped, CLOCK)
+    for live in ("a", "c"):
+        bench.home.live(live).unlink()
+    for letter in letters.each_open(bench.home):
+        letters.replay(bench.home, letter, CLOCK)
+    bench.drain()
+    assert sorted(bench.said()) == ["2", "3"]
+    assert letters.open_letters(bench.home) == []

@@ -230,7 +230,7 @@ def test_an_event_that_kills_the_dispatcher_stays_counted(killed):
         rebuild(killed.home, CLOCK)
         dispatch(killed.home.root)
     assert attempts_of(killed, "killer") == ["1", "2", "3"]
-    assert [letter["letter"] for letter in killed.letters()] == ["on-a-b.sh:killer"]
+    assert [letter["event"]["id"] for letter in killed.letters()] == ["killer"]
     assert attempts_of(killed, "e0") == ["1"]
 
 
