@@ -12,6 +12,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from hookline.dispatch.ledger import letter_of
 from hookline.log.home import Home
 from testing.faults.crash_states import Crash, record
 from testing.faults.recovery import NOTING, NOTING_PYTHON, Recovery
@@ -92,7 +93,8 @@ def check_letters(recovery):
     letters = {letter["letter"] for letter in lines_of(recovery.home.dead_letters)}
     for entry in lines_of(recovery.home.deliveries):
         if entry.get("then") == "dead-letter":
-            assert f"{entry['handler']}:{entry['event']}" in letters
+            identity = (entry[name] for name in ("handler", "domain", "source", "event"))
+            assert letter_of(*identity, "") in letters
 
 
 def check_large(recovery):
