@@ -143,7 +143,7 @@ class Archive:
             planned = plan(segments, kept, self._written_before_s)
             for segment in planned.delete:
                 unread = [need.handler for need in gone if need.position.segment <= segment.ordinal]
-                why = f"{', '.join(unread)}: gone without having read it" if unread else ""
+                why = f"{', '.join(unread)}: listens no more to what is in it" if unread else ""
                 yield from self._delete_one(domain, stream, segment, why)
             yield from self._held(domain, stream, planned.held, ledger)
 

@@ -133,8 +133,8 @@ def _behind(progress: Progress, handler: Handler, streams: dict[str, Stream]) ->
             yield max(0, end.offset - cursor.position.offset)
             continue
         yield end.offset - cursor.position.offset
-        for ordinal in range(cursor.position.segment, end.segment):
-            path = stream.path(ordinal)
+        for ordinal in stream.ordinals():
+            path = stream.path(ordinal) if ordinal >= cursor.position.segment else None
             if path is not None:
                 yield path.stat().st_size
 

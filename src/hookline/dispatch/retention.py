@@ -74,16 +74,21 @@ def plan(segments: Sequence[Segment], needs: Sequence[Need], written_before_s: f
 def needs(
     home: Home, domain: str, stream: Stream, found: Handlers, ledger: Ledger
 ) -> tuple[list[Need], list[Need]]:
-    """What the handlers still need of a domain, and what those would that are gone from the folder.
+    """What the handlers still need of a domain, and what those would that listen to it no more.
 
     A file that is refused just now (its mode, its header) may be mended: its cursors count. A file
-    that is gone does not listen. Raises as `start_position` does.
+    that is gone does not listen; one whose header names the domain no more has only what it was
+    given before, or is to be given again. Raises as `start_position` does.
     """
     kept: list[Need] = []
     gone: list[Need] = []
     for handler in found.handlers:
         if domain in handler.domains([domain]):
             kept += _first(_of_listener(handler, domain, stream, ledger))
+        else:
+            progress = ledger.handlers.get(handler.name, Progress())
+            kept += _first(_waiting(handler.name, progress, domain))
+            gone += _cursor(handler.name, progress, domain)
     known = {handler.name for handler in found.handlers}
     for name, progress in ledger.handlers.items():
         if name not in known:
@@ -106,9 +111,17 @@ def _of_listener(handler: Handler, domain: str, stream: Stream, ledger: Ledger) 
 
 
 def _of_progress(name: str, progress: Progress, domain: str) -> Iterator[Need]:
+    yield from _cursor(name, progress, domain)
+    yield from _waiting(name, progress, domain)
+
+
+def _cursor(name: str, progress: Progress, domain: str) -> Iterator[Need]:
     cursor = progress.cursors.get(domain)
     if cursor is not None:
         yield Need(handler=name, position=cursor.position, why="cursor")
+
+
+def _waiting(name: str, progress: Progress, domain: str) -> Iterator[Need]:
     for pending in progress.pending.values():
         if pending.domain == domain:
             yield Need(handler=name, position=pending.position, why="waiting")

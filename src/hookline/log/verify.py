@@ -10,6 +10,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from itertools import pairwise
 from typing import Final, Literal
 
 import msgspec
@@ -351,18 +352,29 @@ def check_files(segments: Segments, log: str) -> Iterator[Finding]:
             )
         yield from _check_file(plain, log, ordinal)
         yield from _check_file(packed, log, ordinal)
-    if ordinals:
-        for ordinal in sorted(set(range(ordinals[0], ordinals[-1])) - set(ordinals)):
-            yield Finding(
-                level="wrong",
-                check="gap",
-                log=log,
-                segment=ordinal,
-                found="the segment is missing between others",
-                means="whoever had not read it goes on behind it",
-                next=f"restore {segments.plain(ordinal)} from a backup",
-            )
+    for before, behind in pairwise(ordinals):
+        if behind - before > 1:
+            yield _gap(segments, log, before + 1, behind - 1)
     yield from _check_file(segments.live, log, segments.live_ordinal())
+
+
+def _gap(segments: Segments, log: str, first: int, last: int) -> Finding:
+    missing = segments.plain(first)
+    many = first != last
+    return Finding(
+        level="wrong",
+        check="gap",
+        log=log,
+        segment=first,
+        found=f"the segments up to {last:08d} are missing between others"
+        if many
+        else "the segment is missing between others",
+        means="whoever had not read it goes on behind it",
+        next=f"restore {missing} and those behind it from a backup, or move away what is not of "
+        "this log"
+        if many
+        else f"restore {missing} from a backup",
+    )
 
 
 def _check_file(path: str, log: str, ordinal: int) -> Iterator[Finding]:

@@ -132,6 +132,16 @@ def test_handlers_shows_how_far_each_has_got(made, capsys):
     assert handler["behind_bytes"] > 0
 
 
+def test_status_looks_only_at_segments_that_there_are(made):
+    install(made, "on-a-b.sh")
+    main(["emit", "a.b", "exit:=0"])
+    main(["dispatch", "--once"])
+    (made.segments / "a-events.99999999.jsonl").touch()
+    # Nearly a hundred million look-ups would take minutes.
+    command = [sys.executable, "-m", "hookline", "status"]
+    subprocess.run(command, capture_output=True, check=True, timeout=60)
+
+
 def test_a_handler_can_be_paused_and_resumed(made, capsys):
     install(made, "on-a-b.sh")
     assert main(["handlers", "pause", "on-a-b.sh", "--reason", "a holiday"]) == 0

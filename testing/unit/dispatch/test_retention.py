@@ -106,7 +106,16 @@ def test_a_new_handler_needs_the_events_since_it_was_installed(closed):
 
 def test_a_handler_of_another_domain_needs_nothing(closed):
     closed.shell("on-c-d.sh", "exit 0", header="# from: beginning")
-    assert needed(closed, Ledger(handlers={"on-c-d.sh": at(1)})) == ([], [])
+    assert needed(closed, Ledger(handlers={"on-c-d.sh": at(1, domain="c")})) == ([], [])
+
+
+def test_a_handler_that_listens_to_the_domain_no_more_keeps_only_what_it_was_given(closed):
+    closed.shell("on-c-d.sh", "exit 0")
+    ledger = Ledger(handlers={"on-c-d.sh": at(1, pending=waiting(2))})
+    assert needed(closed, ledger) == (
+        [Need(handler="on-c-d.sh", position=Position(2, 0), why="waiting")],
+        [Need(handler="on-c-d.sh", position=Position(1, 0), why="cursor")],
+    )
 
 
 def test_a_handler_that_is_refused_keeps_what_its_cursor_needs(closed):

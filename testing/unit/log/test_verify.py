@@ -143,6 +143,16 @@ def test_a_segment_that_is_missing_between_others_is_found(home):
     assert [each[:3] for each in found(home)] == [("wrong", "gap", 2)]
 
 
+def test_segments_that_are_missing_one_behind_the_other_are_one_finding(home):
+    closed(home, 1)
+    (home.segments / "a-events.99999999.jsonl").touch()
+    (gap,) = [each for each in check(home)[0] if each.check == "gap"]
+    assert (gap.segment, gap.found) == (
+        2,
+        "the segments up to 99999998 are missing between others",
+    )
+
+
 def packed(home):
     closed(home, 1)
     while not seal(home, "a"):
