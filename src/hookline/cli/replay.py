@@ -53,21 +53,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Preview, then ask. 75: not all could be asked for yet, and what is printed says how to go
     on."""
-    from hookline.dispatch.replays import alone, begin, chosen, preview
+    from contextlib import nullcontext
+
+    from hookline.dispatch.replays import alone, begin, chosen, new_name, preview
     from hookline.model.clock import SystemClock
 
     home = home_of(args)
     pace = _pace(args)
-    begun, is_new = _begun(args, home)
-    replay = begun.replay
-    handler = _handler(home, replay.handler)
+    name = args.resume or args.name or new_name(SystemClock())
+    # Before it is read how far it has come: what another asks for is not asked for twice.
+    with nullcontext() if args.dry_run else alone(home, name):
+        begun, is_new = _begun(args, home, name)
+        replay = begun.replay
+        handler = _handler(home, replay.handler)
 
-    def events() -> "Iterator[Found]":
-        for found in chosen(home, begun, lambda why: _say(str(why))):
-            if found.record.event is not None and handler.wants(found.record.event.type):
-                yield found
+        def events() -> "Iterator[Found]":
+            for found in chosen(home, begun, lambda why: _say(str(why))):
+                if found.record.event is not None and handler.wants(found.record.event.type):
+                    yield found
 
-    with alone(home, replay.name):
         told = preview(events())
         if not args.json:
             _print_preview(told, begun)
@@ -85,16 +89,14 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _begun(args: argparse.Namespace, home: "Home") -> "tuple[Begun, bool]":
+def _begun(args: argparse.Namespace, home: "Home", name: str) -> "tuple[Begun, bool]":
     """The replay that is meant, and whether it is new."""
     from hookline.cli.times import stored_time
     from hookline.dispatch import replays
     from hookline.model.clock import SystemClock, rfc3339
 
-    clock = SystemClock()
-    now = clock.now()
-    name = args.resume or args.name
-    known = replays.find(home, name) if name else None
+    now = SystemClock().now()
+    known = replays.find(home, name) if args.resume or args.name else None
     if known is not None:
         replay = known.replay
         if args.to not in (None, replay.handler) or (
@@ -115,7 +117,7 @@ def _begun(args: argparse.Namespace, home: "Home") -> "tuple[Begun, bool]":
         raise Usage(f"no time is between --since {since} and --until {until or 'now'}")
     try:
         replay = replays.Replay(
-            name=name or replays.new_name(clock),
+            name=name,
             handler=args.to,
             since=since or "",
             until=until or rfc3339(now),

@@ -6,6 +6,8 @@ missing of it after a crash, the next dispatcher, or the next rebuild, makes.
 """
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -24,9 +26,9 @@ from hookline.log.home import Home
 from hookline.model.clock import Clock, rfc3339
 from hookline.model.errors import TryAgain
 
-KEPT: Final = frozenset({"dispatcher.pid", "hookline", "locks"})
+KEPT: Final = frozenset({"dispatcher.pid", "hookline", "locks", "replays.lock"})
 """What lies in `state/` and is not derived: who holds the lock, the scripts' way to this
-installation, and the locks of handlers, which one of them may hold."""
+installation, and the locks of handlers and replays, which somebody may hold."""
 
 
 class Rebuilt(msgspec.Struct, kw_only=True):
@@ -49,9 +51,9 @@ def rebuild(home: Home, clock: Clock, *, dry_run: bool = False) -> Rebuilt:
     Raises TryAgain when a dispatcher runs, WriteFailed or CannotCreate when the disk does not take
     it: then it may be called again.
     """
-    lock = _lock(home)
-    try:
-        names = sorted(path.name for path in home.state.iterdir() if path.name not in KEPT)
+    with _previewing(home) if dry_run else _locked(home):
+        there = home.state.iterdir() if home.state.is_dir() else ()
+        names = sorted(path.name for path in there if path.name not in KEPT)
         known, lost = known_underway(home.state / STATE_FILE)
         ledger = catch_up(known, JournalFiles(home))
         attribute(ledger, home.state / "runs")
@@ -72,19 +74,34 @@ def rebuild(home: Home, clock: Clock, *, dry_run: bool = False) -> Rebuilt:
             underway=underway,
             lost=lost,
         )
+
+
+@contextmanager
+def _locked(home: Home) -> Iterator[None]:
+    try:
+        lock = Lock(home)
+    except TryAgain:
+        raise _busy(home) from None
+    try:
+        yield
     finally:
         lock.close()
 
 
-def _lock(home: Home) -> Lock:
-    try:
-        return Lock(home)
-    except TryAgain:
-        pid = holder(home)
-        raise TryAgain(
-            f"a dispatcher runs for {home.root} (process {pid}): end it (kill {pid}), then "
-            "hookline rebuild"
-        ) from None
+@contextmanager
+def _previewing(home: Home) -> Iterator[None]:
+    """A preview writes nothing, not even a lock: the disk may not take it."""
+    if holder(home) is not None:
+        raise _busy(home)
+    yield
+
+
+def _busy(home: Home) -> TryAgain:
+    pid = holder(home)
+    return TryAgain(
+        f"a dispatcher runs for {home.root} (process {pid}): end it (kill {pid}), then "
+        "hookline rebuild"
+    )
 
 
 def _write_underway(home: Home, ledger: Ledger, clock: Clock) -> None:

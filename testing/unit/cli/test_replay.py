@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -213,3 +214,30 @@ def test_a_rate_is_a_number(text, number):
 def test_and_nothing_else(text):
     with pytest.raises(Usage, match="--rate"):
         positive(text, "--rate")
+
+
+def test_what_another_has_asked_for_by_the_time_of_the_lock_is_not_asked_for_again(
+    logged, capsys, monkeypatch
+):
+    lock = replays.alone
+
+    @contextmanager
+    def late(home, name):
+        monkeypatch.setattr(replays, "alone", lock)
+        assert main(["replay", "--to", "on-a.sh", "--name", name]) == 0
+        with lock(home, name):
+            yield
+
+    monkeypatch.setattr(replays, "alone", late)
+    status, out, _ = run(capsys, "--to", "on-a.sh", "--name", "twice")
+    assert (status, out.splitlines()[-1]) == (0, "0 events left for on-a.sh")
+    assert delivered(logged) == [f"e{n} twice" for n in range(3)]
+
+
+def test_a_dry_run_needs_no_lock_and_writes_nothing(logged, capsys):
+    before = sorted(logged.root.rglob("*"))
+    with replays.alone(logged, "weekly"):
+        logged.state.joinpath("replays.lock").unlink()
+        status, out, _ = run(capsys, "--to", "on-a.sh", "--name", "weekly", "--dry-run")
+    assert (status, out.splitlines()[0]) == (0, "3 events for on-a.sh")
+    assert sorted(logged.root.rglob("*")) == before

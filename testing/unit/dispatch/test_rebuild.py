@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from hookline.app.pausing import set_paused
-from hookline.dispatch import letters
+from hookline.dispatch import letters, replays
 from hookline.dispatch import rebuild as module
 from hookline.dispatch.identities import Identities
 from hookline.dispatch.journal import STATE_FILE, load_ledger, read_ledger
@@ -313,3 +313,38 @@ def test_a_rebuild_that_is_killed_can_be_done_again_or_left(killed, monkeypatch,
     assert attempts_of(killed, "killer") == ["1", "2", "3"]
     assert attempts_of(killed, "e0") == ["1"]
     assert len(killed.letters()) == 1
+
+
+def test_a_preview_writes_nothing_and_says_that_a_dispatcher_runs(bench):
+    bench.home.deliveries.touch()
+    before = sorted(bench.home.root.rglob("*"))
+    assert rebuild(bench.home, CLOCK, dry_run=True).deleted == []
+    assert sorted(bench.home.root.rglob("*")) == before
+    lock = Lock(bench.home)
+    try:
+        with pytest.raises(TryAgain, match="end it"):
+            rebuild(bench.home, CLOCK, dry_run=True)
+    finally:
+        lock.close()
+
+
+def test_the_lock_of_a_replay_that_is_asked_for_meanwhile_stays(bench):
+    bench.home.state.mkdir()
+    with replays.alone(bench.home, "weekly"):
+        rebuild(bench.home, CLOCK)
+        with pytest.raises(TryAgain, match="weekly"):
+            held_by_another(bench.home, "weekly")
+
+
+def held_by_another(home, name):
+    """What another process meets: the locks are those of a process."""
+    code = (
+        "import sys; from pathlib import Path; from hookline.log.home import Home; "
+        "from hookline.dispatch.replays import alone\n"
+        "with alone(Home(Path(sys.argv[1])), sys.argv[2]): pass"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, home.root, name], check=False, capture_output=True, text=True
+    )
+    if ran.returncode:
+        raise TryAgain(ran.stderr)
