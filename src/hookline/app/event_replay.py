@@ -128,7 +128,7 @@ def deliver(home: Home, events: Iterable[Found], clock: Clock) -> Iterator[Outco
     """Have each event delivered once more to every handler that wants it.
 
     By the dispatcher that runs, or else by one that is run for it (which delivers whatever else is
-    due, too). Raises as a dispatcher does.
+    due, too). Raises as a dispatcher does, and KeyboardInterrupt once that was told to stop.
     """
     handlers = find_handlers(home).handlers
     name = new_name(clock)
@@ -138,10 +138,12 @@ def deliver(home: Home, events: Iterable[Found], clock: Clock) -> Iterator[Outco
             verdicts = _Verdicts(journal, name)
             for handler in handlers:
                 _ask(home, name, handler, batch, clock)
-            _settle(home, verdicts, sum(_wants(handlers, batch)))
+            stopped = _settle(home, verdicts, sum(_wants(handlers, batch)))
             verdicts.read()
         for found in batch:
             yield _answer(found, handlers, verdicts)
+        if stopped:
+            raise KeyboardInterrupt
 
 
 def _ends(home: Home) -> dict[str, Position]:
@@ -203,8 +205,8 @@ class _Verdicts:
         return self.last.get((handler, (found.domain, found.record.position, self._name)))
 
 
-def _settle(home: Home, verdicts: _Verdicts, expected: int) -> None:
-    """Wait until all is answered, or nobody answers any more."""
+def _settle(home: Home, verdicts: _Verdicts, expected: int) -> bool:
+    """Wait until all is answered, or nobody answers any more; True: we were told to stop."""
     if expected and holder(home) is None:
         try:
             bus = dispatcher(home)
@@ -217,15 +219,16 @@ def _settle(home: Home, verdicts: _Verdicts, expected: int) -> None:
                     bus.drain()
                 finally:
                     bus.close()
-            return
+            return bus.stopping
     quiet_since_s = time.monotonic()
     while verdicts.final < expected and time.monotonic() - quiet_since_s < QUIET_S:
         if verdicts.read():
             quiet_since_s = time.monotonic()
         elif holder(home) is None:
-            return
+            break
         else:
             time.sleep(LOOK_S)
+    return False
 
 
 def _answer(found: Found, handlers: Iterable[Handler], verdicts: _Verdicts) -> Outcome:

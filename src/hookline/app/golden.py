@@ -58,7 +58,8 @@ def differences(path: Path, text: str) -> list[str]:
     except FileNotFoundError:
         raise BadData(f"no golden file {path}: make it with --update") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise BadData(f"the golden file {path} cannot be read: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise BadData(f"the golden file {path} cannot be read: {reason}") from error
     lines = difflib.unified_diff(
         kept.splitlines(), text.splitlines(), str(path), "this run", lineterm=""
     )

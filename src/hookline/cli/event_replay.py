@@ -69,7 +69,11 @@ def run(args: argparse.Namespace) -> int:
         outcomes = event_replay.enqueue(home, events, SystemClock())
     else:
         outcomes = event_replay.deliver(home, events, SystemClock())
-    counts = _print(outcomes, args)
+    try:
+        counts = _print(outcomes, args)
+    except KeyboardInterrupt:
+        print("hookline event-replay: what waits is shown by: hookline handlers", file=sys.stderr)
+        raise
     for trouble in troubles:
         print(f"hookline event-replay: {printable(trouble)}", file=sys.stderr)
     if args.event_id and not counts.total():
@@ -115,13 +119,18 @@ def _choice(args: argparse.Namespace) -> "Choice":
 def _day(text: str) -> tuple[str, str]:
     """When a day of the local calendar begins and ends, in the stored form: not always 24 hours."""
     from hookline.model.clock import from_epoch_s, rfc3339
+    from hookline.model.errors import BadData
 
     found = _DATE.match(text)
     if found is not None:
         year, month, day = map(int, found.groups())
-        begin, end = (time.mktime((year, month, day + days, 0, 0, 0, 0, 0, -1)) for days in (0, 1))
-        if time.localtime(begin)[:3] == (year, month, day):
-            return rfc3339(from_epoch_s(begin)), rfc3339(from_epoch_s(end))
+        try:
+            ends = [time.mktime((year, month, day + more, 0, 0, 0, 0, 0, -1)) for more in (0, 1)]
+            begin, end = (rfc3339(from_epoch_s(each)) for each in ends)
+        except (BadData, OverflowError):
+            raise Usage(f"Invalid date: {shown(text)} is out of range") from None
+        if time.localtime(ends[0])[:3] == (year, month, day):
+            return begin, end
     raise Usage(f"Invalid date format: {shown(text)} is not a day such as 2026-11-21")
 
 

@@ -8,6 +8,8 @@ from hookline.model.clock import Clock, parse_rfc3339
 TOGETHER_S: Final = 0.05
 """What is due so soon is asked for at once."""
 BATCH_MAX: Final = 500
+SLEEP_MAX_S: Final = 86_400.0
+"""More at once is more than the system can sleep, at a pace that is slow enough."""
 _Thing = TypeVar("_Thing")
 
 
@@ -46,12 +48,12 @@ def batches(
     """The things, each when it is due, those that are due at once together."""
     batch: list[_Thing] = []
     for thing in things:
-        wait_s = due_s(thing) - clock.monotonic_s()
-        if wait_s > TOGETHER_S:
+        thing_due_s = due_s(thing)
+        while (wait_s := thing_due_s - clock.monotonic_s()) > TOGETHER_S:
             if batch:
                 yield batch
                 batch = []
-            sleep(wait_s)
+            sleep(min(wait_s, SLEEP_MAX_S))
         batch.append(thing)
         if len(batch) >= BATCH_MAX:
             yield batch

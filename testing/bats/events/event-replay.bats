@@ -186,6 +186,12 @@ hookline_runs() { [[ $(hookline status --json | jq .dispatcher) != null ]]; }
   run replay --date 2026-13-01
   assert_failure 64
   assert_output --partial 'Invalid date format'
+  local date
+  for date in 9999-12-31 0000-01-01; do
+    run replay --date "$date"
+    assert_failure 64
+    assert_output --partial 'Invalid date: '
+  done
   run replay --date yesterday
   assert_failure 64
   assert_output --partial 'Invalid date format'

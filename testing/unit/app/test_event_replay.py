@@ -94,6 +94,20 @@ def test_many_events_are_replayed_some_at_a_time(bench, no_trouble, monkeypatch)
     assert sorted(bench.said()) == sorted(2 * events)
 
 
+def test_who_is_told_to_stop_asks_for_no_more(bench, no_trouble, monkeypatch):
+    monkeypatch.setattr(event_replay, "TOGETHER", 1)
+    bench.shell("on-a-b.sh", '[[ ! $EVENT_REPLAYOF ]] || kill -INT "$PPID"')
+    for n in range(3):
+        emit(bench.home, f"e{n}")
+    bench.drain()
+    outcomes = deliver(bench.home, chosen(bench.home, Choice(), no_trouble), SystemClock())
+    assert next(outcomes).event == "e0"
+    with pytest.raises(KeyboardInterrupt):
+        next(outcomes)
+    asked = [entry for entry in bench.journal() if entry["action"] == "replay"]
+    assert [entry["event"] for entry in asked] == ["e0"]
+
+
 def test_a_delivery_that_is_to_be_tried_again_waits(bench, no_trouble):
     bench.shell("on-a-b.sh", "exit 75", "# backoff: 1h")
     emit(bench.home, "x")

@@ -95,5 +95,7 @@ def test_a_golden_file_that_is_missing_or_no_text_is_an_error(tmp_path):
     with pytest.raises(BadData, match="--update"):
         differences(tmp_path / "none", "")
     (tmp_path / "odd").write_bytes(b"\xff")
-    with pytest.raises(BadData, match="cannot be read"):
+    with pytest.raises(BadData, match="odd cannot be read: it is no text"):
         differences(tmp_path / "odd", "")
+    with pytest.raises(BadData, match=r"cannot be read: Is a directory\Z"):
+        differences(tmp_path, "")

@@ -1,6 +1,8 @@
 """How fast deliveries are asked for."""
 
-from hookline.dispatch.pace import BATCH_MAX, Pace, batches
+import pytest
+
+from hookline.dispatch.pace import BATCH_MAX, SLEEP_MAX_S, Pace, batches
 
 
 class Clock:
@@ -31,6 +33,23 @@ def test_what_is_due_at_once_goes_together():
     for batch in batches([100.0, 100.01, 100.04, 101.0, 200.0], lambda x: x, clock, clock.sleep):
         made.append((clock.now_s, batch))
     assert made == [(100.0, [100.0, 100.01, 100.04]), (101.0, [101.0]), (200.0, [200.0])]
+
+
+def test_a_pace_that_is_too_slow_for_any_clock_is_waited_for_in_pieces():
+    clock, times = Clock(), ["2026-11-21T00:00:00.000000Z", "2026-11-21T00:00:01.000000Z"]
+    waits = []
+
+    def sleep(wait_s):
+        waits.append(wait_s)
+        if len(waits) == 3:
+            raise KeyboardInterrupt
+        clock.sleep(wait_s)
+
+    for pace in (Pace(None, 1e-12, 100.0), Pace(5e-324, None, 100.0)):
+        waits.clear()
+        with pytest.raises(KeyboardInterrupt):
+            list(batches(times, pace.due_s, clock, sleep))
+        assert waits == [SLEEP_MAX_S] * 3
 
 
 def test_a_batch_has_an_end():
