@@ -122,12 +122,9 @@ class Archive:
         }
         if not old:
             return
-        found, ledger = find_handlers(self._home), read_ledger(self._home)
-        # What these say was done must not be undone by a power cut once the events are gone.
-        _sync(self._home.deliveries)
-        _sync(self._home.dead_letters)
+        found = find_handlers(self._home)
         for domain, segments in old.items():
-            yield from _told(domain, self._delete_domain(domain, segments, found, ledger))
+            yield from _told(domain, self._delete_domain(domain, segments, found))
 
     def _old(self, domain: str) -> list[Segment]:
         """The closed segments of a domain; empty when none is old enough."""
@@ -136,8 +133,13 @@ class Archive:
         return segments if plan(segments, (), self._written_before_s).delete else []
 
     def _delete_domain(
-        self, domain: str, segments: Sequence[Segment], found: Handlers, ledger: Ledger
+        self, domain: str, segments: Sequence[Segment], found: Handlers
     ) -> Iterator[Step]:
+        # Anew for each: a replay may have been asked for while others were deleted.
+        ledger = read_ledger(self._home)
+        # What these say was done must not be undone by a power cut once the events are gone.
+        _sync(self._home.deliveries)
+        _sync(self._home.dead_letters)
         with Stream.of_domain(self._home, domain) as stream:
             kept, gone = needs(self._home, domain, stream, found, ledger)
             planned = plan(segments, kept, self._written_before_s)

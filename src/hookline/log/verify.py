@@ -396,9 +396,9 @@ def _check_file(path: str, log: str, ordinal: int) -> Iterator[Finding]:
 
     kind = _KINDS.get(stat.S_IFMT(status.st_mode))
     if kind is not None:
-        yield wrong(
-            "file", f"in its place lies {kind}", "it is neither read nor written to", f"rm {path}"
-        )
+        # Somebody may have put something into a folder.
+        away = f"mv {path} {path}.aside" if stat.S_ISDIR(status.st_mode) else f"rm {path}"
+        yield wrong("file", f"in its place lies {kind}", "it is neither read nor written to", away)
         return
     if status.st_nlink > 1:
         found = "it is a hard link to another file"

@@ -13,7 +13,8 @@ from hookline.app.archive import Archive
 from hookline.app.config import ArchiveConfig, load_config
 from hookline.app.pausing import set_paused
 from hookline.dispatch.books import DeadLetter
-from hookline.dispatch.journal import STATE_FILE, open_journal
+from hookline.dispatch.journal import STATE_FILE, open_journal, write_entry
+from hookline.dispatch.ledger import Entry
 from hookline.log import packing
 from hookline.log.append import append_event
 from hookline.log.files import append_line
@@ -24,6 +25,7 @@ from hookline.model.errors import BadConfig, BadData, TryAgain
 from testing.unit.log.clocks import HandClock
 
 DAY_S = 86_400.0
+NOW = "2026-11-21T00:00:00.000000Z"
 BIG = {"text": "x" * 300_000}
 
 
@@ -169,6 +171,30 @@ def test_a_segment_that_a_handler_needs_stays_and_it_is_said_who_and_why(home):
     assert (held.last, held.handler, held.since) == (2, "on-a-b.sh", first.time)
     assert (held.why, held.next) == ("it will start there", "hookline dispatch --once")
     assert len(names(home.segments)) == 3
+
+
+def test_what_is_asked_for_again_while_another_domain_is_deleted_stays(home, monkeypatch):
+    handler(home, "on-b-c.sh")
+    for type in ("a.b", "b.c"):
+        for _ in range(2):
+            emit(home, type)
+            rotate(home, type[0])
+    cursor = Entry(action="cursor", time=NOW, handler="on-b-c.sh", domain="b", segment=3, offset=0)
+    write_entry(home, cursor)
+    remove = archiving.remove_segment
+
+    def removed(stream, ordinal, **more):
+        if stream.segments.stem.startswith("a"):
+            ask = Entry(
+                action="replay", time=NOW, handler="on-b-c.sh", domain="b", segment=1, offset=0,
+                event="x", source="s", type="b.c", replay="again",
+            )  # fmt: skip
+            write_entry(home, ask)
+        return remove(stream, ordinal, **more)
+
+    monkeypatch.setattr(archiving, "remove_segment", removed)
+    steps = archive(home, "cleanup", days=91)
+    assert told(steps) == [("deleted", "a", 1), ("held", "b", 1)]
 
 
 def test_for_a_paused_handler_it_says_how_to_resume_it(home):

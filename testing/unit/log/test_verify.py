@@ -207,6 +207,8 @@ def test_what_lies_in_a_logs_place_and_is_none_is_found(home, what, where):
         ("wrong", "mode" if what == "mode" else "file")
     ]
     assert tally.events == (where == "segment") + (what in ("mode", "hard link"))
+    advice = {"folder": f"mv {path} {path}.aside", "link": f"rm {path}", "fifo": f"rm {path}"}
+    assert findings[0].next == advice.get(what, findings[0].next)
 
 
 def test_a_closed_segment_that_somebody_has_open_is_a_note(home, monkeypatch):
