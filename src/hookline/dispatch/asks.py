@@ -15,7 +15,7 @@ from hookline.dispatch.lock import holder
 from hookline.dispatch.state import IndexFailed, State
 from hookline.log.files import append_line
 from hookline.log.home import Home
-from hookline.model.errors import TryAgain
+from hookline.model.errors import TryAgain, printable
 from hookline.model.position import Position
 
 OPEN_MAX: Final = 10_000
@@ -73,17 +73,22 @@ class Asker:
         except IndexFailed:
             return 0
         try:
-            waiting, paused, folded = state.replays()
+            replays, folded = state.replays()
         finally:
             state.close()
         if folded < end:
             return 0
-        if waiting == paused >= OPEN_MAX // 2:
+        waiting = sum(count for count, _ in replays.values())
+        idle = [name for name, (_, stopped) in replays.items() if stopped or self._is_gone(name)]
+        if len(idle) == len(replays) and waiting >= OPEN_MAX // 2:
             raise NoRoom(
-                "as many as may wait are asked for, and their handlers are paused: hookline "
-                "handlers resume NAME"
+                "as many as may wait are asked for, and their handlers are paused, held or gone "
+                f"({printable(' '.join(idle))}): resume or mend them (hookline handlers)"
             )
         return OPEN_MAX - waiting if waiting <= OPEN_MAX // 2 else 0
+
+    def _is_gone(self, handler: str) -> bool:
+        return not (self._home.handlers / handler).exists()
 
 
 def write_some(home: Home, entries: Iterable[Entry]) -> int:

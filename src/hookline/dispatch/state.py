@@ -352,15 +352,17 @@ class State:
             ledger.progress(row[0]).pending[pending.place] = pending
         return ledger
 
-    def replays(self) -> tuple[int, int, Position]:
-        """How many replays are asked for and not settled, and how many of them are for handlers
-        that are paused, as of that place in the journal."""
-        ((count, paused),) = self._rows(
-            "SELECT count(*), count(nullif(paused, '')) FROM pending "
-            "LEFT JOIN handler ON name = handler WHERE replay != ''"
+    def replays(self) -> tuple[dict[str, tuple[int, bool]], Position]:
+        """How many replays each handler was asked for and has not settled, and whether it is paused
+        or held, as of that place in the journal."""
+        rows = self._rows(
+            "SELECT pending.handler, count(*), coalesce(max(paused || held), '') FROM pending "
+            "LEFT JOIN handler ON name = pending.handler WHERE replay != '' "
+            "GROUP BY pending.handler"
         )
+        waiting = {name: (count, bool(why)) for name, count, why in rows}
         meta = self._meta()
-        return count, paused, Position(int(meta.get("segment", 1)), int(meta.get("offset", 0)))
+        return waiting, Position(int(meta.get("segment", 1)), int(meta.get("offset", 0)))
 
     def _meta(self) -> dict[str, Any]:
         return dict(self._rows("SELECT name, value FROM meta"))

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 
 import pytest
 
@@ -148,8 +149,36 @@ def test_who_asks_for_a_paused_handler_does_not_wait_for_ever(bench, monkeypatch
     dispatcher = bench.dispatcher()
     try:
         dispatcher.drain()
-        with pytest.raises(NoRoom, match="handlers are paused"):
+        with pytest.raises(NoRoom, match="handlers are paused, held or gone"):
             ask(bench, replay_of(), lambda _: dispatcher.drain())
+    finally:
+        dispatcher.close()
+    assert replays.find(bench.home, "weekly").asked == 4
+
+
+@pytest.mark.parametrize("how", ["gone", "held"])
+def test_who_asks_behind_a_handler_that_does_nothing_does_not_wait_for_ever(
+    bench, monkeypatch, how
+):
+    monkeypatch.setattr(asks, "OPEN_MAX", 4)
+    bench.shell("on-a-b.sh", "true")
+    for _ in range(9):
+        bench.emit("a.b")
+    bench.drain()
+    if how == "gone":
+        bench.home.handlers.joinpath("on-a-b.sh").unlink()
+    else:
+        bench.shell("on-a-b.sh", "exit 126")
+    dispatcher = bench.dispatcher()
+    ends_s = time.monotonic() + 20
+
+    def look(_):
+        assert time.monotonic() < ends_s
+        dispatcher.drain()
+
+    try:
+        with pytest.raises(NoRoom, match=r"held or gone \(on-a-b.sh\)"):
+            ask(bench, replay_of(), look)
     finally:
         dispatcher.close()
     assert replays.find(bench.home, "weekly").asked == 4
