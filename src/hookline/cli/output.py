@@ -44,8 +44,8 @@ def on_terminal(json_text: str) -> str:
 
 
 def print_json(value: object) -> None:
-    """One value on one line."""
-    print(json.dumps(value, ensure_ascii=False))
+    """One value on one line, as compact as events are."""
+    print(json.dumps(value, ensure_ascii=False, separators=(",", ":")), flush=True)
 
 
 def counted(number: int, what: str) -> str:

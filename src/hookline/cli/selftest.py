@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hookline.app.selftest.report import Report
     from hookline.app.selftest.storm import Plan, Tally
 
+MINUTES = 1.0
 SEEDS = 1 << 32
 NICENESS = 5
 SHOWN_PROBLEMS = 20
@@ -35,14 +36,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--chaos", action="store_true", help="the storm")
     parser.add_argument(
-        "--minutes", type=float, default=1.0, metavar="N", help="how long it rages; default: 1"
+        "--minutes", type=float, metavar="N", help=f"how long it rages; default: {MINUTES:g}"
     )
     parser.add_argument("--seed", type=int, metavar="N", help="draw again what was drawn")
     parser.add_argument(
         "--dir", type=Path, metavar="DIR", help="the folder to test in; default: the home's"
     )
     parser.add_argument("--keep", action="store_true", help="do not remove the throw-away home")
-    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.add_argument(
+        "--json", action="store_true", help="one JSON object a check, or one for the storm"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -51,10 +54,11 @@ def run(args: argparse.Namespace) -> int:
 
     from hookline.app.selftest.place import place_below
 
+    if not args.chaos and (args.seed is not None or args.minutes is not None):
+        raise Usage("--seed and --minutes go with --chaos; see: hookline selftest --help")
+    args.minutes = MINUTES if args.minutes is None else args.minutes
     if not 0 < args.minutes <= 24 * 60:
         raise Usage("--minutes is more than 0 and at most 1440; see: hookline selftest --help")
-    if args.seed is not None and not args.chaos:
-        raise Usage("--seed goes with --chaos; see: hookline selftest --help")
     end_on_term()
     os.nice(NICENESS)
     with place_below(args.dir or home_of(args).coordination, keep=args.keep) as place:
@@ -74,12 +78,12 @@ def _check(args: argparse.Namespace, place: "Place") -> None:
     findings = []
     for finding in check(place.home):
         findings.append(finding)
-        if not args.json:
+        if args.json:
+            print_json(finding._asdict())
+        else:
             mark = style.paint("ok   ", "green") if finding.well else style.paint("wrong", "red")
             print(f"{mark}  {finding.check}: {finding.found}", flush=True)
     wrong = [each.found for each in findings if not each.well]
-    if args.json:
-        print_json([each._asdict() for each in findings])
     if wrong:
         _broken(place, wrong, "hookline selftest")
 

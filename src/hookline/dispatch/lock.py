@@ -29,7 +29,9 @@ class Lock:
                 "`hookline status` shows how it does"
             ) from None
         home.state.mkdir(mode=0o750, parents=True, exist_ok=True)
-        (home.state / _PID_FILE).write_text(f"{os.getpid()}\n")
+        pid_file = home.state / _PID_FILE
+        pid_file.touch(0o640)
+        pid_file.write_text(f"{os.getpid()}\n")
 
     def close(self) -> None:
         """Let another dispatcher run."""

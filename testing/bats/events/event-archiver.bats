@@ -43,6 +43,7 @@ segments() { (cd -- "$EVENTS/segments" && printf '%s ' *); }
   assert_success
   assert_output --partial 'Usage: event-archiver.sh [--dry-run] [--compress-only|--cleanup-only'
   assert_output --partial 'Exit: 0 done, 64 usage'
+  assert_output --partial '--cleanup-only    only delete'
 }
 
 @test "with nothing to do it says so" {

@@ -46,6 +46,15 @@ def install(home, name, text=HANDLER):
     path.chmod(0o750)
 
 
+def test_nothing_of_the_state_is_for_everybody_to_read(made):
+    install(made, "on-a-b.sh")
+    main(["emit", "a.b", "exit:=0"])
+    main(["dispatch", "--once"])
+    files = [path for path in made.state.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert {"dispatch.db", "dispatcher.pid"} <= {path.name for path in files}
+    assert [path for path in files if path.stat().st_mode & 0o007] == []
+
+
 def lines_of(capsys):
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
