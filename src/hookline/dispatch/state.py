@@ -7,7 +7,6 @@ it can be read. WAL with `synchronous=NORMAL` keeps a commit through the death o
 power cut may take the last commits, and the journal's tail tells them again.
 """
 
-import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -118,7 +117,7 @@ class State:
         if not self._readonly:
             self.path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
             # SQLite would let everybody read it; what stands in the way, SQLite says.
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 self.path.touch(0o640, exist_ok=False)
             flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
         self._db = apsw.Connection(str(self.path), flags=flags)
