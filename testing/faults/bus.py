@@ -135,9 +135,9 @@ class Bus:
         self.processes.append(process)
         return process
 
-    def ready(self, *options: str) -> subprocess.Popen[bytes]:
+    def ready(self, *options: str, under: Sequence[str] = ()) -> subprocess.Popen[bytes]:
         """The same, and wait until it dispatches: it holds the lock and has read the index."""
-        process = self.start(*options)
+        process = self.start(*options, under=under)
         self.wait(
             lambda: holder(self.home) == process.pid and self._hears(process.pid),
             "it does not start",

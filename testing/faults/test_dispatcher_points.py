@@ -3,6 +3,7 @@ nothing, and says what stopped it."""
 
 import itertools
 import os
+import resource
 import signal
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import pytest
 
 from hookline.app import bus as _bus  # noqa: F401  # imported before the fork, not under strace
 from hookline.cli import dispatch, main, show
-from testing.faults.bus import Bus
+from testing.faults.bus import DEADLINE_S, Bus
 from testing.faults.injection import CHANGES, KILL
 
 FALLIBLE = ("openat", "write", "pwrite64", "fdatasync", "fsync", "mkdir", "unlink", "ftruncate")
+SHORT_OF_DESCRIPTORS = ("openat", "memfd_create", "pipe2", "timerfd_create", "epoll_create1")
+STARTS = ("clone", "clone3", "vfork")
 PRELOADED = (dispatch, show)
 
 # It is under the tracer too: what it could not note, it has not done. One event in three fails.
@@ -130,3 +133,79 @@ def test_a_dispatcher_waits_until_its_dead_letter_can_be_written(bus):
     assert len(bus.letters()) == 1
     bus.stop(process)
     bus.check(attempts_max=1)
+
+
+def recover_unharmed(bus, ended):
+    """What the machine was short of has cost no event its only attempt."""
+    assert ended.status in (0, os.EX_TEMPFAIL), ended.stderr
+    assert "Traceback" not in ended.stderr
+    bus.once()
+    assert {verdict for verdict, _ in bus.verdicts()} == {"done"}
+    assert sorted(bus.begun()) == sorted(bus.acknowledged)
+    assert bus.letters() == []
+    bus.check(attempts_max=1)
+
+
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize(
+    ("error", "calls"),
+    [
+        ("EMFILE", SHORT_OF_DESCRIPTORS),
+        ("ENFILE", SHORT_OF_DESCRIPTORS),
+        ("ENOMEM", (*SHORT_OF_DESCRIPTORS, *STARTS)),
+        ("EAGAIN", STARTS),
+    ],
+)
+def test_a_shortage_anywhere_burns_no_attempt(points, make_home, error, calls):
+    homes = itertools.count()
+
+    def trial(strike):
+        bus = Bus(make_home(f"home{next(homes)}"))
+        bus.shell(":", "attempts: 1   key: subject   concurrency: 2")
+        bus.emit_many(3, keys=2)
+        recover_unharmed(bus, strike(lambda: drain(bus.home)))
+
+    points.walk(trial, calls, f"error={error}", quick=8)
+
+
+def test_too_few_descriptors_burn_no_attempt_however_few(bus):
+    bus.shell(":", "attempts: 1")
+    for limit in range(8, 32, 3):
+        bus.emit("k")
+        process = bus.start("--once", under=["prlimit", f"--nofile={limit}"])
+        assert process.wait(DEADLINE_S) in (0, os.EX_TEMPFAIL), bus.said()
+    assert "Traceback" not in bus.said()
+    bus.once()
+    assert set(bus.runs().values()) == {1}
+    assert bus.letters() == []
+    bus.check(attempts_max=1)
+
+
+@pytest.mark.parametrize("spare", [0, 2])
+def test_a_dispatcher_that_has_no_descriptors_left_waits_and_says_so_once(bus, spare):
+    bus.shell(":", "attempts: 1\n# on: a.b new.log")
+    process = bus.ready()
+    before = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+    fds = {int(name) for name in os.listdir(f"/proc/{process.pid}/fd")}
+    resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (max(fds) + 1 + spare, before[1]))
+    bus.emit("k")
+    bus.emit("k", type="new.log")
+    bus.wait(lambda: "Too many open files" in bus.said(), "it does not say so")
+    looked = looks(process.pid)
+    bus.wait(lambda: looks(process.pid) > looked + 60, "it has ended, or sleeps")
+    assert process.poll() is None
+    assert bus.said().count("\n") <= 2, bus.said()
+    resource.prlimit(process.pid, resource.RLIMIT_NOFILE, before)
+    bus.wait_answered()
+    bus.stop(process)
+    assert set(bus.runs().values()) == {1}
+    assert bus.letters() == []
+    bus.check(attempts_max=1)
+
+
+def looks(pid):
+    """How often a process has gone to sleep by itself."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("voluntary_ctxt_switches:"):
+            return int(line.split()[1])
+    raise AssertionError("it is gone")

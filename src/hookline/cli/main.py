@@ -5,11 +5,13 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from io import TextIOWrapper
 from typing import Any, NoReturn, Protocol, cast
 
 from hookline.model.errors import (
+    SCARCE,
     BadConfig,
     HooklineError,
     NotAllowed,
@@ -171,8 +173,10 @@ def _named_by_errno(error: OSError) -> HooklineError:
     kind: type[HooklineError] = WriteFailed
     if error.errno in (errno.EACCES, errno.EPERM):
         kind = NotAllowed
-    elif error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN):
+    elif error.errno in SCARCE:
         kind = TryAgain
+        if error.filename is None:
+            return kind(f"{error.strerror}: try again")
     name = "standard output" if error.filename is None else os.fsdecode(error.filename)
     return kind(f"{name}: {error.strerror}")
 
@@ -211,6 +215,7 @@ def _open_streams() -> None:
 
 def _abandon_stdout() -> None:
     """Keep the interpreter from complaining at its end about output that nobody takes."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.close(nowhere)
+    with suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.close(nowhere)

@@ -315,6 +315,10 @@ class Books:
             except LogReplaced as replaced:
                 self._folded = replaced.resume
                 continue
+            except HooklineError:
+                if found:
+                    return found
+                raise
             found += [
                 entry
                 for entry in entries(
@@ -349,6 +353,15 @@ class Books:
             self.trouble = str(error)
             return False
         return True
+
+    def unbegun(self, handler: str, deliveries: list[Delivery]) -> None:
+        """These did not run after all: at once, since this may be the last that is written."""
+        try:
+            with self._index.transaction():
+                self._index.waiting(handler, deliveries)
+        except HooklineError:
+            for delivery in deliveries:
+                self.waiting(handler, delivery)
 
     def write_cursors(self, cursors: Mapping[tuple[str, str], Cursor], clock: Clock) -> None:
         """Tell the journal where every handler has got to, now and then: a rebuild begins there."""

@@ -4,7 +4,7 @@ its own, so that a simulation runs the very same code.
 """
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import Final, Protocol
 
 from hookline.dispatch.books import Books
@@ -19,7 +19,7 @@ from hookline.dispatch.settlement import Settlement
 from hookline.dispatch.spectator import Spectator
 from hookline.dispatch.subscription import Cursor, Delivery
 from hookline.model.clock import Clock, stored_s
-from hookline.model.errors import HooklineError
+from hookline.model.errors import HooklineError, TryAgain
 
 COMMIT_S: Final = 0.2
 """The most that a power cut can take of what `batch` writers appended, while a dispatcher runs."""
@@ -71,6 +71,8 @@ class Core:
         self._committed: dict[tuple[str, str], Cursor] = {}
         self._commit_at_s = 0.0
         self._short_until_s = 0.0
+        self.short = ""
+        """What the machine is short of, for as long as nothing starts because of it."""
         self.stopping = False
         """Whether nothing may start any more."""
 
@@ -118,6 +120,8 @@ class Core:
         """Read, start what may start, write it all down; False when there was nothing to do."""
         pulled = self.pull()
         started = self._start()
+        if self._clock.monotonic_s() >= self._short_until_s:
+            self.short = ""
         self._books.flush()
         if self._clock.monotonic_s() >= self._commit_at_s:
             self.commit()
@@ -198,20 +202,27 @@ class Core:
         if self.stopping or self._books.stuck or now_s < self._short_until_s:
             return 0
         chosen: list[tuple[Listener, list[Delivery]]] = []
-        settled = self._settlement.settled
-        for listener in self._roster:
-            if listener.may_start(now_s) and self.running + len(chosen) < RUNS_MAX:
-                chosen += [(listener, run) for run in self._choose(listener, now_s)]
-        if chosen and not self._books.begun([(each.name, run) for each, run in chosen]):
-            self._run_short(self._books.trouble, chosen, now_s)
-            return 0
-        for listener, deliveries in chosen:
-            self._start_run(listener, deliveries, now_s)
+        settled, begun = self._settlement.settled, 0
+        try:
+            for listener in self._roster:
+                if listener.may_start(now_s) and self.running + len(chosen) < RUNS_MAX:
+                    for deliveries in self._choose(listener, now_s):
+                        chosen.append((listener, deliveries))  # kept, whatever ends this
+            if chosen and not self._books.begun([(each.name, run) for each, run in chosen]):
+                self.run_short(self._books.trouble)
+                self._take_back(chosen, now_s)
+                return 0
+            for listener, deliveries in chosen:
+                begun += 1
+                self._start_run(listener, deliveries, now_s)
+        except BaseException:
+            # Whatever ends the round, or the dispatcher: what was not started did not run.
+            self._take_back(chosen[begun:], now_s)
+            raise
         return len(chosen) + self._settlement.settled - settled
 
-    def _choose(self, listener: Listener, now_s: float) -> list[list[Delivery]]:
+    def _choose(self, listener: Listener, now_s: float) -> Iterator[list[Delivery]]:
         limit = self._starter.limit(listener.handler)
-        chosen = []
         for first in listener.subscription.startable(now_s):
             if not self._has_line(first):
                 listener.subscription.begin(first)
@@ -231,17 +242,16 @@ class Core:
                 deliveries.append(delivery)
             for delivery in deliveries:
                 listener.subscription.begin(delivery)
-            chosen.append(deliveries)
+            yield deliveries
             if listener.held:
                 break
-        return chosen
 
     def _has_line(self, delivery: Delivery) -> bool:
         """Whether a delivery has its line, if there is one; False while its log cannot be read."""
         if delivery.raw is None:
             try:
                 delivery.raw = self._intake.line_of(delivery, self._books.buried)
-            except HooklineError:
+            except (HooklineError, OSError, MemoryError):
                 return False
         return True
 
@@ -262,29 +272,36 @@ class Core:
     def _start_run(self, listener: Listener, deliveries: list[Delivery], now_s: float) -> None:
         try:
             run = self._starter.start(listener.handler, deliveries)
+        except (OSError, MemoryError, TryAgain) as error:
+            why = getattr(error, "strerror", None) or str(error) or "there is not enough memory"
+            self.run_short(f"cannot start {listener.name} now: {why}")
+            self._take_back([(listener, deliveries)], now_s)
+            return
         except (HooklineError, ValueError) as error:
             # The event cannot be put into the form that the handler wants.
             refused = Outcome(verdict="rejected", ms=0.0, error=str(error))
             self._settlement.ended(listener, deliveries, Ended(0, refused))
             return
-        except OSError as error:
-            why = f"cannot start {listener.name} now: {error.strerror}"
-            self._run_short(why, [(listener, deliveries)], now_s)
-            return
+        except BaseException:
+            self._take_back([(listener, deliveries)], now_s)
+            raise
         self._listening[id(run)] = run, listener
         if run.failed:
             self.ended(run, Ended(0, Outcome(verdict="broken", ms=0.0, error=run.failed)))
 
-    def _run_short(
-        self, why: str, unstarted: list[tuple[Listener, list[Delivery]]], now_s: float
-    ) -> None:
+    def run_short(self, why: str) -> None:
         """The machine is short of something, and no event is to blame: a pause, and once more."""
-        self._short_until_s = now_s + SHORTAGE_S
-        self._spectator.noted(why)
+        self._short_until_s = self._clock.monotonic_s() + SHORTAGE_S
+        if not self.short:
+            self._spectator.noted(why)
+        self.short = why
+
+    def _take_back(self, unstarted: list[tuple[Listener, list[Delivery]]], now_s: float) -> None:
+        """These did not run: nothing may say so, whatever comes next."""
         for listener, deliveries in unstarted:
             for delivery in deliveries:
                 listener.subscription.unbegin(delivery, now_s + SHORTAGE_S)
-                self._books.waiting(listener.name, delivery)
+            self._books.unbegun(listener.name, deliveries)
 
     # -- writing down ----------------------------------------------------------------------
 

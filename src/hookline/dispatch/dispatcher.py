@@ -39,7 +39,7 @@ from hookline.dispatch.state import State
 from hookline.dispatch.subscription import Delivery
 from hookline.log.home import Home
 from hookline.model.clock import Clock
-from hookline.model.errors import HooklineError, WriteFailed
+from hookline.model.errors import HooklineError, TryAgain, WriteFailed, is_shortage
 
 LOOK_S: Final = 1.0
 """How often folders are looked at, whether the kernel says that they changed or not."""
@@ -115,6 +115,7 @@ class Dispatcher:
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._inbox.fd, selectors.EVENT_READ)
         self._look_at_s = 0.0
+        self._overlooked = False
         self._stopping = 0
         self._wake = -1
         self._told_at_s = -math.inf
@@ -132,15 +133,18 @@ class Dispatcher:
     def drain(self) -> None:
         """Work until nothing is left that may run now; what is to be tried later stays on disk."""
         with self.signals():
-            self._rescan()
+            self._patiently(self._rescan)
             gives_up_s = self._clock.monotonic_s() + LATE_WRITERS_S
             while self._core.running or not self._stopping:
                 busy = self.tick(self._pause_s() if self._core.running else 0.0)
-                if busy or self._core.running or self._rescan():
+                if busy or self._core.running or self._patiently(self._rescan):
                     continue
-                if not self._intake.restless() or self._clock.monotonic_s() >= gives_up_s:
+                waits = self._core.short or self._intake.restless()
+                if not waits or self._clock.monotonic_s() >= gives_up_s:
                     break
                 self._selector.select(RESTLESS_S)
+        if self._core.short:
+            raise TryAgain(f"{self._core.short}: what is left waits for the next")
         if self._books.trouble:
             raise WriteFailed(self._books.trouble)
 
@@ -193,7 +197,21 @@ class Dispatcher:
     # -- a round -------------------------------------------------------------------------
 
     def tick(self, timeout_s: float = 0.0) -> bool:
-        """One round; False when there was nothing to do."""
+        """One round; False when there was nothing to do, or the machine is short of something."""
+        return self._patiently(partial(self._round, timeout_s))
+
+    def _patiently(self, work: Callable[[], bool]) -> bool:
+        """Do it; a shortage that cuts it short is waited for, and then everything is looked at."""
+        try:
+            return work()
+        except Exception as error:
+            if not is_shortage(error):
+                raise
+            self._core.run_short(str(error) or "there is not enough memory")
+            self._overlooked = True
+            return False
+
+    def _round(self, timeout_s: float) -> bool:
         heard = self._hear(timeout_s)
         looked = False
         if self._inbox.folders_changed or self._clock.monotonic_s() >= self._look_at_s:
@@ -253,8 +271,9 @@ class Dispatcher:
         """What only a look can tell: new files, commands of others, torn tails."""
         self._look_at_s = self._clock.monotonic_s() + LOOK_S
         self._mind_index()
+        overlooked, self._overlooked = self._overlooked, False
         self._inbox.look()
-        self._inbox.touch(self._intake.restless())
+        self._inbox.touch(self._inbox.domains if overlooked else self._intake.restless())
         obeyed = self._core.look(self._inbox.domains)
         self._inbox.heal()
         return self._inbox.take_files() > 0 or obeyed
@@ -344,6 +363,8 @@ class Dispatcher:
 
     def _pause_s(self) -> float:
         """How long nothing can be to do, unless a descriptor says otherwise."""
+        if self._core.short:
+            return RESTLESS_S
         if self._inbox.pending:
             return 0.0
         now_s = self._clock.monotonic_s()

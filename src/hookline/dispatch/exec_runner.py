@@ -91,7 +91,8 @@ class ExecRunner:
             raise NotRunnable("it has changed just now")
         run.memfd = event_file(self._lines(handler, delivery))
         run.scratch = scratch(self._work, f"{handler.name}.{os.getpid()}.{self._count}")
-        run.stdout, run.stderr = Capture(), Capture()
+        run.stdout = Capture()
+        run.stderr = Capture()
         stdin = os.open(f"/proc/self/fd/{run.memfd}", os.O_RDONLY | os.O_CLOEXEC)
         try:
             run.pid = spawn(

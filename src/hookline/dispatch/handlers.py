@@ -16,7 +16,7 @@ import msgspec
 from hookline.dispatch.decide import Policy
 from hookline.dispatch.trust import distrust, distrust_handler
 from hookline.model.duration import seconds
-from hookline.model.errors import BadData, HooklineError
+from hookline.model.errors import BadData, HooklineError, is_shortage
 from hookline.model.types import domain_of_pattern, handler_event_type, is_pattern, matches
 
 Kind = Literal["exec", "python"]
@@ -106,6 +106,8 @@ def discover(folder: Path, describe: Describe, known: Iterable[Handler] = ()) ->
         try:
             handlers.append(_look_at(folder / name, describe, before.get(name)))
         except (HooklineError, OSError) as error:
+            if is_shortage(error):
+                raise
             refused.append(Refused(name=name, reason=str(error)))
     return Handlers(handlers=tuple(handlers), refused=tuple(refused))
 

@@ -167,9 +167,8 @@ class Intake:
 
     def sync(self, domain: str) -> None:
         """Bring to disk what was read of a domain, and what was written. Raises WriteFailed."""
-        whole = domain in self.written
+        self.feed(domain).log.sync(whole=domain in self.written)
         self.written.discard(domain)
-        self.feed(domain).log.sync(whole=whole)
 
     def restless(self) -> list[str]:
         """The domains that are to be read again soon, though nothing will say so."""

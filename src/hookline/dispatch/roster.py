@@ -68,7 +68,7 @@ class Roster:
     def refresh(self, domains: list[str]) -> None:
         """Look at the folder again; listeners of changed files leave first and come back with the
         new file."""
-        self._seen = self._folder.snapshot()
+        seen = self._folder.snapshot()
         found = self._folder.discover(self._found.handlers)
         for refused in found.refused:
             if refused not in self._found.refused:
@@ -79,6 +79,8 @@ class Roster:
             handler = wanted.get(listener.name)
             listener.leaving = handler is None or handler.version != listener.handler.version
         self.let_go(domains)
+        # Not before: what a shortage has cut short is done once more.
+        self._seen = seen
 
     def let_go(self, domains: list[str]) -> None:
         """Part with the leaving listeners that have nothing running, and take on those that are

@@ -71,7 +71,7 @@ def make_folder(folder: str | os.PathLike[str]) -> None:
 
 
 def sync_folder(folder: str | os.PathLike[str]) -> None:
-    """Make the names in a folder durable. Raises WriteFailed."""
+    """Make the names in a folder durable. Raises WriteFailed or TryAgain."""
     try:
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -82,7 +82,7 @@ def sync_folder(folder: str | os.PathLike[str]) -> None:
         # Some network file systems cannot sync a folder and keep its names in order by themselves.
         if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
             message = f"{os.fspath(folder)} cannot be synced: {error.strerror}"
-            raise WriteFailed(message) from error
+            raise (TryAgain if error.errno in _SCARCE else WriteFailed)(message) from error
 
 
 def open_append(path: str | os.PathLike[str]) -> int:

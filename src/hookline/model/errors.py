@@ -1,5 +1,6 @@
 """The errors that Hookline knows by name, and the exit status of each (sysexits.h)."""
 
+import errno
 import os
 import re
 
@@ -21,6 +22,10 @@ def shown(value: str | bytes, limit: int = 64) -> str:
 def printable(text: str) -> str:
     """The text with every character that a terminal would obey written as an escape."""
     return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
+"""What the kernel says when it is short of descriptors, memory or processes (errno(3))."""
 
 
 class HooklineError(Exception):
@@ -78,3 +83,10 @@ class BadConfig(HooklineError):
     """The configuration says something that cannot be."""
 
     exit_code = os.EX_CONFIG
+
+
+def is_shortage(error: BaseException) -> bool:
+    """Whether nothing is wrong but that the machine is short of something just now."""
+    if isinstance(error, OSError):
+        return error.errno in SCARCE
+    return isinstance(error, (MemoryError, TryAgain))
