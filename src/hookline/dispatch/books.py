@@ -355,13 +355,18 @@ class Books:
         return True
 
     def unbegun(self, handler: str, deliveries: list[Delivery]) -> None:
-        """These did not run after all: at once, since this may be the last that is written."""
-        try:
-            with self._index.transaction():
-                self._index.waiting(handler, deliveries)
-        except HooklineError:
-            for delivery in deliveries:
-                self.waiting(handler, delivery)
+        """These did not run after all: at once, since this may be the last that is written, but
+        never ahead of the journal."""
+        if not (self.trouble or self._entries or self._letters):
+            try:
+                with self._index.transaction():
+                    self._index.waiting(handler, deliveries)
+            except HooklineError:
+                pass
+            else:
+                return
+        for delivery in deliveries:
+            self.waiting(handler, delivery)
 
     def write_cursors(self, cursors: Mapping[tuple[str, str], Cursor], clock: Clock) -> None:
         """Tell the journal where every handler has got to, now and then: a rebuild begins there."""

@@ -215,7 +215,7 @@ class Core:
             for listener, deliveries in chosen:
                 begun += 1
                 self._start_run(listener, deliveries, now_s)
-        except BaseException:
+        except Exception:
             # Whatever ends the round, or the dispatcher: what was not started did not run.
             self._take_back(chosen[begun:], now_s)
             raise
@@ -282,7 +282,7 @@ class Core:
             refused = Outcome(verdict="rejected", ms=0.0, error=str(error))
             self._settlement.ended(listener, deliveries, Ended(0, refused))
             return
-        except BaseException:
+        except Exception:
             self._take_back([(listener, deliveries)], now_s)
             raise
         self._listening[id(run)] = run, listener
