@@ -43,7 +43,7 @@ def test_a_pace_that_is_too_slow_for_any_clock_is_waited_for_in_pieces():
         waits.append(wait_s)
         if len(waits) == 3:
             raise KeyboardInterrupt
-        clock.sleep(wait_s)
+        clock.sleep(wait_s)  # virtual time
 
     for pace in (Pace(None, 1e-12, 100.0), Pace(5e-324, None, 100.0)):
         waits.clear()
