@@ -4,6 +4,7 @@ import io
 import json
 import os
 import sys
+import time
 
 import pytest
 
@@ -253,7 +254,8 @@ def test_an_interrupted_replay_says_how_to_go_on(failed, capsys, monkeypatch):
 
 
 def test_what_fails_again_meanwhile_is_not_replayed_once_more(failed, capsys, monkeypatch):
-    def fail_again(_):
+    def fail_again(wait_s):
+        time.sleep(wait_s)  # the pace that is asked for
         text = failed.dead_letters.read_text()
         again = {**json.loads(text.splitlines()[-1]), "letter": f"on-a-b.sh:e:{len(text)}"}
         failed.dead_letters.write_text(f"{text}{json.dumps(again)}\n")
