@@ -4,7 +4,6 @@ import pytest
 
 from hookline.dispatch import core, decide, ledger, settlement, snapshot
 from hookline.dispatch.books import Books
-from hookline.dispatch.core import Core
 from hookline.dispatch.intake import Intake
 from hookline.dispatch.settlement import Settlement
 from hookline.dispatch.subscription import Subscription
@@ -87,20 +86,6 @@ def snapshot_without_what_waits(monkeypatch):
     monkeypatch.setattr(snapshot, "_of_pending", lambda *_: iter(()))
 
 
-def command_for_nobody(monkeypatch):
-    """Pass over a command while its handler's file is away."""
-    obey = Core._obey
-
-    def obey_those_here(self):
-        commands = self._books.commands()
-        here = [each for each in commands if each.letter or each.handler in self._roster.listeners]
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(self._books, "commands", lambda: here)
-            return obey(self)
-
-    monkeypatch.setattr(Core, "_obey", obey_those_here)
-
-
 def rest_of_a_stretch_done(monkeypatch):
     """Take a whole stretch for done when its first was."""
     ended = Settlement.ended
@@ -116,7 +101,7 @@ def rest_of_a_stretch_done(monkeypatch):
 MUTANTS = [
     no_sync, no_letter, cursor_ahead, attempt_not_counted, settled_ahead_forgotten,
     retry_behind_its_key, letter_not_closed, batch_folded_to_its_first, journal_not_folded,
-    no_last_attempt, snapshot_without_what_waits, command_for_nobody, rest_of_a_stretch_done,
+    no_last_attempt, snapshot_without_what_waits, rest_of_a_stretch_done,
 ]  # fmt: skip
 
 
