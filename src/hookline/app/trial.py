@@ -138,11 +138,11 @@ def _furnish(trial: Home, home: Home, handler: Path, state: Path | None) -> Home
         return [name for name in names if in_handlers and name.startswith("on-")]
 
     if (home.root / "scripts").is_dir():
-        shutil.copytree(home.root / "scripts", trial.root / "scripts", symlinks=True, ignore=others)
+        _copy(home.root / "scripts", trial.root / "scripts", others)
     if state is not None:
         if not state.is_dir():
             raise BadData(f"--state: {state} is no folder")
-        shutil.copytree(state, trial.coordination, symlinks=True, ignore=_not_ours(state))
+        _copy(state, trial.coordination, _not_ours(state))
     for folder in ("config", "schemas"):
         source, target = home.coordination / folder, trial.coordination / folder
         if source.is_dir() and not target.exists():
@@ -152,6 +152,14 @@ def _furnish(trial: Home, home: Home, handler: Path, state: Path | None) -> Home
     link_command(trial)
     shutil.copy2(handler, trial.handlers / handler.name)
     return trial
+
+
+def _copy(source: Path, target: Path, passed: Callable[[str, list[str]], Iterable[str]]) -> None:
+    try:
+        shutil.copytree(source, target, symlinks=True, ignore=passed)
+    except shutil.Error as error:
+        path, _, reason = error.args[0][0]
+        raise BadData(f"{path} cannot be copied: {reason}") from error
 
 
 def _not_ours(top: Path) -> Callable[[str, list[str]], Iterable[str]]:
@@ -221,10 +229,12 @@ def _contents(home: Home) -> dict[str, bytes]:
         passed = _OURS if Path(folder) == home.coordination else {"__pycache__"}
         folders[:] = [name for name in folders if name not in passed]
         for path in (Path(folder, name) for name in names if name not in passed):
+            # A name may be bytes that are no text.
+            name = bytes(path.relative_to(home.root)).decode("utf-8", "backslashreplace")
             if path.is_symlink():
-                found[str(path.relative_to(home.root))] = os.fsencode(path.readlink())
+                found[name] = os.fsencode(path.readlink())
             elif path.is_file():
-                found[str(path.relative_to(home.root))] = path.read_bytes()
+                found[name] = path.read_bytes()
     return found
 
 

@@ -3,6 +3,7 @@ import os
 
 import pytest
 
+from hookline.app.golden import golden_text
 from hookline.app.trial import try_handler
 from hookline.model.clock import SystemClock
 from hookline.model.errors import BadData
@@ -40,6 +41,19 @@ def test_the_caller_stays_in_its_folder(home, handler, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert trial(home, handler("exit 0\n")).done
     assert os.getcwd() == str(tmp_path)
+
+
+def test_names_that_are_no_text_are_told_escaped(home, handler):
+    found = trial(home, handler("touch \"$HOOKLINE_HOME/$(printf 'odd\\xff')\"\n"))
+    assert [each.path for each in found.files] == ["odd\\xff"]
+    assert json.loads(golden_text(found))["files"][0]["path"] == "odd\\xff"
+
+
+def test_a_state_that_has_more_than_files_is_refused(home, handler, tmp_path):
+    (tmp_path / "state").mkdir()
+    os.mkfifo(tmp_path / "state" / "pipe")
+    with pytest.raises(BadData, match="is a named pipe"):
+        trial(home, handler("exit 0\n"), tmp_path / "state")
 
 
 def test_a_failure_is_run_once_only(home, handler):
