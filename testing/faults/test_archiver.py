@@ -293,7 +293,7 @@ def test_nothing_is_lost_while_archivers_and_dispatchers_are_killed_at_random(bu
                 dispatcher = bus.start()
         said, _ = archiver.communicate(timeout=30)
         assert archiver.returncode in (0, -signal.SIGKILL), said
-        deleted += said.count(b'"action": "deleted", "log": "a"')
+        deleted += said.count(b'"action":"deleted","log":"a"')
     dispatcher.kill()
     dispatcher.wait()
     bus.once()

@@ -114,7 +114,11 @@ def append_line(
     finally:
         close_written(fd, path)
     if made and sync:
-        sync_folder(os.path.dirname(path) or ".")
+        try:
+            sync_folder(os.path.dirname(path) or ".")
+        except TryAgain as shortage:
+            # The line is written: it may count as stored.
+            raise WriteFailed(str(shortage)) from shortage
 
 
 def _open(path: str) -> tuple[int, bool]:
