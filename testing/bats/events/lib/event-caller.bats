@@ -25,7 +25,8 @@ SNAPSHOT='
     declare -p | grep -vE "^declare -[-a-zA-Z]+ ($counted)(=|\$)"
     declare -F | grep -vE " (_hookline_.*|$public)\$"
     alias; trap -p; shopt -p; set -o; umask; ulimit -a; pwd; printf "%q\n" "$IFS" "$-" "$@"
-    ls -l "/proc/$$/fd" | grep -oE "[02-9]+ -> .*"
+    ls -l "/proc/$$/fd" >"$TMPDIR/fd" # no pipe: the shell itself would have its ends for a moment
+    grep -oE "[02-9]+ -> .*" "$TMPDIR/fd"
   }
 '
 
