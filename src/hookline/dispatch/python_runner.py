@@ -249,7 +249,9 @@ class _Host:
             self.channel.send(python_host.HEADER.pack(len(lines), len(text)))
 
     def answers(self) -> "list[_Answer]":
-        """The whole answers that have come."""
+        """The whole answers that have come; none from a channel that was spoilt once."""
+        if self.mute:
+            return []
         try:
             part = self.channel.recv(1 << 16)
         except (BlockingIOError, ConnectionError):

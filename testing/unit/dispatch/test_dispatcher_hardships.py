@@ -10,12 +10,20 @@ import time
 import pytest
 
 from hookline.app.pausing import set_paused
-from hookline.dispatch import letters
+from hookline.dispatch import letters, python_runner
 from hookline.dispatch.handlers import discover
 from hookline.dispatch.journal import STATE_FILE, read_ledger
 from hookline.log.rotate import rotate
 from hookline.model.clock import SystemClock
 from hookline.model.errors import WriteFailed
+
+
+def wait_until(condition, deadline_s=20.0):
+    """Return when the condition holds."""
+    ends_s = time.monotonic() + deadline_s
+    while not condition():
+        assert time.monotonic() < ends_s
+        os.sched_yield()
 
 
 def killed(bench, until, how=signal.SIGKILL):
@@ -26,10 +34,7 @@ def killed(bench, until, how=signal.SIGKILL):
         dispatcher = bench.dispatcher()
         dispatcher.run()
         os._exit(0)
-    deadline_s = time.monotonic() + 20
-    while not until():
-        assert time.monotonic() < deadline_s
-        os.sched_yield()
+    wait_until(until)
     os.kill(pid, how)
     os.waitpid(pid, 0)
 
@@ -117,6 +122,32 @@ def test_a_python_handler_that_spoils_its_channel_is_a_failed_attempt(bench, how
         "# run: python   attempts: 1\nimport os\nfrom hookline import on\n"
         f"@on('a.*')\ndef handle(event):\n    {spoil}\n",
     )
+    bench.emit("a.b")
+    bench.run_until(bench.letters)
+    assert bench.letters()[0]["verdict"] == "failed"
+
+
+def test_what_a_spoilt_channel_says_before_its_host_is_dead_counts_for_nothing(bench, monkeypatch):
+    bench.handler(
+        "on-a-py.py",
+        "# run: python   attempts: 1\nimport os\nfrom hookline import on\n"
+        "@on('a.*')\ndef handle(event):\n"
+        "    open(os.environ['OUT'], 'w').close()\n"
+        "    os.write(3, b'garbage\\n')\n"
+        "    while os.path.exists(os.environ['OUT']): pass\n"
+        "    os.write(3, b'{\"done\": 1}\\n')\n"
+        "    open(os.environ['OUT'] + '.said', 'w').close()\n",
+    )
+    kill_now = python_runner.end_group
+
+    def kill_late(pid, number):
+        """Between the garbage and the kill, the host goes on to say that all is well."""
+        if bench.out.exists():
+            bench.out.unlink()
+            wait_until(bench.out.with_name("out.said").exists)
+        kill_now(pid, number)
+
+    monkeypatch.setattr(python_runner, "end_group", kill_late)
     bench.emit("a.b")
     bench.run_until(bench.letters)
     assert bench.letters()[0]["verdict"] == "failed"
