@@ -405,7 +405,7 @@ class Books:
         if self.trouble:
             return False
         try:
-            for domain in self._touched(cursors).union(written):
+            for domain in sorted(self._touched(cursors).union(written)):
                 sync(domain)
             self._paper.sync()
             self._freshen()

@@ -191,7 +191,7 @@ class Core:
         if absent:
             # As above: they may come back, or be so new that nobody has looked yet.
             ledger = self._books.load()
-            for name in absent:
+            for name in sorted(absent):
                 self._books.handler(name, ledger.progress(name))
         return bool(commands)
 
@@ -311,7 +311,7 @@ class Core:
         self._intake.save_beginnings()
         moved: dict[str, dict[str, Cursor]] = {}
         for listener in self._roster:
-            for domain in listener.moved:
+            for domain in sorted(listener.moved):
                 cursor = listener.subscription.cursor(domain)
                 if self._committed.get((listener.name, domain)) != cursor:
                     moved.setdefault(listener.name, {})[domain] = cursor

@@ -33,7 +33,7 @@ from hookline.dispatch.process import become_subreaper, empty, sweep
 from hookline.dispatch.python_runner import PythonRunner, attribute
 from hookline.dispatch.roster import Roster
 from hookline.dispatch.runner import Ended, Run, Runner
-from hookline.dispatch.settlement import Alert, Settlement
+from hookline.dispatch.settlement import Alert, Jitter, Settlement
 from hookline.dispatch.spectator import Nobody, Spectator
 from hookline.dispatch.state import State
 from hookline.dispatch.subscription import Delivery
@@ -63,7 +63,7 @@ class Dispatcher:
         passed: Mapping[str, str],
         spectator: Spectator | None = None,
         companions: Sequence[Companion] = (),
-        random_seed: int | None = None,
+        jitter: Jitter = random.random,
         pause_after: int = PAUSE_AFTER,
     ) -> None:
         self.home = home
@@ -76,7 +76,6 @@ class Dispatcher:
         self._state = State(home.state / STATE_FILE)
         self._journal = JournalFiles(home)
         self._books = Books(self._journal, self._state)
-        jitter = random.Random(random_seed).random  # noqa: S311  # spreads retries, hides nothing
         self._settlement = Settlement(
             self._books, clock, jitter, alert, self._spectator, pause_after
         )

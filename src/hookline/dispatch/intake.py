@@ -93,7 +93,7 @@ class Intake:
         for domain in domains:
             self._unlooked.add(domain)
             self.written.add(domain)
-        for domain in list(self._unlooked):
+        for domain in sorted(self._unlooked):
             if not self._look(domain):
                 self._unlooked.discard(domain)
 

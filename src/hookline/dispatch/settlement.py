@@ -21,6 +21,8 @@ Alert = Callable[[str, str, str], None]
 """Says that a handler needs somebody: kind of alert, handler, reason."""
 
 Jitter = Callable[[], float]
+"""Spreads retries: a number in [0, 1), drawn anew each time."""
+
 _ROUND_MS: Final = 3
 
 
