@@ -9,10 +9,8 @@ import hashlib
 from contextlib import contextmanager
 from types import SimpleNamespace
 
-import msgspec
-
 from hookline.dispatch import ledger as journal
-from hookline.dispatch.books import DeadLetter
+from hookline.dispatch.dead_letter import decode_letter
 from hookline.dispatch.identities import Identities
 from hookline.dispatch.journal import newest_snapshot
 from hookline.dispatch.ledger import Ledger, Pending
@@ -195,17 +193,16 @@ class SimPaper:
         self.letters.append(lines)
         self.letters.sync()
 
-    def buried(self, letter):
-        return next((bytes(each.event) for each in self.dead() if each.letter == letter), None)
+    def buried(self, delivery):
+        of_it = (each for each in self.dead() if each.letter == delivery.replay)
+        return next((bytes(each.event) for each in of_it), None)
 
     def dead(self):
         found = {}
         for line in bytes(self.letters.live.data).split(b"\n"):
-            try:
-                letter = msgspec.json.decode(line, type=DeadLetter)
-            except msgspec.MsgspecError:
-                continue
-            found.setdefault(letter.letter, letter)
+            letter = decode_letter(line)
+            if letter is not None:
+                found.setdefault(letter.letter, letter)
         return list(found.values())
 
 

@@ -280,14 +280,22 @@ class Archive:
     def _letters(self) -> Iterator[Step]:
         """Dead letters that are old, by a limit of their own."""
         purged = purge_letters(self._home, dry_run=self._dry_run)
-        if purged is not None and purged.dropped:
+        if purged is None:
+            return
+        if purged.dropped:
             why = f"open, from before {purged.before}; an alert says so"
             count = sum(purged.dropped.values())
             yield Step(action="deleted", what="dead letter", files=count, why=why)
-        if purged is not None and purged.files:
+        if purged.files:
             yield Step(
                 action="deleted", what="file of dead letters", files=purged.files,
                 bytes=purged.bytes, freed=purged.bytes,
+            )  # fmt: skip
+        for handler, letters in purged.held.items():
+            yield Step(
+                action="held", what="file of dead letters", files=purged.held_files,
+                handler=handler, why=f"{handler} has still to replay {letters} of them",
+                next="hookline handlers",
             )  # fmt: skip
 
     def _printed(self) -> Iterator[Step]:

@@ -8,10 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from hookline.dispatch import ledger as journal_lines
-from hookline.dispatch.books import DeadLetter
+from hookline.dispatch.dead_letter import decode_letter
 from hookline.dispatch.identities import Identities
 from hookline.dispatch.journal import open_journal, open_letters_log, read_ledger
 from hookline.dispatch.ledger import Entry
@@ -37,7 +35,6 @@ from hookline.model.types import domain_of_pattern, is_pattern
 JOURNAL: Final = "deliveries"
 LETTERS: Final = "dead-letters"
 _PLACES_KEPT: Final = 16
-_DEAD_LETTER: Final = msgspec.json.Decoder(DeadLetter)
 Judge = Callable[[Line], Iterator[Finding]]
 """Says what is wrong with a line."""
 
@@ -136,12 +133,8 @@ def _entry(places: _Places, line: Line) -> Iterator[Finding]:
 
 def _letter(line: Line) -> Iterator[Finding]:
     """A line of the dead-letter queue."""
-    try:
-        if not line.too_long:
-            _DEAD_LETTER.decode(line.raw)
-            return
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        pass
+    if not line.too_long and decode_letter(line.raw) is not None:
+        return
     yield _of_line(
         LETTERS, line, "wrong", "no dead letter: torn by a full disk, a kill or a power cut",
         "it is passed over: the journal says that its delivery was given up",

@@ -132,7 +132,7 @@ def _line(step: "Step") -> str:
         parts.append(f"to {size_text(step.bytes - step.freed)}")
     if step.written:
         parts.append(f"last written {step.written}")
-    if step.handler:
+    if step.handler and step.segment:
         parts.append(f"{step.handler} needs it from {step.since or 'its end'} on")
     parts += [step.why] if step.why else []
     parts += [f"next: {step.next}"] if step.next else []

@@ -14,7 +14,7 @@ from hookline.model.errors import TryAgain, Usage, printable, shown
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hookline.dispatch.books import DeadLetter
+    from hookline.dispatch.dead_letter import DeadLetter
     from hookline.dispatch.letters import Group, Wanted
     from hookline.log.home import Home
 
@@ -254,6 +254,10 @@ def _purge(args: argparse.Namespace, home: "Home") -> int:
     for handler, count in purged.dropped.items():
         print(f"  {count:>8}  {printable(handler)}")
     print(f"files of old letters {would}deleted: {purged.files} ({purged.bytes} bytes)")
+    if purged.held:
+        print(f"files of old letters held for replays that are pending: {purged.held_files}")
+    for handler, count in purged.held.items():
+        print(f"  {count:>8}  {printable(handler)}: hookline handlers")
     return 0
 
 

@@ -8,7 +8,7 @@ from hookline.cli.output import Style, counted, on_terminal
 from hookline.model.errors import Usage, printable, shown
 
 if TYPE_CHECKING:
-    from hookline.dispatch.books import DeadLetter
+    from hookline.dispatch.dead_letter import DeadLetter
     from hookline.dispatch.ledger import Entry
     from hookline.dispatch.letters import Wanted
     from hookline.log.home import Home

@@ -12,41 +12,19 @@ from typing import Final, Protocol
 import msgspec
 
 from hookline.dispatch import ledger as journal
+from hookline.dispatch.dead_letter import DeadLetter
 from hookline.dispatch.ledger import Entry, Ledger, Progress, begun, fold
 from hookline.dispatch.listener import Listener
 from hookline.dispatch.subscription import Cursor, Delivery
 from hookline.log.stream import Chunk, LogReplaced
 from hookline.model.clock import Clock, rfc3339
 from hookline.model.errors import HooklineError
-from hookline.model.position import Count, Ordinal, Position
+from hookline.model.position import Position
 
 CURSORS_S: Final = 30.0
 SETTLED_MAX: Final = 20_000
 """After so many the journal is told the cursors: who folds it keeps each in memory until then."""
 _COMMANDS: Final = frozenset({"replay", "drop", "paused", "resumed"})
-
-
-class DeadLetter(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """A line of dead-letters.jsonl."""
-
-    letter: str
-    time: str
-    handler: str
-    domain: str
-    segment: Ordinal | None = None
-    offset: Count | None = None
-    attempts: Count
-    replay: str = msgspec.field(default="", name="replayof")
-    verdict: str
-    exit: int | None = None
-    signal: int | None = None
-    error: str = ""
-    stdout: str = ""
-    stderr: str = ""
-    traceback: str = ""
-    fingerprint: str = ""
-    """See `hookline.dispatch.fingerprint`."""
-    event: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class Journal(Protocol):
@@ -85,8 +63,8 @@ class Paper(Journal, Protocol):
     def bury(self, lines: bytes) -> None:
         """Append dead letters, on disk when this returns. Raises HooklineError or OSError."""
 
-    def buried(self, letter: str) -> bytes | None:
-        """The event of a dead letter, for when its log is gone."""
+    def buried(self, delivery: Delivery) -> bytes | None:
+        """The event of the dead letter that a delivery repeats, for when its log is gone."""
 
 
 class Index(Protocol):
@@ -286,9 +264,9 @@ class Books:
         self._closed.add(letter)
         return True
 
-    def buried(self, letter: str) -> bytes | None:
-        """The event of a dead letter, for when its log is gone."""
-        return self._paper.buried(letter)
+    def buried(self, delivery: Delivery) -> bytes | None:
+        """The event of the dead letter that a delivery repeats, for when its log is gone."""
+        return self._paper.buried(delivery)
 
     def flush(self) -> None:
         """Append what waits, each kind in one write: the dead letters before the entries that say

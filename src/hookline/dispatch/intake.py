@@ -144,7 +144,9 @@ class Intake:
                 self._pass_over(listener, domain, chunk)
         return True
 
-    def line_of(self, delivery: Delivery, buried: Callable[[str], bytes | None]) -> bytes | None:
+    def line_of(
+        self, delivery: Delivery, buried: Callable[[Delivery], bytes | None]
+    ) -> bytes | None:
         """The line of a delivery, read again; that of its dead letter, if it repeats one, or None
         when the log has another there, or none.
 
@@ -152,9 +154,10 @@ class Intake:
         """
         try:
             record = self.feed(delivery.domain).line_at(delivery.position)
-            if record is not None and record.event and record.event.id == delivery.event:
+            event = record.event if record is not None else None
+            if record is not None and event and delivery.is_of(event.id, event.source):
                 return line_of(record)
-            return buried(delivery.replay) if delivery.replay else None
+            return buried(delivery) if delivery.replay else None
         except HooklineError as error:
             if self._unread != str(error):
                 self._unread = str(error)

@@ -12,14 +12,16 @@ from typing import Final
 import msgspec
 
 from hookline.dispatch import ledger as lines
-from hookline.dispatch.books import DeadLetter, catch_up
+from hookline.dispatch.books import catch_up
+from hookline.dispatch.dead_letter import decode_letter
 from hookline.dispatch.ledger import Entry, Ledger
 from hookline.dispatch.snapshot import Snapshots, entries_of
 from hookline.dispatch.state import IndexFailed, State
+from hookline.dispatch.subscription import Delivery
 from hookline.log.files import append_line
 from hookline.log.home import Home
 from hookline.log.rotate import rotate_stream
-from hookline.log.stream import BEGINNING, Chunk, LogReplaced, Stream
+from hookline.log.stream import BEGINNING, Chunk, Line, LogReplaced, Stream
 from hookline.model.position import Position
 
 STATE_FILE: Final = "dispatch.db"
@@ -30,15 +32,6 @@ LETTER_BYTES_MAX: Final = 1 << 20
 """A dead letter is an event, and what a run printed."""
 _SNAPSHOT_MARK: Final = b'"snapshot":"'
 _WRITE_LINES: Final = 1000
-
-
-class _Named(msgspec.Struct):
-    """What of a dead letter tells which it is."""
-
-    letter: str
-
-
-_NAMED: Final = msgspec.json.Decoder(_Named)
 
 
 def open_journal(home: Home) -> Stream:
@@ -88,7 +81,7 @@ def open_letters_log(home: Home) -> Stream:
     return Stream(home.dead_letters, home.segments, "dead-letters", line_bytes_max=LETTER_BYTES_MAX)
 
 
-def letter_lines(home: Home) -> Iterator[bytes]:
+def letter_lines(home: Home) -> Iterator[Line]:
     """The lines of the dead-letter queue, oldest first; torn ones too."""
     with open_letters_log(home) as queue:
         position = BEGINNING
@@ -98,23 +91,23 @@ def letter_lines(home: Home) -> Iterator[bytes]:
             except LogReplaced as replaced:
                 position = replaced.resume
                 continue
-            yield from (line.raw for line in chunk.lines)
+            yield from chunk.lines
             if chunk.at_end:
                 return
             position = chunk.next
 
 
-def event_of_letter(home: Home, name: str) -> bytes | None:
-    """The event of a dead letter, for when its log is gone."""
-    wanted = msgspec.json.encode(name)
+def event_of_letter(home: Home, delivery: Delivery) -> bytes | None:
+    """The event of the dead letter that a delivery repeats, for when its log is gone. Names of
+    older versions may be those of two letters: the event's identity tells."""
+    wanted = msgspec.json.encode(delivery.replay)
     for line in letter_lines(home):
-        if wanted in line[: len(wanted) + 32]:
-            try:
-                letter = msgspec.json.decode(line, type=DeadLetter)
-            except (msgspec.MsgspecError, UnicodeDecodeError):
-                continue
-            if letter.letter == name:
-                return bytes(letter.event)
+        letter = decode_letter(line.raw) if wanted in line.raw[: len(wanted) + 32] else None
+        if letter is None or (letter.letter, letter.domain) != (delivery.replay, delivery.domain):
+            continue
+        event = letter.identity
+        if event is not None and delivery.is_of(event.id, event.source):
+            return bytes(letter.event)
     return None
 
 
@@ -245,17 +238,16 @@ class JournalFiles:
         locked = self._home.locked_append.exists()
         append_line(self._home.dead_letters, lines, sync=True, locked=locked)
 
-    def buried(self, letter: str) -> bytes | None:
-        """The event of a dead letter, for when its log is gone."""
-        return event_of_letter(self._home, letter)
+    def buried(self, delivery: Delivery) -> bytes | None:
+        """The event of the dead letter that a delivery repeats, for when its log is gone."""
+        return event_of_letter(self._home, delivery)
 
 
 def _letters(home: Home, wanted: Container[str]) -> set[str]:
     """Which of these letters lie in the dead-letter queue."""
     found: set[str] = set()
     for line in letter_lines(home):
-        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
-            name = _NAMED.decode(line).letter
-            if name in wanted:
-                found.add(name)
+        letter = decode_letter(line.raw)
+        if letter is not None and letter.letter in wanted:
+            found.add(letter.letter)
     return found

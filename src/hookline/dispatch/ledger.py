@@ -162,14 +162,20 @@ def decode(line: bytes) -> Entry | None:
     or one that says what cannot be."""
     try:
         entry = _DECODER.decode(line)
-        # A pattern in `Entry` would take longer than all the rest.
-        stored_s(entry.time)
-    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError):
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
-    # They become parts of paths.
-    if "\0" in entry.handler or not (entry.domain.isidentifier() or not entry.domain):
-        return None
-    return entry
+    return entry if can_be(entry.time, entry.handler, entry.domain) else None
+
+
+def can_be(time: str, handler: str, domain: str) -> bool:
+    """Whether a line that somebody has written may say so: the time is one, and the names can be
+    parts of paths."""
+    try:
+        # A pattern in the decoder would take longer than all the rest.
+        stored_s(time)
+    except ValueError:
+        return False
+    return "\0" not in handler and (domain.isidentifier() or not domain)
 
 
 def begun(handler: str, pending: Pending, time: str) -> Entry:

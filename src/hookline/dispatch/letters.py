@@ -13,7 +13,8 @@ from itertools import islice
 import msgspec
 
 from hookline.dispatch.asks import LINES_MAX, Asker, write_some
-from hookline.dispatch.books import DeadLetter, entries
+from hookline.dispatch.books import entries
+from hookline.dispatch.dead_letter import DeadLetter, Identity, decode_letter
 from hookline.dispatch.fingerprint import fingerprint
 from hookline.dispatch.journal import letter_lines, open_journal, read_ledger
 from hookline.dispatch.ledger import Entry
@@ -23,16 +24,6 @@ from hookline.log.stream import BEGINNING, LogReplaced
 from hookline.model.clock import Clock, rfc3339
 from hookline.model.errors import BadData
 from hookline.model.types import matches
-
-_DECODER = msgspec.json.Decoder(DeadLetter)
-
-
-class _Identity(msgspec.Struct):
-    """What of an event is needed to ask for it again."""
-
-    id: str
-    source: str
-    type: str
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +57,7 @@ EVERY = Wanted()
 
 def names_of(letter: DeadLetter) -> set[str]:
     """What a person may call a letter: its name, or its handler and its event's id."""
-    event = _event(letter)
+    event = letter.identity
     return {letter.letter, f"{letter.handler}:{event.id}"} if event else {letter.letter}
 
 
@@ -90,11 +81,8 @@ def letters(home: Home) -> Iterator[DeadLetter]:
     """Every dead letter that there is, oldest first; a line that a crash wrote twice, once."""
     seen: set[str] = set()
     for line in letter_lines(home):
-        try:
-            letter = _DECODER.decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            continue
-        if letter.letter not in seen:
+        letter = decode_letter(line.raw)
+        if letter is not None and letter.letter not in seen:
             seen.add(letter.letter)
             letter.fingerprint = letter.fingerprint or fingerprint(
                 letter.handler, letter.verdict, letter.exit, letter.signal, letter.error
@@ -115,7 +103,7 @@ def each_open(home: Home, wanted: Wanted = EVERY) -> Iterator[DeadLetter]:
 
 def type_of(letter: DeadLetter) -> str:
     """The type of its event; empty when it has none any more."""
-    event = _event(letter)
+    event = letter.identity
     return event.type if event else ""
 
 
@@ -139,7 +127,7 @@ def groups(found: Iterable[DeadLetter]) -> list[Group]:
 def attempts_of(home: Home, letter: DeadLetter) -> list[Entry]:
     """What the journal says of the deliveries of its event to its handler, and of what was decided,
     as far back as the journal goes."""
-    event = _event(letter)
+    event = letter.identity
     found: list[Entry] = []
     if event is None:
         return found
@@ -160,7 +148,7 @@ def attempts_of(home: Home, letter: DeadLetter) -> list[Entry]:
             position = chunk.next
 
 
-def _is_about(entry: Entry, letter: DeadLetter, event: _Identity) -> bool:
+def _is_about(entry: Entry, letter: DeadLetter, event: Identity) -> bool:
     told = entry.handler, entry.domain, entry.source, entry.event
     about = told == (letter.handler, letter.domain, event.source, event.id) and not entry.snapshot
     return about and entry.action in ("attempt", "replay", "drop")
@@ -185,7 +173,7 @@ def replay_all(
     One without its event is passed over: nobody could deliver it. Raises NoRoom.
     """
     pace = Pace(None, rate, clock.monotonic_s())
-    ready = (letter for letter in found if _event(letter) is not None)
+    ready = (letter for letter in found if letter.identity is not None)
     for batch in batches(ready, lambda _: pace.due_s(""), clock, sleep):
         asker.ask(decision(letter, "replay", clock) for letter in batch)
 
@@ -206,7 +194,7 @@ def drop_all(home: Home, found: Iterable[DeadLetter], clock: Clock, reason: str 
 
 def decision(letter: DeadLetter, action: str, clock: Clock, reason: str = "") -> Entry:
     """The entry that says what is to become of a letter."""
-    event = _event(letter)
+    event = letter.identity
     if event is None and action == "replay":
         raise BadData(f"{letter.letter} has no event any more: only drop is left")
     entry = {
@@ -224,10 +212,3 @@ def decision(letter: DeadLetter, action: str, clock: Clock, reason: str = "") ->
         "reason": reason,
     }
     return msgspec.convert(entry, Entry)
-
-
-def _event(letter: DeadLetter) -> _Identity | None:
-    try:
-        return msgspec.json.decode(letter.event, type=_Identity)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None

@@ -1,22 +1,24 @@
 """The end of dead letters: open ones are dropped, and it is said; the lines go with their segment.
 
 Nobody rewrites a log. The queue is closed by a rename like any other, about a day's letters
-together, and a closed part of it is deleted when its last letter is old.
+together, and a closed part of it is deleted when its last letter is old, and no replay of one in it
+is pending: the letter may have the only copy of its event.
 """
 
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 import msgspec
 
-from hookline.dispatch.books import DeadLetter
-from hookline.dispatch.journal import open_letters_log
+from hookline.dispatch.dead_letter import decode_letter
+from hookline.dispatch.journal import letter_lines, open_letters_log, read_ledger
 from hookline.dispatch.letters import Wanted, drop_all, each_open
 from hookline.log.home import Home
 from hookline.log.rotate import remove_segment, rotate_stream
+from hookline.log.stream import Stream
 from hookline.model.clock import Clock, from_epoch_s, rfc3339
 
 PART_S: Final = 86_400.0
@@ -32,6 +34,10 @@ class Purged(msgspec.Struct, kw_only=True):
     """The open ones, by handler."""
     files: int = 0
     bytes: int = 0
+    held: dict[str, int] = msgspec.field(default_factory=dict)
+    """Letters in old files whose replay is still pending, by handler."""
+    held_files: int = 0
+    """Old files that stay for them: those, and all behind the first of those."""
 
 
 Say = Callable[[Purged], None]
@@ -39,7 +45,8 @@ Say = Callable[[Purged], None]
 
 
 def purge(home: Home, keep_s: float, clock: Clock, say: Say, *, dry_run: bool = False) -> Purged:
-    """Drop the open letters that are older than that, and delete the files that have only old ones.
+    """Drop the open letters that are older than that, and delete the files that have only old ones
+    which nobody is still to replay.
 
     The newest closed part stays: ordinals would start again (docs/FORMAT.md section 2). Raises
     HooklineError; what is left then, the next purge finishes.
@@ -60,22 +67,54 @@ def purge(home: Home, keep_s: float, clock: Clock, say: Say, *, dry_run: bool = 
             # Whoever reads it with jq finds it still.
             with contextlib.suppress(OSError):
                 home.dead_letters.touch(0o640)
-        for ordinal in queue.ordinals()[:-1]:
-            path = queue.path(ordinal)
-            status = os.stat(path) if path else None
-            if status is None or status.st_mtime >= oldest_s:
+        old = _old_parts(queue, oldest_s)
+        # After the dropping: nobody can ask for the replay of what is left in them any more.
+        held = _held(home, old)
+        for ordinal, size in old.items():
+            if ordinal in held:
+                purged.held_files = sum(each >= ordinal for each in old)
+                purged.held = dict(sum(held.values(), Counter()))
                 break
             if not dry_run and not remove_segment(queue, ordinal, clock=clock):
                 break
             purged.files += 1
-            purged.bytes += status.st_size
+            purged.bytes += size
     return purged
+
+
+def _old_parts(queue: Stream, oldest_s: float) -> dict[int, int]:
+    """The closed parts that were last written before that moment, but the newest, and their sizes
+    in bytes."""
+    old: dict[int, int] = {}
+    for ordinal in queue.ordinals()[:-1]:
+        path = queue.path(ordinal)
+        status = os.stat(path) if path else None
+        if status is None or status.st_mtime >= oldest_s:
+            break
+        old[ordinal] = status.st_size
+    return old
+
+
+def _held(home: Home, parts: Collection[int]) -> dict[int, Counter[str]]:
+    """Which of these parts have letters whose replay is pending, and how many for which handler."""
+    handlers = read_ledger(home).handlers if parts else {}
+    pending = {each.replay: name for name in handlers for each in handlers[name].pending.values()}
+    held: dict[int, Counter[str]] = {}
+    for line in letter_lines(home) if any(pending) else ():
+        ordinal = line.position.segment
+        if ordinal > max(parts):
+            break
+        letter = decode_letter(line.raw) if ordinal in parts else None
+        if letter is not None and letter.letter in pending:
+            held.setdefault(ordinal, Counter())[pending[letter.letter]] += 1
+    return held
 
 
 def _first_time(home: Home) -> str:
     """When the live file began; empty when there is nothing in it that says so."""
     with contextlib.suppress(FileNotFoundError), home.dead_letters.open("rb") as file:
         for line in file:
-            with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
-                return msgspec.json.decode(line, type=DeadLetter).time
+            letter = decode_letter(line)
+            if letter is not None:
+                return letter.time
     return ""

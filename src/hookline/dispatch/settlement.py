@@ -5,7 +5,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from hookline.dispatch.books import Books, DeadLetter
+from hookline.dispatch.books import Books
+from hookline.dispatch.dead_letter import DeadLetter
 from hookline.dispatch.decide import PAUSE_AFTER, Outcome, Plan, decide, failures_after
 from hookline.dispatch.fingerprint import fingerprint
 from hookline.dispatch.ledger import Entry, letter_of

@@ -73,6 +73,10 @@ class Delivery(msgspec.Struct, kw_only=True, eq=False):
         """What tells this delivery from every other of its handler."""
         return self.domain, self.position, self.replay
 
+    def is_of(self, id: str, source: str) -> bool:
+        """Whether this is its event. Lines of older versions do not name the source."""
+        return id == self.event and self.source in ("", source)
+
     @property
     def line(self) -> bytes:
         """The event as its handler is to see it: a replay says so."""

@@ -12,7 +12,7 @@ from hookline.app import archive as archiving
 from hookline.app.archive import Archive
 from hookline.app.config import ArchiveConfig, load_config
 from hookline.app.pausing import set_paused
-from hookline.dispatch.books import DeadLetter
+from hookline.dispatch.dead_letter import DeadLetter
 from hookline.dispatch.journal import STATE_FILE, open_journal, write_entry
 from hookline.dispatch.ledger import Entry
 from hookline.log import packing

@@ -10,6 +10,8 @@ import pytest
 
 from hookline.cli.main import main
 from hookline.dispatch import asks, letters
+from hookline.dispatch.journal import open_letters_log
+from hookline.log.rotate import rotate_stream
 
 
 class Terminal(io.StringIO):
@@ -329,6 +331,32 @@ def test_purged_letters_are_counted_and_alerted(failed, capsys):
         ("dead_letters_purged", "on-a-b.sh"),
         ("dead_letters_purged", "on-c-d.sh"),
     }
+
+
+def test_a_part_that_a_replay_still_needs_is_held_and_it_is_said_for_whom(failed, capsys):
+    for _ in range(2):
+        with open_letters_log(failed) as queue:
+            rotate_stream(queue)
+        failed.dead_letters.write_bytes(b"\n")
+    for path in failed.segments.iterdir():
+        os.utime(path, (0, 0))
+    main(["handlers", "pause", "on-a-b.sh"])
+    run(capsys, "replay", "on-a-b.sh", "-n", "2")
+    for arguments in (["--dry-run"], []):
+        status, out = run(capsys, "purge", *arguments)
+        assert status == 0
+        assert out.splitlines()[-2:] == [
+            "files of old letters held for replays that are pending: 1",
+            "         2  on-a-b.sh: hookline handlers",
+        ]
+    (told,) = lines(capsys, "purge")
+    assert (told["files"], told["held"], told["held_files"]) == (0, {"on-a-b.sh": 2}, 1)
+    assert main(["archive"]) == 0
+    assert (
+        "held        1 file of dead letters: on-a-b.sh has still to replay 2 of them; "
+        "next: hookline handlers"
+    ) in capsys.readouterr().out
+    assert len(list(failed.segments.iterdir())) == 2
 
 
 def test_never_purges_nothing(failed, capsys):

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from hookline.dispatch import letters
+from hookline.dispatch.dead_letter import decode_letter
 from hookline.dispatch.ledger import letter_of
 from hookline.dispatch.letters import Wanted
 from hookline.model.clock import SystemClock
@@ -23,6 +24,10 @@ def line(number, **more):
         "event": {"id": f"e{number}", "source": "s", "type": "a.b"},
     }  # fmt: skip
     return json.dumps({**fields, **more}) + "\n"
+
+
+def read_lines(path):
+    return path.read_text().splitlines()
 
 
 def write(home, *lines):
@@ -132,6 +137,35 @@ def test_a_letter_without_its_log_is_replayed_from_itself_and_keeps_its_key(benc
     letters.replay(bench.home, letter, CLOCK)
     bench.drain()
     assert bench.said() == ["1"]
+
+
+def test_of_two_letters_of_an_old_name_the_events_own_is_taken(bench):
+    bench.shell("on-a-b.sh", 'jq -r .id "$1" >>"$OUT"')
+    bench.drain()
+    old = {"letter": "on-a-b.sh:x:1", "handler": "on-a-b.sh"}
+    # The second letter of an event x, and that of an event x:1.
+    for event in ("x", "x:1"):
+        told = {"id": event, "source": "s", "type": "a.b", "specversion": "1.0"}
+        letter = line(1, **old, event={**told, "time": "2026-11-21T00:00:00Z", "data": 1})
+        with bench.home.dead_letters.open("a") as file:
+            file.write(letter)
+    _, asked = (decode_letter(each.encode()) for each in read_lines(bench.home.dead_letters))
+    letters.replay(bench.home, asked, CLOCK)
+    bench.drain()
+    assert bench.said() == ["x:1"]
+
+
+def test_an_event_at_its_place_with_another_source_is_another(bench):
+    bench.shell("on-a-b.sh", "exit 65")
+    bench.emit("a.b", 1, id="same", source="s")
+    bench.drain()
+    (letter,) = letters.open_letters(bench.home)
+    log = bench.home.live("a")
+    log.write_bytes(log.read_bytes().replace(b'"s"', b'"t"'))
+    bench.shell("on-a-b.sh", 'jq -r .source "$1" >>"$OUT"')
+    letters.replay(bench.home, letter, CLOCK)
+    bench.drain()
+    assert "s" in bench.said()
 
 
 def test_events_that_share_an_id_have_letters_of_their_own(bench):

@@ -9,7 +9,10 @@ import pytest
 from hookline.dispatch import letters
 from hookline.dispatch.journal import event_of_letter
 from hookline.dispatch.purge import purge
+from hookline.dispatch.subscription import Delivery
+from hookline.log.rotate import rotate
 from hookline.model.clock import SystemClock
+from hookline.model.position import Position
 
 DAY_S = 86_400.0
 
@@ -25,6 +28,15 @@ class Later:
 
     def monotonic_s(self):
         return time.monotonic()
+
+
+def replay_of(letter):
+    """The delivery that repeats it."""
+    event = letter.identity
+    return Delivery(
+        domain=letter.domain, position=Position(1, 0), end=Position(1, 0), event=event.id,
+        source=event.source, type=event.type, replay=letter.letter,
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -65,7 +77,7 @@ def test_a_day_of_letters_is_closed_and_still_read(two):
     purge(two.home, 30 * DAY_S, Later(2), pytest.fail)
     assert two.home.dead_letters.read_bytes() == b""
     (letter,) = letters.open_letters(two.home)
-    assert event_of_letter(two.home, letter.letter) == bytes(letter.event)
+    assert event_of_letter(two.home, replay_of(letter)) == bytes(letter.event)
     two.emit("a.b")
     two.drain()
     assert len(letters.open_letters(two.home)) == 2
@@ -87,3 +99,56 @@ def test_a_closed_part_goes_when_its_last_letter_is_old_but_never_the_newest(two
     purged = purge(two.home, 30 * DAY_S, Later(31), said.append)
     assert (purged.files, purged.dropped) == (1, {"on-a-b.sh": 2})
     assert [part.name for part in two.home.segments.iterdir()] == ["dead-letters.00000002.jsonl"]
+
+
+def parts(home):
+    return sorted(path.name for path in home.segments.glob("dead-letters.*"))
+
+
+def letters_in_parts(bench, count):
+    """So many letters, in old closed parts of the queue, one in each."""
+    for data in range(count):
+        bench.emit("a.b", data)
+        bench.drain()
+        purge(bench.home, 30 * DAY_S, Later(2), pytest.fail)
+    for path in bench.home.segments.glob("dead-letters.*"):
+        os.utime(path, (0, 0))
+    return letters.open_letters(bench.home)
+
+
+def lose(home, domain):
+    """Delete what there is of a domain's log."""
+    for _ in range(2):
+        rotate(home, domain)
+        home.live(domain).write_bytes(b"\n")
+    home.segments.joinpath(f"{domain}-events.00000001.jsonl").unlink()
+
+
+def test_a_part_stays_for_the_letter_of_a_replay_that_is_pending(bench):
+    bench.shell("on-a-b.sh", "exit 65")
+    first, second, last = letters_in_parts(bench, 3)
+    letters.drop_all(bench.home, [first, last], SystemClock())
+    letters.replay(bench.home, second, SystemClock())
+    for dry_run in (True, False):
+        purged = purge(bench.home, 30 * DAY_S, Later(31), pytest.fail, dry_run=dry_run)
+        assert (purged.files, purged.held_files, purged.held) == (1, 1, {"on-a-b.sh": 1})
+    assert parts(bench.home) == ["dead-letters.00000002.jsonl", "dead-letters.00000003.jsonl"]
+
+    lose(bench.home, "a")
+    bench.shell("on-a-b.sh", 'jq .data "$1" >>"$OUT"')
+    bench.drain()
+    assert bench.said() == ["1"]
+    purged = purge(bench.home, 30 * DAY_S, Later(31), pytest.fail)
+    assert (purged.files, purged.held_files, purged.held) == (1, 0, {})
+
+
+def test_a_replay_that_is_asked_for_meanwhile_counts(bench):
+    """The letters are dropped first; one that somebody was quicker to replay is kept."""
+    bench.shell("on-a-b.sh", "exit 65")
+    first, _ = letters_in_parts(bench, 2)
+
+    def say(_):
+        letters.replay(bench.home, first, SystemClock())
+
+    assert purge(bench.home, 30 * DAY_S, Later(31), say).held == {"on-a-b.sh": 1}
+    assert len(parts(bench.home)) == 2
