@@ -90,7 +90,7 @@ class SimLog:
             chunk = Chunk(position, bytes(data[position.offset : stop]))
             chunk.next = Position(position.segment, stop)
             if chunk.data or is_live:
-                chunk.at_end = is_live and stop == len(data)
+                chunk.at_end = is_live and b"\n" not in data[stop:]
                 return chunk
             position = Position(position.segment + 1, 0)
 

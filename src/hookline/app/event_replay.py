@@ -21,7 +21,6 @@ from hookline.dispatch.ledger import Entry, Place, decode
 from hookline.dispatch.lock import holder
 from hookline.dispatch.pace import Pace
 from hookline.dispatch.replays import Begun, Replay, ask, new_name
-from hookline.log.errors import LogReplaced
 from hookline.log.files import durable_write
 from hookline.log.home import Home
 from hookline.log.log import Log
@@ -184,21 +183,15 @@ class _Verdicts:
     def read(self) -> bool:
         """Take in what is new; whether any of it is of this replay."""
         news = False
-        while True:
-            try:
-                chunk = self._journal.read(self._position, patient=False)
-            except LogReplaced as replaced:
-                self._position = replaced.resume
-                continue
+        for chunk in self._journal.look(self._position):
+            self._position = chunk.next
             for line in chunk.lines:
                 entry = decode(line.raw) if self._mark in line.raw else None
                 if entry is not None and entry.action == "attempt" and entry.replay == self._name:
                     place = (entry.domain, entry.position, entry.replay)
                     self.last[entry.handler, place] = entry
                     news = True
-            if chunk.next == self._position:
-                return news
-            self._position = chunk.next
+        return news
 
     def of(self, handler: str, found: Found) -> Entry | None:
         """What the last attempt of a delivery came to."""

@@ -7,6 +7,7 @@ does; the index commits a cursor only when the log is on disk up to there.
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Final, Protocol
 
 import msgspec
@@ -16,7 +17,7 @@ from hookline.dispatch.dead_letter import DeadLetter
 from hookline.dispatch.ledger import Entry, Ledger, Progress, begun, fold
 from hookline.dispatch.listener import Listener
 from hookline.dispatch.subscription import Cursor, Delivery
-from hookline.log.stream import Chunk, LogReplaced
+from hookline.log.stream import Chunk, chunks
 from hookline.model.clock import Clock, rfc3339
 from hookline.model.errors import HooklineError
 from hookline.model.position import Position
@@ -139,17 +140,11 @@ def catch_up(known: Ledger, paper: Paper) -> Ledger:
 
 
 def _fold_from(position: Position, ledger: Ledger, paper: Paper, *, patient: bool) -> Position:
-    while True:
-        try:
-            chunk = paper.read(position, patient=patient)
-        except LogReplaced as replaced:
-            # Somebody emptied or removed the journal: what the index knows stays true.
-            position = replaced.resume
-            continue
+    # Where somebody emptied or removed the journal, what the index knows stays true.
+    for chunk in chunks(partial(paper.read, patient=patient), position):
         fold(ledger, entries(line.raw for line in chunk.lines))
-        if chunk.next == position:
-            return position
         position = chunk.next
+    return position
 
 
 def entries(lines: Iterable[bytes]) -> Iterable[Entry]:
@@ -287,29 +282,20 @@ class Books:
     def commands(self) -> list[Entry]:
         """Entries that others have appended since the last call: what they ask for."""
         found: list[Entry] = []
-        while True:
-            try:
-                chunk = self._paper.read(self._folded)
-            except LogReplaced as replaced:
-                self._folded = replaced.resume
-                continue
-            except HooklineError:
-                if found:
-                    return found
-                raise
-            found += [
-                entry
-                for entry in entries(
+        try:
+            for chunk in chunks(self._paper.read, self._folded):
+                self._folded = chunk.next
+                told = entries(
                     line.raw
                     for line in chunk.lines
                     if b'"action":"attempt"' not in line.raw[:20]
                     and not self._foreseen(line.position)
                 )
-                if entry.action in _COMMANDS
-            ]
-            if chunk.next == self._folded:
-                return found
-            self._folded = chunk.next
+                found += [entry for entry in told if entry.action in _COMMANDS]
+        except HooklineError:
+            if not found:
+                raise
+        return found
 
     def _foreseen(self, position: Position) -> bool:
         """Whether a line was folded ahead of a closed segment, when this began."""

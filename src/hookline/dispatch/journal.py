@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import uuid
 from collections.abc import Container, Iterator
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -21,7 +22,7 @@ from hookline.dispatch.subscription import Delivery
 from hookline.log.files import append_line
 from hookline.log.home import Home
 from hookline.log.rotate import rotate_stream
-from hookline.log.stream import BEGINNING, Chunk, Line, LogReplaced, Stream
+from hookline.log.stream import BEGINNING, Chunk, Line, LogReplaced, Stream, chunks
 from hookline.model.position import Position
 
 STATE_FILE: Final = "dispatch.db"
@@ -47,22 +48,15 @@ def load_ledger(home: Home, state: State | None) -> Ledger:
 def newest_snapshot(journal: Stream, ordinal: int) -> Ledger | None:
     """The newest complete snapshot in a segment of the journal."""
     found = Snapshots()
-    position = Position(ordinal, 0)
-    while True:
-        try:
-            chunk = journal.read(position, patient=False)
-        except LogReplaced:
-            return found.newest
-        if chunk.start.segment != ordinal:
-            return found.newest
+    for chunk in chunks(partial(journal.read, patient=False), Position(ordinal, 0)):
+        if chunk.replaced or chunk.start.segment != ordinal:
+            break
         if _SNAPSHOT_MARK in chunk.data:
             for line in chunk.lines:
                 entry = lines.decode(line.raw) if _SNAPSHOT_MARK in line.raw else None
                 if entry is not None:
                     found.see(entry)
-        if chunk.next == position:
-            return found.newest
-        position = chunk.next
+    return found.newest
 
 
 def spare_segments(home: Home) -> list[int]:
@@ -84,17 +78,8 @@ def open_letters_log(home: Home) -> Stream:
 def letter_lines(home: Home) -> Iterator[Line]:
     """The lines of the dead-letter queue, oldest first; torn ones too."""
     with open_letters_log(home) as queue:
-        position = BEGINNING
-        while True:
-            try:
-                chunk = queue.read(position, patient=False)
-            except LogReplaced as replaced:
-                position = replaced.resume
-                continue
+        for chunk in queue.look():
             yield from chunk.lines
-            if chunk.at_end:
-                return
-            position = chunk.next
 
 
 def event_of_letter(home: Home, delivery: Delivery) -> bytes | None:

@@ -20,7 +20,6 @@ from hookline.dispatch.journal import letter_lines, open_journal, read_ledger
 from hookline.dispatch.ledger import Entry
 from hookline.dispatch.pace import Pace, batches
 from hookline.log.home import Home
-from hookline.log.stream import BEGINNING, LogReplaced
 from hookline.model.clock import Clock, rfc3339
 from hookline.model.errors import BadData
 from hookline.model.types import matches
@@ -133,19 +132,11 @@ def attempts_of(home: Home, letter: DeadLetter) -> list[Entry]:
         return found
     wanted = event.id.encode()
     with open_journal(home) as journal:
-        position = BEGINNING
-        while True:
-            try:
-                chunk = journal.read(position, patient=False)
-            except LogReplaced as replaced:
-                position = replaced.resume
-                continue
+        for chunk in journal.look():
             if wanted in chunk.data:
                 told = entries(line.raw for line in chunk.lines if wanted in line.raw)
                 found += [x for x in told if _is_about(x, letter, event)]
-            if chunk.at_end:
-                return found
-            position = chunk.next
+    return found
 
 
 def _is_about(entry: Entry, letter: DeadLetter, event: Identity) -> bool:

@@ -20,10 +20,8 @@ from hookline.dispatch.asks import Asker
 from hookline.dispatch.journal import open_journal, write_entry
 from hookline.dispatch.ledger import Entry, decode
 from hookline.dispatch.pace import Pace, batches
-from hookline.log.errors import LogReplaced
 from hookline.log.home import Home
 from hookline.log.query import Found, OnTrouble, Query, select
-from hookline.log.stream import BEGINNING
 from hookline.model.clock import Clock, rfc3339
 from hookline.model.errors import BadData, TryAgain, shown
 from hookline.model.position import Position
@@ -110,20 +108,12 @@ def find(home: Home, name: str) -> Begun | None:
     begun: Begun | None = None
     wanted = b'"replayof":' + msgspec.json.encode(name)
     with open_journal(home) as journal:
-        position = BEGINNING
-        while True:
-            try:
-                chunk = journal.read(position, patient=False)
-            except LogReplaced as replaced:
-                position = replaced.resume
-                continue
+        for chunk in journal.look():
             if wanted in chunk.data:
                 for line in chunk.lines:
                     entry = decode(line.raw) if wanted in line.raw else None
                     begun = begun if entry is None else _folded(begun, entry, name)
-            if chunk.at_end:
-                return begun
-            position = chunk.next
+    return begun
 
 
 def _folded(begun: Begun | None, entry: Entry, name: str) -> Begun | None:

@@ -164,14 +164,9 @@ def _walk(
     """A domain's records that a query takes, each with the latest time up to it."""
     mark = ""
     with Stream.of_domain(home, domain) as stream:
-        position = start or first_since(stream, query.since)
-        while stop is None or position < stop:
-            try:
-                chunk = stream.read(position, limit_bytes, patient=False)
-            except LogReplaced as trouble:
-                on_trouble(trouble)
-                position = trouble.resume
-                continue
+        for chunk in stream.look(start or first_since(stream, query.since), limit_bytes):
+            if chunk.replaced:
+                on_trouble(chunk.replaced)
             for record in records(chunk):
                 if stop is not None and record.position >= stop:
                     return
@@ -179,9 +174,8 @@ def _walk(
                     mark = record.event.time
                 if query.takes(domain, record, mark):
                     yield mark, Found(domain, record)
-            if chunk.at_end:
+            if stop is not None and chunk.next >= stop:
                 return
-            position = chunk.next
 
 
 def first_since(stream: Stream, since: str | None) -> Position:

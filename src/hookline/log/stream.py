@@ -1,6 +1,8 @@
 """A log as one stream: its closed segments and its live file, read in order while others write."""
 
 import os
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
@@ -25,6 +27,7 @@ __all__ = [
     "SegmentDamaged",
     "SegmentGone",
     "Stream",
+    "chunks",
 ]
 
 CHUNK_BYTES: Final = 1 << 16
@@ -35,9 +38,12 @@ class Chunk:
 
     `next`: where to read on. `at_end`: there is nothing behind it now. `again_s`: when not None,
     look again after so many seconds even if nothing is heard, for the end of a writer is silent.
+    `replaced`: from `chunks`, why there is nothing here but the place to read on from.
     """
 
-    __slots__ = ("_line_bytes_max", "_lines", "again_s", "at_end", "data", "next", "start")
+    __slots__ = (
+        "_line_bytes_max", "_lines", "again_s", "at_end", "data", "next", "replaced", "start",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -50,6 +56,7 @@ class Chunk:
         self.next = start
         self.at_end = False
         self.again_s: float | None = None
+        self.replaced: LogReplaced | None = None
         self.data = data
         self._lines = lines
         self._line_bytes_max = line_bytes_max
@@ -66,6 +73,21 @@ class Chunk:
         if self._lines is None:
             self._lines = cut(self.data, *self.start, self._line_bytes_max) if self.data else []
         return self._lines
+
+
+def chunks(read: Callable[[Position], Chunk], position: Position) -> Iterator[Chunk]:
+    """What a `Stream.read` gives from `position` to the end that there is now, and on over what was
+    replaced: then with a chunk that says so."""
+    while True:
+        try:
+            chunk = read(position)
+        except LogReplaced as replaced:
+            chunk = Chunk(replaced.resume)
+            chunk.replaced = replaced
+        yield chunk
+        if chunk.at_end:
+            return
+        position = chunk.next
 
 
 class Stream:
@@ -152,6 +174,12 @@ class Stream:
             if chunk.at_end or chunk.data or chunk.lines:
                 return chunk
             position = chunk.next
+
+    def look(
+        self, position: Position = BEGINNING, limit_bytes: int = CHUNK_BYTES
+    ) -> Iterator[Chunk]:
+        """All that there is now from `position` on, for somebody who only looks; see `chunks`."""
+        return chunks(partial(self.read, limit_bytes=limit_bytes, patient=False), position)
 
     def sync(self, *, whole: bool = False) -> None:
         """Bring everything that was read to disk, whoever wrote it, and the names of its files too;
