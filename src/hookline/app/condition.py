@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from hookline.app.leftovers import dead_selftests
+from hookline.app.leftovers import SELFTEST, dead_folders
 from hookline.dispatch.journal import STATE_FILE, open_journal, read_ledger, spare_segments
 from hookline.dispatch.letters import groups, open_letters
 from hookline.dispatch.lock import holder
@@ -98,7 +98,7 @@ def _index(home: Home) -> Finding:
 
 
 def _dead_selftests(home: Home) -> Iterator[Finding]:
-    for folder in dead_selftests(home.coordination):
+    for folder in dead_folders(home.coordination, SELFTEST):
         text = f"{folder} is left of a test that was killed; the next one removes it"
         yield Finding("selftest", True, text, "hookline selftest", True)
 

@@ -3,20 +3,63 @@
 import contextlib
 import fcntl
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Final
 
+from hookline.app.selftest.leaks import end_all
 from hookline.dispatch.letters import letters
+from hookline.dispatch.process import remove_tree
 from hookline.log.home import Home
 from hookline.log.read import domains, records
 from hookline.log.stream import Stream
-from hookline.model.errors import HooklineError
+from hookline.model.errors import CannotCreate, HooklineError
 from hookline.model.event import decode
 
 THROW_AWAY: Final = "throw-away"
-"""The file in a home that `hookline selftest` has made for itself and removes again. Whoever uses
-the home holds a flock on its folder since before this file was there."""
+"""The file in a folder that a command has made for itself and removes again. Whoever uses the
+folder holds a flock on it since before this file was there."""
+SELFTEST: Final = "selftest-"
+"""How the names of the homes of `hookline selftest` begin."""
+
+
+class ThrowAway:
+    """A folder that is removed when its use is over. `keep`: it is not."""
+
+    def __init__(self, path: Path, *, keep: bool) -> None:
+        self.path = path
+        self.keep = keep
+
+
+@contextlib.contextmanager
+def throw_away(
+    parent: Path, prefix: str, *, named_by: str, keep: bool = False
+) -> Iterator[ThrowAway]:
+    """Make a folder in another, and remove it whatever happens, unless it is to be kept. What a
+    kill has left there of folders with this prefix is removed first.
+
+    Raises CannotCreate; `named_by` is what names another place.
+    """
+    try:
+        folder = ThrowAway(Path(tempfile.mkdtemp(prefix=prefix, dir=parent)), keep=keep)
+    except OSError as error:
+        raise CannotCreate(f"{parent}: {error.strerror}: name another with {named_by}") from error
+    mark = folder.path / THROW_AWAY
+    lock = os.open(folder.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for dead in dead_folders(parent, prefix):
+            _discard(dead)
+        if not keep:
+            mark.touch()
+        yield folder
+    finally:
+        if folder.keep:
+            mark.unlink(missing_ok=True)
+        else:
+            _discard(folder.path)
+        os.close(lock)
 
 
 def unused_payloads(home: Home, before_s: float) -> Iterator[Path]:
@@ -57,24 +100,33 @@ def litter(folder: Path, moment_s: float) -> list[Path]:
     ]
 
 
-def dead_selftests(folder: Path) -> list[Path]:
-    """The throw-away homes below a folder whose test was killed."""
-    return [mark.parent for mark in folder.glob(f"selftest-*/{THROW_AWAY}") if _free(mark.parent)]
+def dead_folders(parent: Path, prefix: str) -> list[Path]:
+    """The folders in another that were made to be thrown away, by this user, and whose maker was
+    killed."""
+    marks = parent.glob(f"{prefix}*/{THROW_AWAY}")
+    return [mark.parent for mark in marks if _is_dead(mark.parent)]
 
 
-def _free(folder: Path) -> bool:
-    """Whether nobody has locked it; one that cannot be looked at counts as locked."""
+def _is_dead(folder: Path) -> bool:
+    """Whether it is ours and nobody has locked it; one that cannot be looked at counts as
+    locked."""
     try:
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return False
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return os.fstat(fd).st_uid == os.geteuid()
     except BlockingIOError:
         return False
     finally:
         os.close(fd)
-    return True
+
+
+def _discard(folder: Path) -> None:
+    """End what handlers have begun in a folder, and remove it."""
+    end_all(folder)
+    remove_tree(folder)
 
 
 def _references(stream: Stream) -> Iterator[str]:

@@ -7,6 +7,7 @@ somewhere else, with copies of the scripts, the configuration and the schemas.
 import difflib
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ import msgspec
 
 from hookline.app.bus import SOURCE, dispatcher
 from hookline.app.init import link_command, make_folders
+from hookline.app.leftovers import throw_away
 from hookline.app.survey import find_handlers
 from hookline.dispatch.decide import Then, Verdict
 from hookline.dispatch.ledger import Entry
@@ -29,6 +31,7 @@ from hookline.model.errors import BadData, shown
 from hookline.model.event import Event, decode
 from hookline.model.types import domain_of
 
+PREFIX: Final = "hookline-try."
 TEXT_BYTES_MAX: Final = 1 << 20
 """A larger file is only said to have changed."""
 
@@ -89,12 +92,14 @@ def try_handler(
     """Run a handler once on an event's line, in a copy of its home that is thrown away.
 
     `state`: a folder whose files lie in `coordination/` when it begins. Raises BadData for a
-    handler that cannot be run or does not want the event.
+    handler that cannot be run or does not want the event. A signal to stop ends the run at once,
+    and then means what it means to the caller.
     """
     if not handler.is_file():
         raise BadData(f"no handler {handler}: hookline handlers lists them")
-    with _staying_here(), tempfile.TemporaryDirectory(prefix="hookline-try.") as folder:
-        trial_home = _furnish(Home(Path(folder) / "home"), home, handler, state)
+    parent = Path(tempfile.gettempdir()).absolute()
+    with _staying_here(), throw_away(parent, PREFIX, named_by="TMPDIR") as folder:
+        trial_home = _furnish(Home(folder.path / "home"), home, handler, state)
         _check_wanted(trial_home, handler.name, decode(line).type)
         before = _contents(trial_home)
         began = rfc3339(clock.now())
@@ -200,13 +205,16 @@ class _FirstRun(Nobody):
 def _run_once(home: Home, line: bytes) -> Entry:
     first = _FirstRun()
     running = dispatcher(home, first)
-    try:
-        first.stop = running.stop
-        # After the dispatcher has met the handler: it then wants it, whatever its `from:` says.
-        append_line_to_log(home.root, domain_of(decode(line).type), line)
-        running.drain()
-    finally:
-        running.close()
+    with running.signals(at_once=True):
+        try:
+            first.stop = running.stop
+            # After the dispatcher has met the handler: it then wants it, whatever its `from:` says.
+            append_line_to_log(home.root, domain_of(decode(line).type), line)
+            running.drain()
+        finally:
+            running.close()
+    if running.told_by:
+        signal.raise_signal(running.told_by)
     if first.entry is None:
         raise BadData("; ".join(first.notes) or "interrupted: the handler did not come to an end")
     return first.entry

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hookline.app.root import home_of
+from hookline.cli.ending import end_on_term
 from hookline.cli.output import Style
 from hookline.model.errors import BadData, Usage, printable, shown
 
@@ -48,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
     from hookline.app.trial import try_handler
     from hookline.model.clock import SystemClock
 
+    end_on_term()
     home = home_of(args)
     handler = Path(args.handler) if "/" in args.handler else home.handlers / args.handler
     state = Path(args.state) if args.state else None

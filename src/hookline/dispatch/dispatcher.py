@@ -52,6 +52,9 @@ LATE_WRITERS_S: Final = 2.0
 class Dispatcher:
     """Runs the handlers of one home. Make it, call `run` or `drain`, then `close`."""
 
+    told_by = 0
+    """The last signal that told it to stop; 0: none has."""
+
     def __init__(
         self,
         home: Home,
@@ -116,6 +119,7 @@ class Dispatcher:
         self._look_at_s = 0.0
         self._overlooked = False
         self._stopping = 0
+        self._heeded = 0
         self._wake = -1
         self._told_at_s = -math.inf
         self._closed = False
@@ -147,16 +151,14 @@ class Dispatcher:
         if self._books.trouble:
             raise WriteFailed(self._books.trouble)
 
-    def stop(self) -> None:
-        """Begin nothing more and end when what runs has ended; called again: end what runs."""
-        self._stopping += 1
+    def stop(self, *, at_once: bool = False) -> None:
+        """Begin nothing more and end when what runs has ended; `at_once`, or called again: end what
+        runs.
+
+        Only noted, since a signal comes in the middle of anything: the next round does it.
+        """
+        self._stopping += 2 if at_once else 1
         self._core.stopping = True
-        for companion in self._companions:
-            companion.stop()
-        if self._stopping > 1:
-            for runner in self._runners.values():
-                runner.close()
-            self._core.give_up()
 
     def close(self) -> None:
         """Write down how far it got and let go of everything. Runs that go on are ended, and will
@@ -212,6 +214,7 @@ class Dispatcher:
 
     def _round(self, timeout_s: float) -> bool:
         heard = self._hear(timeout_s)
+        self._heed()
         looked = False
         if self._inbox.folders_changed or self._clock.monotonic_s() >= self._look_at_s:
             looked = self._look()
@@ -219,6 +222,18 @@ class Dispatcher:
         self._core.hear(changed)
         turned = self._core.turn()
         return bool(heard or looked or changed or turned)
+
+    def _heed(self) -> None:
+        """Do what `stop` has noted."""
+        if self._heeded == self._stopping:
+            return
+        self._heeded = self._stopping
+        for companion in self._companions:
+            companion.stop()
+        if self._heeded > 1:
+            for runner in self._runners.values():
+                runner.close()
+            self._core.give_up()
 
     def _hear(self, timeout_s: float) -> bool:
         heard = False
@@ -325,8 +340,9 @@ class Dispatcher:
             runner.forget(handler)
 
     @contextmanager
-    def signals(self) -> Iterator[None]:
-        """SIGTERM, SIGINT and SIGHUP stop, SIGCHLD wakes; as it was before, afterwards."""
+    def signals(self, *, at_once: bool = False) -> Iterator[None]:
+        """SIGTERM, SIGINT and SIGHUP stop (`at_once`: and end what runs), SIGCHLD wakes; as it was
+        before, afterwards."""
         if self._wake >= 0:
             yield
             return
@@ -334,7 +350,7 @@ class Dispatcher:
         self._selector.register(self._wake, selectors.EVENT_READ)
         wakeup = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         before = {
-            number: signal.signal(number, lambda *_: self._told_to_stop())
+            number: signal.signal(number, lambda number, _: self._told_to_stop(number, at_once))
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
             # nohup(1) has asked for a closed terminal to be no reason to end.
             if signal.getsignal(number) is not signal.SIG_IGN
@@ -353,12 +369,13 @@ class Dispatcher:
             os.close(write)
             self._wake = -1
 
-    def _told_to_stop(self) -> None:
+    def _told_to_stop(self, number: int, at_once: bool) -> None:
         """A signal. Two at once are one: timeout(1) and a terminal signal us and our group."""
         now_s = self._clock.monotonic_s()
         if now_s - self._told_at_s >= ONE_SIGNAL_S:
             self._told_at_s = now_s
-            self.stop()
+            self.told_by = number
+            self.stop(at_once=at_once)
 
     def _pause_s(self) -> float:
         """How long nothing can be to do, unless a descriptor says otherwise."""

@@ -19,7 +19,7 @@ from hookline.dispatch.process import (
     family,
     kill,
     kill_marked,
-    remove_scratch,
+    remove_tree,
     scratch,
     spawn,
     sweep,
@@ -192,7 +192,7 @@ class ExecRun:
             os.close(self.memfd)
             self.memfd = -1
         if self.scratch:
-            remove_scratch(self.scratch)
+            remove_tree(self.scratch)
             self.scratch = None
 
     def _outcome(self, code: int) -> Outcome:

@@ -189,14 +189,24 @@ def empty(folder: Path) -> None:
     """Remove what a killed dispatcher's runs have left."""
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
-            remove_scratch(path)
+            remove_tree(path)
         else:
             path.unlink(missing_ok=True)
 
 
-def remove_scratch(path: Path) -> None:
-    """Remove a working folder and whatever a handler left in it."""
+def remove_tree(path: Path) -> None:
+    """Remove a folder and whatever a handler left in it, also what it has locked up."""
     try:
         os.rmdir(path)
     except OSError:
+        _open_up(path)
+        for parent, names, _ in os.walk(path):
+            for name in names:
+                _open_up(Path(parent, name))
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _open_up(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        if not folder.is_symlink():
+            folder.chmod(0o700)

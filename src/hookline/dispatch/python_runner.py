@@ -31,7 +31,7 @@ from hookline.dispatch.process import (
     end_group,
     family,
     kill,
-    remove_scratch,
+    remove_tree,
     scratch,
     spawn,
     sweep,
@@ -275,7 +275,7 @@ class _Host:
         os.close(self.memory)
         self.stdout.close()
         self.stderr.close()
-        remove_scratch(self.scratch)
+        remove_tree(self.scratch)
 
 
 class PythonRun:

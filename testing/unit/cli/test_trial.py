@@ -1,11 +1,17 @@
 import io
 import json
 import os
+import signal
+import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
+from hookline.app.selftest import leaks
 from hookline.cli.main import main
+from hookline.log.home import Home
 
 EVENT = '{"specversion":"1.0","type":"a.b","data":{"n":1}}'
 
@@ -100,3 +106,87 @@ def test_the_state_of_the_home_itself_can_be_the_beginning(home, handler, capsys
     assert "changed coordination/seen" in out
     assert "-before" in out
     assert (home.coordination / "seen").read_text() == "before\n"
+
+
+SOURCE = Path(__file__).resolve().parents[3] / "src"
+
+# One of its children is in its process group, one is not, and it takes no heed of TERM.
+ENDLESS = """#!/bin/bash
+trap '' TERM INT HUP
+sleep 600 &
+setsid sleep 600 &
+touch "$HOOKLINE_HOME/began"
+while :; do sleep 600; done
+"""
+ENDLESS_PY = """# run: python
+import os, subprocess, time
+from hookline import on
+
+@on("a.*")
+def handle(event):
+    subprocess.Popen(["sleep", "600"])
+    open(os.environ["HOOKLINE_HOME"] + "/began", "w")
+    time.sleep(600)
+"""
+
+
+def begun(name, temporary):
+    """`hookline try` in a process of its own, whose handler has begun; and its throw-away home."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hookline", "try", name, EVENT],
+        env={**os.environ, "PYTHONPATH": str(SOURCE), "TMPDIR": str(temporary)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Whoever runs the tests in the background has SIGINT ignored in all of its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  # one thread
+    )
+    deadline_s = time.monotonic() + 60
+    while not (marks := list(temporary.glob("hookline-try.*/home/began"))):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)  # a file of another process: nobody tells
+    return process, Home(marks[0].parent)
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name
+)
+@pytest.mark.parametrize("name", ["on-a-b.sh", "on-a.py"])
+def test_a_signal_ends_the_run_at_once_and_leaves_nothing(home, handler, tmp_path, name, number):
+    handler.write_text(ENDLESS)
+    if name == "on-a.py":
+        (home.handlers / name).write_text(ENDLESS_PY)
+    process, place = begun(name, tmp_path)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (128 + number, "", "")
+    assert leaks.marked(place) == []
+    assert list(tmp_path.glob("hookline-try.*")) == []
+
+
+def test_what_a_killed_try_leaves_is_removed_by_the_next(handler, tmp_path, monkeypatch):
+    handler.write_text(ENDLESS)
+    process, place = begun("on-a-b.sh", tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    handler.write_text("#!/bin/bash\n")
+    assert main(["try", "on-a-b.sh", EVENT]) == 0
+    assert len(leaks.marked(place)) >= 3, "that of one at work is not"
+    process.kill()
+    process.communicate(timeout=30)
+    assert main(["try", "on-a-b.sh", EVENT]) == 0
+    assert leaks.marked(place) == []
+    assert list(tmp_path.glob("hookline-try.*")) == []
+
+
+def test_what_runs_on_after_the_run_is_ended_with_the_home(handler, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    handler.write_text(
+        '#!/bin/bash\ncd "$HOOKLINE_HOME" || exit\n'
+        "(while :; do mkdir -p d; echo x >d/$RANDOM; done) >/dev/null 2>&1 &\n"
+        'mkdir -p locked/up; chmod 0 locked\necho "$HOOKLINE_HOME"\n'
+    )
+    assert main(["try", "on-a-b.sh", EVENT, "--json"]) == 0
+    place = Home(Path(json.loads(capsys.readouterr().out)["home"]))
+    assert leaks.marked(place) == []
+    assert list(tmp_path.glob("hookline-try.*")) == []

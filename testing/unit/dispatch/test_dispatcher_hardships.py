@@ -10,7 +10,8 @@ import time
 import pytest
 
 from hookline.app.pausing import set_paused
-from hookline.dispatch import letters, python_runner
+from hookline.dispatch import dispatcher as dispatcher_module
+from hookline.dispatch import exec_runner, letters, python_runner
 from hookline.dispatch.handlers import discover
 from hookline.dispatch.journal import STATE_FILE, read_ledger
 from hookline.log.rotate import rotate
@@ -345,6 +346,38 @@ def test_two_signals_at_once_are_one(bench):
         finally:
             dispatcher.close()
     assert bench.said() == ["done"]
+
+
+@pytest.mark.parametrize("kind", ["exec", "python"])
+def test_a_run_that_starts_as_the_second_signal_comes_is_ended_too(bench, monkeypatch, kind):
+    bench.shell("on-a-b.sh", "sleep 600")
+    if kind == "python":
+        bench.home.handlers.joinpath("on-a-b.sh").unlink()
+        bench.handler(
+            "on-a-py.py",
+            "# run: python\nimport time\nfrom hookline import on\n"
+            "@on('a.*')\ndef handle(event):\n    time.sleep(600)\n",
+        )
+    runner = exec_runner if kind == "exec" else python_runner
+    spawn, pids = runner.spawn, []
+    monkeypatch.setattr(dispatcher_module, "ONE_SIGNAL_S", 0.0)
+    dispatcher = bench.dispatcher()
+
+    def spawned(*arguments, **more):
+        pids.append(spawn(*arguments, **more))
+        for _ in range(2):
+            signal.raise_signal(signal.SIGTERM)
+        return pids[-1]
+
+    monkeypatch.setattr(runner, "spawn", spawned)
+    bench.emit("a.b")
+    try:
+        dispatcher.drain()
+    finally:
+        dispatcher.close()
+    assert os.waitstatus_to_exitcode(os.waitpid(pids[0], 0)[1]) == -signal.SIGKILL
+    assert dispatcher.told_by == signal.SIGTERM
+    assert bench.attempts() == []
 
 
 def test_a_replay_to_a_handler_that_wants_the_domain_no_more_is_delivered(bench):

@@ -6,9 +6,11 @@ away: look until there is nothing, or until a deadline has passed.
 
 import os
 import re
+import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
@@ -18,6 +20,7 @@ from hookline.dispatch.lock import holder
 from hookline.log.home import Home
 
 LOOK_AGAIN_S: Final = 0.05
+END_S: Final = 5.0
 _NUMBER: Final = re.compile(r"\[\d+\]$")
 
 
@@ -90,6 +93,19 @@ def marked(home: Home) -> list[int]:
     """The processes that a handler of this home has begun, whatever has become of their parents."""
     mark = f"{MARK}={home.root}:".encode()
     return [pid for pid in _processes() if _mark(pid).startswith(mark)]
+
+
+def end_all(folder: Path) -> None:
+    """Kill what handlers have begun in this home, or in one within this folder; what sits in the
+    kernel is not waited for."""
+    marks = tuple(f"{MARK}={folder}{end}".encode() for end in ":/")
+    gives_up_s = time.monotonic() + END_S
+    while left := [pid for pid in _processes() if _mark(pid).startswith(marks)]:
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if time.monotonic() >= gives_up_s:
+            return
 
 
 def descriptors(pid: int) -> Counter[str]:

@@ -337,10 +337,7 @@ def ending(home: Home) -> Iterator[list[subprocess.Popen[bytes]]]:
     finally:
         for process in processes:
             kill_group(process)
-        while left := leaks.marked(home):
-            for pid in left:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+        leaks.end_all(home.root)
 
 
 def is_caught_up(home: Home) -> bool:
