@@ -6,7 +6,7 @@ handler and does not wait; here somebody waits for the verdicts.
 
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Final, Literal
 
@@ -14,6 +14,7 @@ import msgspec
 
 from hookline.app.bus import dispatcher
 from hookline.app.survey import find_handlers
+from hookline.dispatch.asks import NoRoom
 from hookline.dispatch.feed import line_of
 from hookline.dispatch.handlers import Handler
 from hookline.dispatch.journal import open_journal
@@ -135,12 +136,17 @@ def deliver(home: Home, events: Iterable[Found], clock: Clock) -> Iterator[Outco
     while batch := list(islice(events, TOGETHER)):
         with open_journal(home) as journal:
             verdicts = _Verdicts(journal, name)
+            full: dict[str, str] = {}
             for handler in handlers:
-                _ask(home, name, handler, batch, clock)
-            stopped = _settle(home, verdicts, sum(_wants(handlers, batch)))
+                try:
+                    _ask(home, name, handler, batch, clock)
+                except NoRoom as error:
+                    full[handler.name] = str(error)
+            asked = [handler for handler in handlers if handler.name not in full]
+            stopped = _settle(home, verdicts, sum(_wants(asked, batch)))
             verdicts.read()
         for found in batch:
-            yield _answer(found, handlers, verdicts)
+            yield _answer(found, handlers, verdicts, full)
         if stopped:
             raise KeyboardInterrupt
 
@@ -224,7 +230,9 @@ def _settle(home: Home, verdicts: _Verdicts, expected: int) -> bool:
     return False
 
 
-def _answer(found: Found, handlers: Iterable[Handler], verdicts: _Verdicts) -> Outcome:
+def _answer(
+    found: Found, handlers: Iterable[Handler], verdicts: _Verdicts, full: Mapping[str, str]
+) -> Outcome:
     event = _event(found)
     said: dict[str, str] = {}
     result: Result = "skipped"
@@ -237,7 +245,8 @@ def _answer(found: Found, handlers: Iterable[Handler], verdicts: _Verdicts) -> O
         if entry is not None and entry.then == "dead-letter":
             result, why = "failed", f"{handler.name}: {entry.error or entry.verdict}"
         elif (entry is None or entry.then != "settled") and result != "failed":
-            result, why = "waiting", f"{handler.name} has not settled it"
+            why = full.get(handler.name, f"{handler.name} has not settled it")
+            result = "waiting"
         elif result == "skipped":
             result, why = "successful", ""
     return _outcome(event, result, said, why)

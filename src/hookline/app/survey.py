@@ -20,15 +20,18 @@ from hookline.log.stream import Stream
 
 
 class HandlerView(msgspec.Struct, kw_only=True):
-    """A handler as `hookline handlers` shows it. `behind_bytes` is how much of its logs it has not
+    """A handler as `hookline handlers` shows it: one that listens, or one that is `gone` or
+    `refused` and for which something waits. `behind_bytes` is how much of its logs it has not
     settled."""
 
     name: str
-    on: tuple[str, ...]
-    run: str
+    on: tuple[str, ...] = ()
+    run: str = ""
     state: str
     behind_bytes: int = 0
     waiting: int = 0
+    replays: int = 0
+    """How many of those that wait or run were asked for again."""
     running: int = 0
     dead_letters: int = 0
     paused: str = ""
@@ -75,7 +78,10 @@ def survey(home: Home) -> Survey:
         root=str(home.root),
         dispatcher=holder(home),
         domains=[_domain(home, domain, stream) for domain, stream in sorted(streams.items())],
-        handlers=[_handler(each, ledger, streams, letters) for each in found.handlers],
+        handlers=[
+            *(_handler(each, ledger, streams, letters) for each in found.handlers),
+            *_absent(found, ledger, letters),
+        ],
         refused=[each.reason for each in found.refused],
         dead_letters=sum(letters.values()),
         drop_box=_count(home.queue, ".json"),
@@ -93,24 +99,50 @@ def _handler(
     handler: Handler, ledger: Ledger, streams: dict[str, Stream], letters: dict[str, int]
 ) -> HandlerView:
     progress = ledger.handlers.get(handler.name, Progress())
+    view = _view(handler.name, _state(progress), progress, letters)
+    view.on = handler.patterns
+    view.run = handler.kind
+    view.behind_bytes = sum(_behind(progress, handler, streams))
+    view.paused = progress.paused
+    view.held = progress.held
+    view.timeout_s = handler.policy.timeout_s
+    view.attempts = handler.policy.attempts
+    view.concurrency = handler.concurrency
+    view.key = ".".join(handler.key)
+    return view
+
+
+def _absent(found: Handlers, ledger: Ledger, letters: dict[str, int]) -> Iterator[HandlerView]:
+    """Those that do not listen, and for which something waits."""
+    there = {each.name for each in found.handlers}
+    refused = {each.name for each in found.refused}
+    for name, progress in sorted(ledger.handlers.items()):
+        if name not in there and progress.pending:
+            yield _view(name, "refused" if name in refused else "gone", progress, letters)
+
+
+def _view(name: str, state: str, progress: Progress, letters: dict[str, int]) -> HandlerView:
     running = sum(each.running for each in progress.pending.values())
-    behind = sum(_behind(progress, handler, streams))
     return HandlerView(
-        name=handler.name,
-        on=handler.patterns,
-        run=handler.kind,
-        state=_state(progress),
-        behind_bytes=behind,
+        name=name,
+        state=state,
         waiting=len(progress.pending) - running,
+        replays=sum(bool(each.replay) for each in progress.pending.values()),
         running=running,
-        dead_letters=letters.get(handler.name, 0),
-        paused=progress.paused,
-        held=progress.held,
-        timeout_s=handler.policy.timeout_s,
-        attempts=handler.policy.attempts,
-        concurrency=handler.concurrency,
-        key=".".join(handler.key),
+        dead_letters=letters.get(name, 0),
     )
+
+
+def gone(home: Home, found: Survey) -> Iterator[str]:
+    """What waits for handlers that are gone, and what helps."""
+    for each in found.handlers:
+        if each.state == "gone":
+            count = each.waiting + each.running
+            yield (
+                f"{each.name} is gone, and {count} deliveries wait for it ({each.replays} of them "
+                f"replays): put its file back into {home.handlers}, or one that ends with exit 99 "
+                "to skip them; then hookline dispatch --once"
+            )
 
 
 def _state(progress: Progress) -> str:

@@ -12,7 +12,7 @@ from hookline.cli.output import agreed, counted, on_terminal, print_json, print_
 from hookline.model.errors import TryAgain, Usage, printable, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from hookline.dispatch.dead_letter import DeadLetter
     from hookline.dispatch.letters import Group, Wanted
@@ -101,14 +101,22 @@ def _wanted(args: argparse.Namespace) -> "Wanted":
     )
 
 
-def _open(args: argparse.Namespace, home: "Home", wanted: "Wanted") -> "Iterator[DeadLetter]":
-    """The open letters that are meant. Raises Usage for a name that nothing bears."""
+def _open(
+    args: argparse.Namespace, home: "Home", wanted: "Wanted", without: "Container[str]" = ()
+) -> "Iterator[DeadLetter]":
+    """The open letters that are meant, but for those of some handlers. Raises Usage for a name that
+    nothing bears."""
     from hookline.dispatch.letters import Wanted, each_open, names_of
 
     missing = set(wanted.names)
-    for letter in islice(each_open(home, wanted), args.first):
-        missing -= {*names_of(letter), letter.fingerprint, letter.handler}
-        yield letter
+
+    def seen() -> "Iterator[DeadLetter]":
+        for letter in each_open(home, wanted):
+            missing.difference_update(names_of(letter), (letter.fingerprint, letter.handler))
+            if letter.handler not in without:
+                yield letter
+
+    yield from islice(seen(), args.first)
     if missing and args.first is None:
         narrowed = wanted != Wanted(names=wanted.names)
         among = " among those that the other options choose" if narrowed else ""
@@ -166,7 +174,10 @@ def _decide(args: argparse.Namespace, home: "Home", wanted: "Wanted") -> int:
     from hookline.cli.replay import positive
 
     rate = positive(args.rate, "--rate") or RATE
-    counts: Counter[str] = Counter(each.handler for each in _open(args, home, wanted))
+    absent = _absent(home, wanted) if args.action == "replay" else {}
+    for why in absent.values():
+        _say(why)
+    counts: Counter[str] = Counter(each.handler for each in _open(args, home, wanted, absent))
     total = counts.total()
     if not args.json:
         print(f"{counted(total, 'dead letter')} to {args.action}")
@@ -177,16 +188,45 @@ def _decide(args: argparse.Namespace, home: "Home", wanted: "Wanted") -> int:
         return 0
     done, status = 0, 0
     if total and not args.dry_run:
-        done, status = _do(args, home, wanted, counts, rate)
+        # The ledger is read once more: what somebody else has decided meanwhile is not ours. No
+        # more than were counted: what fails again meanwhile is a new letter.
+        found = islice(_open(args, home, wanted, absent), total)
+        done, status = _do(args, home, found, counts, rate)
     if args.json:
         print_json(
-            {"action": args.action, "letters": total, "done": done, "handlers": dict(counts)}
-        )
+            {
+                "action": args.action, "letters": total, "done": done, "handlers": dict(counts),
+                "absent": absent,
+            }
+        )  # fmt: skip
+    if absent and not status:
+        return TryAgain.exit_code if total else Usage.exit_code
     return status
 
 
+def _absent(home: "Home", wanted: "Wanted") -> dict[str, str]:
+    """Of which handlers the letters stay, since nobody would ever get them, and what helps."""
+    from hookline.app.survey import find_handlers
+    from hookline.cli.replay import why_absent
+    from hookline.dispatch.letters import each_open
+
+    found = find_handlers(home)
+    there = {handler.name for handler in found.handlers}
+    counts = Counter(letter.handler for letter in each_open(home, wanted))
+    return {
+        name: f"passed over, {counted(count, 'letter')} of {name}: {why_absent(home, found, name)}"
+        f"; or give them up: hookline dead-letters drop --handler {name}"
+        for name, count in counts.items()
+        if name not in there
+    }
+
+
 def _do(
-    args: argparse.Namespace, home: "Home", wanted: "Wanted", counts: Counter[str], rate: float
+    args: argparse.Namespace,
+    home: "Home",
+    found: "Iterator[DeadLetter]",
+    counts: Counter[str],
+    rate: float,
 ) -> tuple[int, int]:
     """How many it was done to, and the exit status."""
     from hookline.cli.replay import in_the_way
@@ -194,9 +234,6 @@ def _do(
     from hookline.model.clock import SystemClock
 
     total = counts.total()
-    # The ledger is read once more: what somebody else has decided meanwhile is not ours. No more
-    # than were counted: what fails again meanwhile is a new letter.
-    found = islice(_open(args, home, wanted), total)
     if args.action == "drop":
         done, status = drop_all(home, found, SystemClock()), 0
     else:

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     from msgspec import to_builtins
 
-    from hookline.app.survey import survey
+    from hookline.app.survey import gone, survey
 
     found = survey(home)
     if args.json:
@@ -59,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
                 print(f"{handler.name} is paused: {handler.paused}", file=sys.stderr)
             if handler.held:
                 print(f"{handler.name} cannot be run: {handler.held}", file=sys.stderr)
+        for trouble in gone(home, found):
+            print(trouble, file=sys.stderr)
     for reason in found.refused:
         print(f"hookline: refused: {reason}", file=sys.stderr)
     return 65 if found.refused else 0

@@ -12,7 +12,7 @@ from hookline.model.errors import BadData, TryAgain, Usage, printable, shown
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from hookline.dispatch.handlers import Handler
+    from hookline.dispatch.handlers import Handler, Handlers
     from hookline.dispatch.pace import Pace
     from hookline.dispatch.replays import Begun, Preview, Replay
     from hookline.log.home import Home
@@ -137,11 +137,19 @@ def _handler(home: "Home", name: str) -> "Handler":
     for handler in found.handlers:
         if handler.name == name:
             return handler
+    raise Usage(why_absent(home, found, name))
+
+
+def why_absent(home: "Home", found: "Handlers", name: str) -> str:
+    """Why there is no handler of that name among those that were found, and what helps."""
     for refused in found.refused:
         if refused.name == name:
-            raise Usage(f"{name} cannot be run: {refused.reason}")
-    known = ", ".join(each.name for each in found.handlers) or "there is none"
-    raise Usage(f"no handler {shown(name)} in {home.handlers} (is it gone?): {known}")
+            return f"{name} cannot be run: {refused.reason}"
+    known = ", ".join(each.name for each in found.handlers) or "none"
+    return (
+        f"no handler {shown(name)} in {home.handlers} (is it gone?): put its file back; "
+        f"there are: {known}"
+    )
 
 
 def _why_none(replay: "Replay", handler: "Handler") -> str:
@@ -156,13 +164,15 @@ def _why_none(replay: "Replay", handler: "Handler") -> str:
 
 def in_the_way(home: "Home", handlers: "Iterable[str]") -> "Iterator[str]":
     """Why these handlers will not get what was asked for by itself, each with what helps."""
+    from hookline.dispatch import asks
     from hookline.dispatch.journal import read_ledger
     from hookline.dispatch.lock import holder
 
-    known = read_ledger(home).handlers
+    ledger = read_ledger(home)
     for name in handlers:
-        if name in known and known[name].paused:
-            yield f"{name} is paused: hookline handlers resume {name}"
+        progress = ledger.progress(name)
+        if why := asks.in_the_way(home, name, progress.paused, progress.held):
+            yield why
     if holder(home) is None:
         yield "nobody dispatches now: hookline dispatch --once delivers them"
 

@@ -20,9 +20,10 @@ def run(args: argparse.Namespace) -> int:
     """Show it."""
     from msgspec import to_builtins
 
-    from hookline.app.survey import Survey, survey
+    from hookline.app.survey import Survey, gone, survey
 
-    found: Survey = survey(home_of(args))
+    home = home_of(args)
+    found: Survey = survey(home)
     needs: list[str] = []
     behind = sum(handler.behind_bytes for handler in found.handlers)
     if found.dispatcher is None and behind:
@@ -37,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
         if each.held
     ]
     needs += [f"refused: {reason}" for reason in found.refused]
+    needs += gone(home, found)
     if args.json:
         print_json({**to_builtins(found), "needs": needs})
         return 75 if needs else 0

@@ -1,14 +1,18 @@
 """Asking a dispatcher for deliveries, through the journal: the only way to a replay.
 
 What was asked for and is not settled lies in the dispatcher's memory and in its index, so never
-more than `OPEN_MAX` of it: who asks for more waits for room, or goes on another time.
+more than `OPEN_MAX` of it for one handler: who asks for more waits for room, or goes on another
+time. A handler that is stopped takes no other's room.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from itertools import islice
 from typing import Final
 
+from hookline.dispatch.handlers import refusal
 from hookline.dispatch.journal import STATE_FILE, open_journal, read_ledger
 from hookline.dispatch.ledger import Entry, encode
 from hookline.dispatch.lock import holder
@@ -19,7 +23,7 @@ from hookline.model.errors import TryAgain, printable
 from hookline.model.position import Position
 
 OPEN_MAX: Final = 10_000
-"""How many deliveries may be asked for and not settled."""
+"""How many deliveries to one handler may be asked for and not settled."""
 LINES_MAX: Final = 500
 """How many entries go into one write."""
 LOOK_S: Final = 0.2
@@ -35,60 +39,78 @@ class Asker:
     def __init__(self, home: Home, sleep: Callable[[float], None] = time.sleep) -> None:
         self._home = home
         self._sleep = sleep
-        self._room: int | None = None
         self.asked = 0
         """How many entries were written."""
 
-    def ask(self, entries: Iterable[Entry]) -> None:
-        """Write them, some at a time. Raises NoRoom; what was written by then is asked for."""
+    @cached_property
+    def _waiting(self) -> Counter[str]:
+        """How many replays of each handler are asked for and not settled."""
+        handlers = read_ledger(self._home).handlers.items()
+        return Counter(
+            name for name, each in handlers for pending in each.pending.values() if pending.replay
+        )
+
+    def ask(self, handler: str, entries: Iterable[Entry]) -> None:
+        """Write these of one handler, some at a time. Raises NoRoom; what was written by then is
+        asked for."""
         entries = iter(entries)
-        while True:
-            room = self._wait_for_room()
-            written = write_some(self._home, islice(entries, min(room, LINES_MAX)))
-            if not written:
-                return
-            self.asked += written
-            self._room = room - written
+        while batch := list(islice(entries, LINES_MAX)):
+            while batch:
+                room = self._wait_for_room(handler)
+                written = write_some(self._home, batch[:room])
+                del batch[:written]
+                self.asked += written
+                self._waiting[handler] += written
 
-    def _wait_for_room(self) -> int:
-        if self._room is None:
-            self._room = OPEN_MAX - _waiting(self._home)
-        if self._room > 0:
-            return self._room
-        with open_journal(self._home) as journal:
-            end = journal.end()
-        while self._room <= 0:
-            self._room = self._room_behind(end)
-            if self._room <= 0:
+    def _wait_for_room(self, handler: str) -> int:
+        if self._waiting[handler] >= OPEN_MAX:
+            with open_journal(self._home) as journal:
+                end = journal.end()
+            while (waiting := self._waiting_behind(handler, end)) is None:
                 self._sleep(LOOK_S)
-        return self._room
+            self._waiting[handler] = waiting
+        return OPEN_MAX - self._waiting[handler]
 
-    def _room_behind(self, end: Position) -> int:
-        """The room that there is, for somebody who has asked up to `end`; 0: not enough, or not
-        known yet."""
+    def _waiting_behind(self, handler: str, end: Position) -> int | None:
+        """How many wait, for somebody who has asked up to `end`; None: too many, or not known
+        yet."""
         if holder(self._home) is None:
-            raise NoRoom
+            progress = read_ledger(self._home).progress(handler)
+            why = in_the_way(self._home, handler, progress.paused, progress.held)
+            raise NoRoom(why and _full(handler, why))
         try:
             state = State(self._home.state / STATE_FILE, readonly=True)
         except IndexFailed:
-            return 0
+            return None
         try:
-            replays, folded = state.replays()
+            waiting, paused, held, folded = state.replays(handler)
         finally:
             state.close()
         if folded < end:
-            return 0
-        waiting = sum(count for count, _ in replays.values())
-        idle = [name for name, (_, stopped) in replays.items() if stopped or self._is_gone(name)]
-        if len(idle) == len(replays) and waiting >= OPEN_MAX // 2:
-            raise NoRoom(
-                "as many as may wait are asked for, and their handlers are paused, held or gone "
-                f"({printable(' '.join(idle))}): resume or mend them (hookline handlers)"
-            )
-        return OPEN_MAX - waiting if waiting <= OPEN_MAX // 2 else 0
+            return None
+        if waiting <= OPEN_MAX // 2:
+            return waiting
+        why = in_the_way(self._home, handler, paused, held)
+        if why:
+            raise NoRoom(_full(handler, why))
+        return None
 
-    def _is_gone(self, handler: str) -> bool:
-        return not (self._home.handlers / handler).exists()
+
+def in_the_way(home: Home, handler: str, paused: str, held: str) -> str:
+    """Why a handler will not get what waits for it by itself, and what helps; empty: it will."""
+    if not (home.handlers / handler).exists():
+        return f"{handler} is gone: put its file back into {home.handlers}"
+    if why := refusal(home.handlers / handler):
+        return f"{handler} is refused: {why}"
+    if paused:
+        return f"{handler} is paused ({paused}): hookline handlers resume {handler}"
+    if held:
+        return f"{handler} cannot be run ({held}): mend it"
+    return ""
+
+
+def _full(handler: str, why: str) -> str:
+    return printable(f"as many replays as may wait for {handler} are asked for. {why}")
 
 
 def write_some(home: Home, entries: Iterable[Entry]) -> int:
@@ -98,9 +120,3 @@ def write_some(home: Home, entries: Iterable[Entry]) -> int:
         locked = home.locked_append.exists()
         append_line(home.deliveries, b"\n".join(lines), sync=True, locked=locked)
     return len(lines)
-
-
-def _waiting(home: Home) -> int:
-    """How many replays are asked for and not settled."""
-    handlers = read_ledger(home).handlers.values()
-    return sum(bool(pending.replay) for each in handlers for pending in each.pending.values())

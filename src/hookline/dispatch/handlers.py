@@ -112,6 +112,16 @@ def discover(folder: Path, describe: Describe, known: Iterable[Handler] = ()) ->
     return Handlers(handlers=tuple(handlers), refused=tuple(refused))
 
 
+def refusal(path: Path) -> str:
+    """Why the file of a handler is refused, as far as that is seen without running it; empty: it is
+    not."""
+    try:
+        _look_at(path, lambda _: (), None)
+    except (HooklineError, OSError) as error:
+        return "" if is_shortage(error) else str(error)
+    return ""
+
+
 def is_handler_name(name: str) -> bool:
     """Whether a file name is a handler's; editors' and packagers' leavings are not."""
     match = _NAME.fullmatch(name)

@@ -12,7 +12,7 @@ from itertools import islice
 
 import msgspec
 
-from hookline.dispatch.asks import LINES_MAX, Asker, write_some
+from hookline.dispatch.asks import LINES_MAX, Asker, NoRoom, write_some
 from hookline.dispatch.books import entries
 from hookline.dispatch.dead_letter import DeadLetter, Identity, decode_letter
 from hookline.dispatch.fingerprint import fingerprint
@@ -148,7 +148,7 @@ def _is_about(entry: Entry, letter: DeadLetter, event: Identity) -> bool:
 def replay(home: Home, letter: DeadLetter, clock: Clock) -> None:
     """Ask for one more delivery; a running dispatcher hears it within a second, any other when it
     starts. Raises NoRoom, and BadData for a letter without its event."""
-    Asker(home).ask([decision(letter, "replay", clock)])
+    Asker(home).ask(letter.handler, [decision(letter, "replay", clock)])
 
 
 def replay_all(
@@ -161,12 +161,23 @@ def replay_all(
 ) -> None:
     """Ask for one more delivery of each, at most `rate` a second; `asker` knows of how many.
 
-    One without its event is passed over: nobody could deliver it. Raises NoRoom.
+    One without its event is passed over: nobody could deliver it. Raises NoRoom, at the end: those
+    of a handler that has no room stay open, and all others are asked for.
     """
     pace = Pace(None, rate, clock.monotonic_s())
-    ready = (letter for letter in found if letter.identity is not None)
+    full: dict[str, NoRoom] = {}
+    ready = (each for each in found if each.identity is not None and each.handler not in full)
     for batch in batches(ready, lambda _: pace.due_s(""), clock, sleep):
-        asker.ask(decision(letter, "replay", clock) for letter in batch)
+        entries: dict[str, list[Entry]] = {}
+        for letter in batch:
+            entries.setdefault(letter.handler, []).append(decision(letter, "replay", clock))
+        for handler, asked in entries.items():
+            try:
+                asker.ask(handler, asked)
+            except NoRoom as error:
+                full[handler] = error
+    if full:
+        raise NoRoom("; ".join(dict.fromkeys(map(str, full.values()))))
 
 
 def drop(home: Home, letter: DeadLetter, clock: Clock) -> None:

@@ -174,7 +174,7 @@ def ask(
     try:
         for batch in batches(events, lambda found: pace.due_s(_time_of(found)), clock, sleep):
             now = rfc3339(clock.now())
-            asker.ask(_entry(begun.replay, found, now) for found in batch)
+            asker.ask(begun.replay.handler, (_entry(begun.replay, each, now) for each in batch))
     finally:
         begun.asked = before + asker.asked
 

@@ -355,23 +355,24 @@ class State:
             ledger.progress(row[0]).pending[pending.place] = pending
         return ledger
 
-    def replays(self) -> tuple[dict[str, tuple[int, bool]], Position]:
-        """How many replays each handler was asked for and has not settled, and whether it is paused
-        or held, as of that place in the journal."""
-        rows = self._rows(
-            "SELECT pending.handler, count(*), coalesce(max(paused || held), '') FROM pending "
-            "LEFT JOIN handler ON name = pending.handler WHERE replay != '' "
-            "GROUP BY pending.handler"
+    def replays(self, handler: str) -> tuple[int, str, str, Position]:
+        """How many replays a handler was asked for and has not settled, why it is paused and why it
+        is held, as of that place in the journal."""
+        ((waiting, paused, held),) = self._rows(
+            "SELECT count(*), coalesce(max(paused), ''), coalesce(max(held), '') FROM pending "
+            "LEFT JOIN handler ON name = pending.handler "
+            "WHERE pending.handler = ? AND replay != ''",
+            handler,
         )
-        waiting = {name: (count, bool(why)) for name, count, why in rows}
         meta = self._meta()
-        return waiting, Position(int(meta.get("segment", 1)), int(meta.get("offset", 0)))
+        folded = Position(int(meta.get("segment", 1)), int(meta.get("offset", 0)))
+        return waiting, paused, held, folded
 
     def _meta(self) -> dict[str, Any]:
         return dict(self._rows("SELECT name, value FROM meta"))
 
-    def _rows(self, query: str) -> Iterator[tuple]:  # type: ignore[type-arg]  # rows are heterogeneous
-        return iter(self._db.execute(query).fetchall())
+    def _rows(self, query: str, *bindings: str) -> Iterator[tuple]:  # type: ignore[type-arg]  # rows are heterogeneous
+        return iter(self._db.execute(query, bindings).fetchall())
 
 
 def health(path: Path) -> str:

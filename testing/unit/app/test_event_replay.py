@@ -6,7 +6,7 @@ import pytest
 
 from hookline.app import event_replay
 from hookline.app.event_replay import Choice, chosen, deliver, enqueue
-from hookline.dispatch import dropbox
+from hookline.dispatch import asks, dropbox
 from hookline.dispatch.journal import write_entry
 from hookline.dispatch.ledger import Entry
 from hookline.log.log import Log
@@ -106,6 +106,20 @@ def test_who_is_told_to_stop_asks_for_no_more(bench, no_trouble, monkeypatch):
         next(outcomes)
     asked = [entry for entry in bench.journal() if entry["action"] == "replay"]
     assert [entry["event"] for entry in asked] == ["e0"]
+
+
+def test_a_handler_that_is_paused_keeps_no_other_from_the_events(bench, no_trouble, monkeypatch):
+    monkeypatch.setattr(asks, "OPEN_MAX", 2)
+    monkeypatch.setattr(event_replay, "TOGETHER", 1)
+    bench.shell("on-a-b.sh", "exit 78")
+    bench.shell("on-a.sh", "true", "# on: a.*")
+    for n in range(3):
+        emit(bench.home, f"e{n}")
+    bench.drain()
+    outcomes = list(deliver(bench.home, chosen(bench.home, Choice(), no_trouble), SystemClock()))
+    assert [each.result for each in outcomes] == ["waiting"] * 3
+    assert outcomes[2].handlers == {"on-a-b.sh": "", "on-a.sh": "done"}
+    assert "hookline handlers resume on-a-b.sh" in outcomes[2].why
 
 
 def test_a_delivery_that_is_to_be_tried_again_waits(bench, no_trouble):

@@ -3,14 +3,17 @@
 import io
 import json
 import os
+import subprocess
 import sys
 import time
+from contextlib import contextmanager, nullcontext
 
 import pytest
 
 from hookline.cli.main import main
 from hookline.dispatch import asks, letters
 from hookline.dispatch.journal import open_letters_log
+from hookline.dispatch.lock import holder
 from hookline.log.rotate import rotate_stream
 
 
@@ -94,7 +97,8 @@ def test_a_paused_handler_is_told_of(capsys):
     main(["dispatch", "--once"])
     capsys.readouterr()
     assert main(["dead-letters", "replay", "--all"]) == 0
-    assert "on-a-b.sh is paused: hookline handlers resume on-a-b.sh" in capsys.readouterr().err
+    why = "on-a-b.sh is paused (by hand): hookline handlers resume on-a-b.sh"
+    assert why in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("failed")
@@ -217,8 +221,11 @@ def test_some_are_replayed_and_the_rest_later_and_none_twice(failed, capsys):
     assert "asked for the replay of 2 of 2" in out
     assert sorted(open_names(failed)) == ["on-a-b.sh:e2", "on-c-d.sh:other"]
     assert lines(capsys, "replay", "--all") == [
-        {"action": "replay", "letters": 2, "done": 2, "handlers": {"on-a-b.sh": 1, "on-c-d.sh": 1}}
-    ]
+        {
+            "action": "replay", "letters": 2, "done": 2,
+            "handlers": {"on-a-b.sh": 1, "on-c-d.sh": 1}, "absent": {},
+        }
+    ]  # fmt: skip
     assert lines(capsys, "replay", "--all")[0]["letters"] == 0
     assert sorted(map(plain, delivered(failed))) == [
         *(f"e{n} on-a-b.sh:e{n}" for n in range(3)), "other on-c-d.sh:other",
@@ -268,13 +275,98 @@ def test_what_fails_again_meanwhile_is_not_replayed_once_more(failed, capsys, mo
 
 
 def test_no_more_are_replayed_than_may_wait(failed, capsys, monkeypatch):
-    monkeypatch.setattr(asks, "OPEN_MAX", 3)
+    monkeypatch.setattr(asks, "OPEN_MAX", 2)
     mend(failed)
     assert run(capsys, "replay", "--all")[0] == os.EX_TEMPFAIL
-    assert len(open_names(failed)) == 1
+    assert open_names(failed) == ["on-a-b.sh:e2"]
     assert len(delivered(failed)) == 3
     assert run(capsys, "replay", "--all")[0] == 0
     assert len(delivered(failed)) == 4
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_handler_that_is_paused_takes_no_room_from_another(failed, capsys, monkeypatch, running):
+    monkeypatch.setattr(asks, "OPEN_MAX", 2)
+    mend(failed)
+    main(["handlers", "pause", "on-a-b.sh"])
+    main(["dispatch", "--once"])
+    run(capsys, "replay", "on-a-b.sh", "-n", "2")
+    with alive(failed) if running else nullcontext():
+        assert main(["dead-letters", "replay", "--all"]) == os.EX_TEMPFAIL
+    err = capsys.readouterr().err
+    assert (
+        "as many replays as may wait for on-a-b.sh are asked for. on-a-b.sh is paused (by hand): "
+        "hookline handlers resume on-a-b.sh, then the same command again"
+    ) in err
+    assert open_names(failed) == ["on-a-b.sh:e2"]
+
+
+@contextmanager
+def alive(home):
+    """A dispatcher of another process."""
+    process = subprocess.Popen([sys.executable, "-m", "hookline", "dispatch"])
+    try:
+        while holder(home) is None:
+            assert process.poll() is None
+            time.sleep(0.02)  # a lock of another process: nobody tells
+        yield
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def test_letters_of_a_handler_that_is_gone_stay_and_the_others_are_replayed(failed, capsys):
+    mend(failed)
+    failed.handlers.joinpath("on-c-d.sh").unlink()
+    status, out = run(capsys, "replay", "--all", "--dry-run")
+    assert (status, out) == (os.EX_TEMPFAIL, "3 dead letters to replay\n         3  on-a-b.sh\n")
+    assert main(["dead-letters", "replay", "--all"]) == os.EX_TEMPFAIL
+    told = capsys.readouterr()
+    assert "asked for the replay of 3 of 3" in told.out
+    assert (
+        "passed over, 1 letter of on-c-d.sh: no handler 'on-c-d.sh' in "
+        f"{failed.handlers} (is it gone?): put its file back; there are: on-a-b.sh; or give "
+        "them up: hookline dead-letters drop --handler on-c-d.sh\n"
+    ) in told.err
+    assert open_names(failed) == ["on-c-d.sh:other"]
+    assert len(delivered(failed)) == 3
+
+
+def test_only_letters_of_a_handler_that_is_gone_are_refused(failed, capsys):
+    failed.handlers.joinpath("on-a-b.sh").unlink()
+    before = failed.deliveries.read_bytes()
+    for which in ("on-a-b.sh", "on-a-b.sh:e1"):
+        status, out = run(capsys, "replay", which, "--json")
+        assert status == os.EX_USAGE
+        assert [*json.loads(out)["absent"]] == ["on-a-b.sh"]
+    assert failed.deliveries.read_bytes() == before
+    assert lines(capsys, "replay", "on-c-d.sh", "-n", "1")[0]["done"] == 1
+    assert run(capsys, "drop", "on-a-b.sh")[0] == 0
+
+
+def test_what_waits_for_a_handler_that_is_gone_is_shown(failed, capsys):
+    main(["handlers", "pause", "on-a-b.sh"])
+    run(capsys, "replay", "on-a-b.sh", "-n", "2")
+    failed.handlers.joinpath("on-a-b.sh").unlink()
+    main(["dispatch", "--once"])
+    capsys.readouterr()
+    need = (
+        "on-a-b.sh is gone, and 2 deliveries wait for it (2 of them replays): "
+        f"put its file back into {failed.handlers}, or one that ends with exit 99"
+    )
+    for command in ("status", "handlers"):
+        main([command])
+        told = capsys.readouterr()
+        assert need in told.out + told.err
+        assert "paused" not in told.out + told.err
+    assert main(["status", "--json"]) == os.EX_TEMPFAIL
+    told = json.loads(capsys.readouterr().out)
+    assert any(each.startswith(need) for each in told["needs"])
+    main(["handlers", "--json"])
+    *_, shown = map(json.loads, capsys.readouterr().out.splitlines())
+    assert [shown[key] for key in ("name", "state", "waiting", "replays", "dead_letters")] == [
+        "on-a-b.sh", "gone", 2, 2, 1,
+    ]  # fmt: skip
 
 
 def test_a_dry_run_changes_nothing(failed, capsys):

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -190,9 +191,10 @@ def test_who_is_told_to_end_says_how_to_go_on(logged):
         assert asking.poll() is None
         time.sleep(0.02)  # an entry of another process: nobody tells
     asking.terminate()
-    assert (
-        "asked for 1 of 3 events; to go on: hookline replay --resume slow"
-        in (asking.communicate(timeout=60)[1])
+    # Told while it syncs the first one, it has not counted it.
+    assert re.search(
+        "asked for [01] of 3 events; to go on: hookline replay --resume slow",
+        asking.communicate(timeout=60)[1],
     )
     assert asking.returncode == 128 + signal.SIGTERM
 

@@ -149,14 +149,14 @@ def test_who_asks_for_a_paused_handler_does_not_wait_for_ever(bench, monkeypatch
     dispatcher = bench.dispatcher()
     try:
         dispatcher.drain()
-        with pytest.raises(NoRoom, match="handlers are paused, held or gone"):
+        with pytest.raises(NoRoom, match=r"hookline handlers resume on-a-b.sh$"):
             ask(bench, replay_of(), lambda _: dispatcher.drain())
     finally:
         dispatcher.close()
     assert replays.find(bench.home, "weekly").asked == 4
 
 
-@pytest.mark.parametrize("how", ["gone", "held"])
+@pytest.mark.parametrize("how", ["gone", "refused", "cannot be run"])
 def test_who_asks_behind_a_handler_that_does_nothing_does_not_wait_for_ever(
     bench, monkeypatch, how
 ):
@@ -167,6 +167,8 @@ def test_who_asks_behind_a_handler_that_does_nothing_does_not_wait_for_ever(
     bench.drain()
     if how == "gone":
         bench.home.handlers.joinpath("on-a-b.sh").unlink()
+    elif how == "refused":
+        bench.shell("on-a-b.sh", "true", "# timeout: never")
     else:
         bench.shell("on-a-b.sh", "exit 126")
     dispatcher = bench.dispatcher()
@@ -177,11 +179,44 @@ def test_who_asks_behind_a_handler_that_does_nothing_does_not_wait_for_ever(
         dispatcher.drain()
 
     try:
-        with pytest.raises(NoRoom, match=r"held or gone \(on-a-b.sh\)"):
+        with pytest.raises(NoRoom, match=f"on-a-b.sh (is )?{how}"):
             ask(bench, replay_of(), look)
     finally:
         dispatcher.close()
     assert replays.find(bench.home, "weekly").asked == 4
+
+
+@pytest.mark.parametrize("how", ["paused", "gone", "held"])
+def test_a_handler_that_is_stopped_keeps_no_other_from_its_replays(bench, monkeypatch, how):
+    monkeypatch.setattr(asks, "OPEN_MAX", 4)
+    bench.shell("on-a-b.sh", "exit 78" if how == "paused" else "exit 126")
+    bench.shell("on-a.sh", 'echo "$EVENT_REPLAYOF" >>"$OUT"', "# on: a.*")
+    for _ in range(9):
+        bench.emit("a.b")
+    dispatcher = bench.dispatcher()
+    try:
+        dispatcher.drain()
+        if how == "gone":
+            bench.home.handlers.joinpath("on-a-b.sh").unlink()
+        with pytest.raises(NoRoom):
+            ask(bench, replay_of(), lambda _: dispatcher.drain())
+        with dispatcher.signals():
+            ask(bench, replay_of("on-a.sh", name="daily"), lambda _: dispatcher.drain())
+            dispatcher.drain()
+    finally:
+        dispatcher.close()
+    assert bench.said().count("daily") == 9
+    with pytest.raises(NoRoom, match=r"on-a-b\.sh"):
+        ask(bench, replay_of())
+
+
+def test_as_many_as_may_wait_are_no_trouble_when_that_is_all(bench, monkeypatch):
+    monkeypatch.setattr(asks, "OPEN_MAX", 4)
+    bench.shell("on-a-b.sh", "true")
+    for _ in range(4):
+        bench.emit("a.b")
+    bench.drain()
+    assert ask(bench, replay_of()).asked == 4
 
 
 def test_replays_of_a_key_keep_out_of_each_others_way(bench):
