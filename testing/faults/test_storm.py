@@ -4,12 +4,17 @@ With `--soak 20` it goes on until a thousand dispatchers and a thousand writers 
 log was rotated a thousand times.
 """
 
+import os
+
 import msgspec
 import pytest
 
 from hookline.app.selftest import leaks
+from hookline.app.selftest.place import blamed
 from hookline.app.selftest.report import judge
 from hookline.app.selftest.storm import Plan, Storm
+from hookline.cli.main import main
+from hookline.model.errors import WriteFailed
 
 EACH = 1000
 QUICK_S = 8.0
@@ -54,3 +59,37 @@ def test_what_a_killed_dispatcher_wrote_half_of_is_removed(bus):
     bus.once()
     assert not half.exists()
     bus.check()
+
+
+@pytest.mark.parametrize("options", [[], ["--chaos"]])
+def test_on_a_full_disk_nothing_is_tested_and_the_disk_is_named(small_disk, capsys, options):
+    small_disk.fill()
+    assert main(["selftest", *options, "--dir", str(small_disk.root)]) == os.EX_IOERR
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith(f"hookline selftest: {small_disk.root}/selftest-")
+    assert ": No space left on device (0 KiB are free): " in err
+    assert "--dir" in err
+    assert [path.name for path in small_disk.root.iterdir()] == ["filler"]
+
+
+def test_a_disk_that_fills_up_ends_the_storm(home, monkeypatch):
+    def told(tally):
+        """Seen from inside: from now on, there is less room than it takes."""
+        monkeypatch.setattr("hookline.app.selftest.place.ROOM_BYTES_MIN", 1 << 62)
+
+    with pytest.raises(WriteFailed, match="No space left on device"):
+        Storm(home, Plan(seed=1, lasts_s=60.0), told).run()
+    assert leaks.marked(home) == []
+
+
+def test_what_fails_on_the_disk_under_test_is_told_with_its_path(home, tmp_path):
+    with (
+        pytest.raises(WriteFailed, match=f"^{home.root}: Input/output error: .*--dir"),
+        blamed(home),
+    ):
+        raise OSError(5, "Input/output error")
+    with pytest.raises(WriteFailed, match="^/x/y: Read-only"), blamed(home):
+        raise OSError(30, "Read-only file system", "/x/y")
+    with pytest.raises(OSError, match="Too many"), blamed(home):
+        raise OSError(24, "Too many open files")

@@ -93,14 +93,16 @@ def _storm(args: argparse.Namespace, place: "Place") -> None:
 
     import msgspec
 
+    from hookline.app.selftest.place import blamed
     from hookline.app.selftest.report import judge
     from hookline.app.selftest.storm import Plan, Storm
 
     seed = random.randrange(SEEDS) if args.seed is None else args.seed  # noqa: S311  # dice
     plan = Plan(seed=seed, lasts_s=args.minutes * 60)
     print(f"seed {seed}, in {place.home.root}", file=sys.stderr)
-    tally = Storm(place.home, plan, _progress(plan)).run()
-    report = judge(place.home, plan, tally)
+    with blamed(place.home):
+        tally = Storm(place.home, plan, _progress(plan)).run()
+        report = judge(place.home, plan, tally)
     if args.json:
         print_json(msgspec.to_builtins(report))
     else:
@@ -133,6 +135,9 @@ def _progress(plan: "Plan"):  # type: ignore[no-untyped-def]  # Callable[[Tally]
 
 
 def _broken(place: "Place", problems: list[str], again: str) -> NoReturn:
+    from hookline.app.selftest.place import see_to_room
+
+    see_to_room(place.home)
     place.keep = True
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     raise OwnBug(f"{problems[0]}{more}; kept: {place.home.root}; again: {again}")

@@ -12,6 +12,7 @@ from hookline.app.doctor import Finding, lacks_atomic_append
 from hookline.app.selftest import handlers, storm
 from hookline.app.selftest.handlers import DOMAIN, HANDLERS
 from hookline.app.selftest.history import read_domain, read_runs
+from hookline.app.selftest.place import blamed
 from hookline.app.selftest.report import file_system, judge
 from hookline.app.selftest.storm import Plan, Tally, notes_folder
 from hookline.log.home import Home
@@ -27,17 +28,19 @@ DEADLINE_S: Final = 60.0
 
 
 def check(home: Home) -> Iterator[Finding]:
-    """Try everything once, in a home that has nothing in it yet."""
-    kind = lacks_atomic_append(home.coordination)
-    yield Finding(
-        "file system",
-        True,
-        f"{file_system(home.root)}{': appends take a lock' if kind else ''}",
-    )
-    yield _sync(home)
-    yield _lease(home)
-    yield _inotify(home)
-    yield from _deliveries(home)
+    """Try everything once, in a home that has nothing in it yet. Raises WriteFailed where its disk
+    does not even take that."""
+    with blamed(home):
+        kind = lacks_atomic_append(home.coordination)
+        yield Finding(
+            "file system",
+            True,
+            f"{file_system(home.root)}{': appends take a lock' if kind else ''}",
+        )
+        yield _sync(home)
+        yield _lease(home)
+        yield _inotify(home)
+        yield from _deliveries(home)
 
 
 def _sync(home: Home) -> Finding:

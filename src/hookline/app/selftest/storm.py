@@ -21,6 +21,7 @@ from typing import Final
 from hookline.app.init import shipped_scripts
 from hookline.app.selftest import handlers, leaks
 from hookline.app.selftest.handlers import DOMAIN
+from hookline.app.selftest.place import see_to_room
 from hookline.app.survey import survey
 from hookline.dispatch import letters
 from hookline.log.home import Home
@@ -129,7 +130,8 @@ class Storm:
         self._noted: dict[str, int] = {}
 
     def run(self) -> Tally:
-        """Rage, calm down, and leave nothing running, whatever ends it."""
+        """Rage, calm down, and leave nothing running, whatever ends it. Raises WriteFailed when its
+        disk is full."""
         handlers.install(self.home)
         notes_folder(self.home).mkdir()
         mishaps = self._mishaps()
@@ -249,6 +251,7 @@ class Storm:
                 return
 
     def _look(self) -> None:
+        see_to_room(self.home)
         notes = [path.read_bytes() for path in notes_folder(self.home).iterdir()]
         self.tally.acknowledged = sum(x.count(b"\n") - x.count(b"try ") for x in notes)
         self.tally.disk_bytes = sum(each.stat().st_blocks * 512 for each in _files(self.home.root))
