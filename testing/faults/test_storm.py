@@ -74,7 +74,7 @@ def test_on_a_full_disk_nothing_is_tested_and_the_disk_is_named(small_disk, caps
 
 
 def test_a_disk_that_fills_up_ends_the_storm(home, monkeypatch):
-    def told(tally):
+    def told(_):
         """Seen from inside: from now on, there is less room than it takes."""
         monkeypatch.setattr("hookline.app.selftest.place.ROOM_BYTES_MIN", 1 << 62)
 
@@ -83,13 +83,13 @@ def test_a_disk_that_fills_up_ends_the_storm(home, monkeypatch):
     assert leaks.marked(home) == []
 
 
-def test_what_fails_on_the_disk_under_test_is_told_with_its_path(home, tmp_path):
+def test_what_fails_on_the_disk_under_test_is_told_with_its_path(home):
     with (
         pytest.raises(WriteFailed, match=f"^{home.root}: Input/output error: .*--dir"),
         blamed(home),
     ):
         raise OSError(5, "Input/output error")
-    with pytest.raises(WriteFailed, match="^/x/y: Read-only"), blamed(home):
+    with pytest.raises(WriteFailed, match=r"^/x/y: Read-only"), blamed(home):
         raise OSError(30, "Read-only file system", "/x/y")
     with pytest.raises(OSError, match="Too many"), blamed(home):
         raise OSError(24, "Too many open files")

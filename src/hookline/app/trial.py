@@ -63,6 +63,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     signal: int | None
     ms: float
     error: str
+    traceback: str
     stdout: str
     stderr: str
     emitted: tuple[msgspec.Raw, ...]
@@ -113,6 +114,7 @@ def try_handler(
             signal=entry.signal,
             ms=entry.ms or 0.0,
             error=entry.error,
+            traceback=entry.traceback,
             stdout=entry.stdout,
             stderr=entry.stderr,
             emitted=tuple(map(msgspec.Raw, _emitted(trial_home, decode(line).id))),

@@ -118,9 +118,10 @@ def _show(trial: "Trial") -> None:
     print(f"{trial.handler}: {verdict}{told} in {trial.ms:.0f} ms{then}")
     if trial.error:
         print(f"error   {printable(trial.error)}")
-    for name, text in (("stdout", trial.stdout), ("stderr", trial.stderr)):
+    parts = (("trace", trial.traceback), ("stdout", trial.stdout), ("stderr", trial.stderr))
+    for name, text in parts:
         for line in text.splitlines():
-            print(f"{style.dim(name)}  {_shown(line)}")
+            print(f"{style.dim(f'{name:<6}')}  {_shown(line)}")
     for raw in trial.emitted:
         print(f"{style.dim('emits')}   {printable(bytes(raw).decode())}")
     for file in trial.files:

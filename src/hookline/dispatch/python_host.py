@@ -35,6 +35,8 @@ PROGRESS_PAGE: Final = 5
 HEADER: Final = struct.Struct("=II")
 PROGRESS: Final = struct.Struct("=QQ")
 _ERROR_CHARS_MAX: Final = 8000
+_ON_THE_WAY: Final = (__file__, "<frozen importlib.")
+"""The files whose frames lead to the handler's code, and tell nothing of it."""
 
 _Function = Callable[[Any], object]
 
@@ -104,11 +106,10 @@ class _Host:
         except Reject as reject:
             return {"verdict": "rejected", "error": str(reject)}
         except Exception as error:  # noqa: BLE001  # the handler's own: it becomes the attempt's error
-            trace = traceback.format_exc()[-_ERROR_CHARS_MAX:]
             return {
                 "verdict": "failed",
                 "error": f"{type(error).__name__}: {error}",
-                "trace": trace,
+                "trace": _trace_of(error),
             }
         return None
 
@@ -140,6 +141,17 @@ class _Host:
 def _handle(event: Event) -> None:
     """What the functions append from now on is caused by this event; for a batch, its last."""
     cause.handling = cause.Cause(event.id, event.correlationid, event.hops, event.traceparent)
+
+
+def _trace_of(error: BaseException) -> str:
+    """The traceback from the handler's own code on; all of it where that does not come in, since
+    the fault is ours then."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_ON_THE_WAY):
+        trace = trace.tb_next
+    if trace is None and not isinstance(error, SyntaxError):
+        trace = error.__traceback__
+    return "".join(traceback.format_exception(type(error), error, trace))[-_ERROR_CHARS_MAX:]
 
 
 def _ms_since(begun: float) -> float:
@@ -192,11 +204,11 @@ def _read_exactly(count: int) -> bytes:
 
 def main(argv: list[str]) -> int:
     """Load the handler, say hello, then serve until the channel closes."""
+    sys.excepthook = lambda _, error, __: sys.stderr.write(_trace_of(error))
     try:
         wishes = _wishes_of(_load(Path(argv[0])))
     except BaseException as error:  # noqa: BLE001  # SystemExit too
-        trace = traceback.format_exc()[-_ERROR_CHARS_MAX:]
-        _say({"error": f"{type(error).__name__}: {error}", "trace": trace})
+        _say({"error": f"{type(error).__name__}: {error}", "trace": _trace_of(error)})
         return 1
     _say({"patterns": [pattern for wish in wishes for pattern in wish.patterns]})
     if "--describe" in argv:

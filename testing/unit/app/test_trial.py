@@ -113,6 +113,14 @@ def handle(event):
     assert len(found.emitted) == 2
 
 
+def test_an_exception_is_told_with_the_handlers_own_frames(home, handler):
+    body = "from hookline import on\n@on('task.*')\ndef handle(event):\n    1 / 0\n"
+    found = trial(home, handler(body, "on-task.py", "# run: python\n", 0o640))
+    assert (found.verdict, found.error) == ("failed", "ZeroDivisionError: division by zero")
+    assert found.traceback.splitlines()[1].endswith('/on-task.py", line 5, in handle')
+    assert "python_host" not in found.traceback
+
+
 def test_alerts_of_the_bus_are_not_the_handlers(home, handler):
     found = trial(home, handler("exit 78\n"))
     assert found.verdict == "rejected"
