@@ -36,11 +36,12 @@ class History:
         if event is not None:
             place = {"domain": "d", "segment": 1, "offset": event * 10, "event": f"e{event}"}
             place |= {"source": "s", "type": "d.t"}
-        second = len(self.entries)
+        # The clock may be set at any time.
+        second = self._draw(st.integers(0, 59))
         self.entries.append(
             Entry(
                 action=action,
-                time=f"2026-11-21T00:{second // 60:02}:{second % 60:02}.250000Z",
+                time=f"2026-11-21T00:00:{second:02}.250000Z",
                 handler=handler,
                 **{**place, **more},
             )
@@ -63,7 +64,7 @@ class History:
                 self._settled[handler][n] = True
             self._write(
                 "batch", handler, first, mark=last * 10, end=Position(1, last * 10 + 10),
-                then="settled", verdict="done",
+                then="settled", verdict="done", **self._counted(),
             )  # fmt: skip
         elif what == "cursor":
             first = unsettled[0] if unsettled else EVENTS
@@ -71,7 +72,9 @@ class History:
         elif what == "pause":
             reason = self._draw(st.sampled_from(["", "tired"]))
             by = self._draw(st.sampled_from(["", "hand"]))
-            self._write("paused" if reason else "resumed", handler, reason=reason, by=by)
+            installed = None if by else 2.5
+            action = "paused" if reason else "resumed"
+            self._write(action, handler, reason=reason, by=by, installed=installed)
         elif what == "letter" and self._letters:
             self._decide()
         elif what == "replayed" and self._replays:
@@ -84,13 +87,20 @@ class History:
         then = self._draw(st.sampled_from(["settled", "retry", "held", "dead-letter"]))
         number = self._attempts[handler][event]
         due = 1795238007.3854713 + number if then == "retry" else None
-        self._write("attempt", handler, event, attempt=number, then=then, due=due, exit=3)
+        self._write(
+            "attempt", handler, event, attempt=number, then=then, due=due, exit=3,
+            **self._counted(),
+        )  # fmt: skip
         if then == "held":
             self._attempts[handler][event] -= 1
         if then in ("settled", "dead-letter"):
             self._settled[handler][event] = True
         if then == "dead-letter":
             self._letters.append((handler, event))
+
+    def _counted(self):
+        failures = self._draw(st.sampled_from([None, None, 0, 1, 2]))
+        return {} if failures is None else {"failures": failures, "installed": 1.5}
 
     def _decide(self):
         handler, event = self._letters.pop()

@@ -13,7 +13,7 @@ from hookline.dispatch import ledger as journal
 from hookline.dispatch.dead_letter import decode_letter
 from hookline.dispatch.identities import Identities
 from hookline.dispatch.journal import newest_snapshot
-from hookline.dispatch.ledger import Ledger, Pending
+from hookline.dispatch.ledger import Ledger, Pending, Standing
 from hookline.dispatch.snapshot import entries_of
 from hookline.log.errors import LogReplaced
 from hookline.log.read import records
@@ -252,8 +252,8 @@ class SimIndex:
     def move(self, handler, domain, cursor):
         self._later(self._move, handler, domain, cursor)
 
-    def handler(self, name, *told):
-        self._later(self._handler, name, told)
+    def handler(self, name, standing):
+        self._later(self._handler, name, copy.copy(standing))
 
     def close_letters(self, letters):
         self._later(self.ledger.closed.update, set(letters))
@@ -307,10 +307,10 @@ class SimIndex:
             if behind and not pending.replay:
                 del progress.pending[place]
 
-    def _handler(self, name, told):
+    def _handler(self, name, standing):
         progress = self.ledger.progress(name)
-        progress.since_s, progress.paused, progress.paused_at_s, progress.held = told[:4]
-        progress.failures, progress.failed_at_s = told[4:]
+        for field in Standing.__struct_fields__:
+            setattr(progress, field, getattr(standing, field))
 
     def _folded(self, position, journal):
         self.ledger.folded, self.ledger.journal = position, journal

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from hookline.dispatch.ledger import Ledger, Progress
+from hookline.dispatch.ledger import Ledger, Progress, Standing
 from hookline.dispatch.state import State
 from hookline.dispatch.subscription import Cursor, Delivery
 from hookline.model.position import Position
@@ -50,7 +50,8 @@ def change(chance):
         case "start":
             return "start", handler, domain, position
         case "handler":
-            return "handler", handler, 1.0, chance.choice(("", "tired")), 2.0, "", 3, 4.0
+            paused = chance.choice(("", "tired"))
+            return "handler", handler, Standing(since_s=1.0, paused=paused, failures=3)
         case "letters":
             return "close_letters", {f"h:{chance.randrange(9)}"}
         case what:

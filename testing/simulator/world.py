@@ -34,7 +34,6 @@ class SimClock:
     def __init__(self):
         self.at_s = 1000.0
         self.wall_s = 0.0
-        self.was_set = False
 
     def now(self):
         # As of a real clock: no two readings are the same.
@@ -50,7 +49,6 @@ class SimClock:
     def set(self, seconds):
         """Set the wall's on, or back."""
         self.wall_s += seconds
-        self.was_set = True
 
 
 class World(Nobody):

@@ -14,8 +14,7 @@ import msgspec
 
 from hookline.dispatch import ledger as journal
 from hookline.dispatch.dead_letter import DeadLetter
-from hookline.dispatch.ledger import Entry, Ledger, Progress, begun, fold
-from hookline.dispatch.listener import Listener
+from hookline.dispatch.ledger import Entry, Ledger, Standing, begun, fold
 from hookline.dispatch.subscription import Cursor, Delivery
 from hookline.log.stream import Chunk, chunks
 from hookline.model.clock import Clock, rfc3339
@@ -87,18 +86,8 @@ class Index(Protocol):
     def move(self, handler: str, domain: str, cursor: Cursor) -> None:
         """Everything before the cursor is settled."""
 
-    def handler(
-        self,
-        name: str,
-        since_s: float,
-        paused: str,
-        paused_at_s: float,
-        held: str,
-        failures: int,
-        failed_at_s: float,
-    ) -> None:
-        """Since when a handler listens, why it is paused or held, if it is, and how many dead
-        letters in a row it has left, the last one when."""
+    def handler(self, name: str, standing: Standing) -> None:
+        """How a handler stands."""
 
     def close_letters(self, letters: Iterable[str]) -> None:
         """Somebody decided on these dead letters."""
@@ -169,7 +158,7 @@ class Books:
         self._entries: list[bytes] = []
         self._settled: dict[str, list[Delivery]] = {}
         self._waiting: dict[str, list[Delivery]] = {}
-        self._handlers: dict[str, tuple[float, str, float, str, int, float]] = {}
+        self._handlers: dict[str, Standing] = {}
         self._closed: set[str] = set()
         self._starts: list[tuple[str, str, Position]] = []
         self._told: dict[tuple[str, str], Cursor] = {}
@@ -209,16 +198,9 @@ class Books:
         """For the next commit: this one is tried again."""
         self._waiting.setdefault(handler, []).append(delivery)
 
-    def handler(self, name: str, known: Listener | Progress) -> None:
-        """For the next commit: since when a handler listens, and whether it is paused."""
-        self._handlers[name] = (
-            known.since_s,
-            known.paused,
-            known.paused_at_s,
-            known.held,
-            known.failures,
-            known.failed_at_s,
-        )
+    def handler(self, name: str, standing: Standing) -> None:
+        """For the next commit: how a handler stands by then."""
+        self._handlers[name] = standing
 
     def load(self) -> Ledger:
         """The index, brought up to date by what the journal says beyond it, on disk by then."""
@@ -280,8 +262,12 @@ class Books:
         self.trouble = ""
 
     def commands(self) -> list[Entry]:
-        """Entries that others have appended since the last call: what they ask for."""
+        """Entries that others have appended since the last call: what they ask for. None while our
+        own cannot be appended, since the order of all is what counts."""
         found: list[Entry] = []
+        self.flush()
+        if self.trouble:
+            return found
         try:
             for chunk in chunks(self._paper.read, self._folded):
                 self._folded = chunk.next
@@ -422,8 +408,8 @@ class Books:
             for handler, moved in cursors.items():
                 for domain, cursor in moved.items():
                     self._index.move(handler, domain, cursor)
-            for handler, told in self._handlers.items():
-                self._index.handler(handler, *told)
+            for handler, standing in self._handlers.items():
+                self._index.handler(handler, standing)
             self._index.close_letters(self._closed)
             for start in self._starts:
                 self._index.start(*start)

@@ -18,7 +18,7 @@ from hookline.dispatch.runner import Ended, Run
 from hookline.dispatch.settlement import Settlement
 from hookline.dispatch.spectator import Spectator
 from hookline.dispatch.subscription import Cursor, Delivery
-from hookline.model.clock import Clock, stored_s
+from hookline.model.clock import Clock
 from hookline.model.errors import HooklineError, TryAgain
 
 COMMIT_S: Final = 0.2
@@ -173,26 +173,23 @@ class Core:
     def _obey(self) -> bool:
         """Do what others have written into the journal."""
         commands = self._books.commands()
-        absent: set[str] = set()
+        stopped: set[str] = set()
         for entry in commands:
-            listener = self._roster.listeners.get(entry.handler)
-            if entry.action in ("replay", "drop"):
-                news = not entry.letter or self._books.close_letter(entry.letter)
-                if news and entry.action == "replay":
-                    # In the commit that moves past its line, whether or not anybody listens now.
-                    self._books.waiting(entry.handler, self._roster.replay(entry))
-            elif listener is None:
-                absent.add(entry.handler)
-            else:
-                reason = "" if entry.action == "resumed" else entry.reason or "paused"
-                at_s = stored_s(entry.time)
-                listener.pause(reason, math.inf if entry.by == "hand" else at_s)
-                self._books.handler(listener.name, listener)
-        if absent:
-            # As above: they may come back, or be so new that nobody has looked yet.
+            if entry.action in ("paused", "resumed"):
+                stopped.add(entry.handler)
+                continue
+            news = not entry.letter or self._books.close_letter(entry.letter)
+            if news and entry.action == "replay":
+                # In the commit that moves past its line, whether or not anybody listens now.
+                self._books.waiting(entry.handler, self._roster.replay(entry))
+        if stopped:
+            # Lines of ours may stand behind the command: what counts is the order of the journal.
             ledger = self._books.load()
-            for name in sorted(absent):
-                self._books.handler(name, ledger.progress(name))
+            for name in sorted(stopped):
+                standing = ledger.progress(name)
+                self._books.handler(name, standing)
+                if name in self._roster.listeners:
+                    self._roster.listeners[name].standing = standing
         return bool(commands)
 
     # -- starting ------------------------------------------------------------------------
@@ -243,7 +240,7 @@ class Core:
             for delivery in deliveries:
                 listener.subscription.begin(delivery)
             yield deliveries
-            if listener.held:
+            if listener.standing.held:
                 break
 
     def _has_line(self, delivery: Delivery) -> bool:

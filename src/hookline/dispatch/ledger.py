@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from hookline.dispatch.decide import Then, Verdict, broken_because, failures_after
+from hookline.dispatch.decide import Then, Verdict, broken_because
 from hookline.dispatch.subscription import Cursor
 from hookline.model.clock import stored_s
 from hookline.model.position import Count, Ordinal, Position
@@ -64,9 +64,11 @@ class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
     by: str = ""
     """`hand` for a pause that a person asked for."""
     held: str = ""
-    failures: Count = 0
-    failed: Moment | None = None
-    """When the last of `failures` was, in seconds since 1970."""
+    failures: Count | None = None
+    """How many dead letters in a row the handler has left, where that has changed."""
+    installed: Moment | None = None
+    """When the handler's file that is paused or has failed came to lie there, in seconds since
+    1970."""
     lines: Count = 0
     """How many lines a snapshot has before its last one."""
     error: str = ""
@@ -100,26 +102,46 @@ class Pending(msgspec.Struct, kw_only=True):
         return self.domain, self.position, self.replay
 
 
-class Progress(msgspec.Struct, kw_only=True):
-    """How far one handler has got."""
+class Standing(msgspec.Struct, kw_only=True):
+    """Since when a handler listens, and whether it may run."""
 
     since_s: float = 0.0
+    """Seconds since 1970."""
+    paused: str = ""
+    """Why it is stopped until its file changes or somebody resumes it; empty when it is not."""
+    held: str = ""
+    """Why its last run could not even start; empty when it did."""
+    failures: int = 0
+    """Dead letters in a row, see `failures_after`."""
+    installed_s: float = 0.0
+    """Of which file it is paused or has failed: another one is given another chance. A pause by
+    hand is of every one: infinity."""
+
+    def pause(self, reason: str, installed_s: float) -> None:
+        """Stop it until its file is another than the one of that time."""
+        self.paused, self.installed_s = reason, installed_s
+
+    def resume(self) -> None:
+        """Let it go on, as if it had never failed."""
+        self.paused = self.held = ""
+        self.failures, self.installed_s = 0, 0.0
+
+    def count(self, failures: int, installed_s: float) -> None:
+        """It has left so many dead letters in a row now."""
+        self.failures = failures
+        if not self.paused:
+            self.installed_s = installed_s if failures else 0.0
+
+
+class Progress(Standing, kw_only=True):
+    """How far one handler has got."""
+
     starts: dict[str, Position] = msgspec.field(default_factory=dict)
     """Where it began to listen, in each domain."""
     cursors: dict[str, Cursor] = msgspec.field(default_factory=dict)
     settled: dict[str, dict[Position, str]] = msgspec.field(default_factory=dict)
     """The events beyond the cursors that are settled."""
     pending: dict[Place, Pending] = msgspec.field(default_factory=dict)
-    paused: str = ""
-    paused_at_s: float = 0.0
-    """When, in seconds since 1970: a file that was changed later is given another chance. A pause
-    by hand is never: infinity."""
-    held: str = ""
-    """Why its last run could not even start; empty when it did."""
-    failures: int = 0
-    """Dead letters in a row, see `failures_after`."""
-    failed_at_s: float = 0.0
-    """When the last one was, in seconds since 1970."""
 
 
 class Ledger(msgspec.Struct, kw_only=True):
@@ -240,32 +262,18 @@ def apply(ledger: Ledger, entry: Entry) -> None:
         case "subscribed":
             _fold_subscribed(ledger.progress(entry.handler), entry)
         case "paused":
-            reason = entry.reason or "paused"
-            _fold_pause(ledger.progress(entry.handler), reason, entry.time, entry.by)
+            installed_s = math.inf if entry.by == "hand" else entry.installed or 0.0
+            ledger.progress(entry.handler).pause(entry.reason or "paused", installed_s)
         case "resumed":
-            _fold_resumed(ledger.progress(entry.handler), entry.time)
+            ledger.progress(entry.handler).resume()
         case "snapshot":
             ledger.folded = entry.position
-
-
-def _fold_pause(progress: Progress, reason: str, time: str, by: str) -> None:
-    progress.paused = reason
-    progress.paused_at_s = math.inf if by == "hand" else stored_s(time)
-
-
-def _fold_resumed(progress: Progress, time: str) -> None:
-    progress.paused = progress.held = ""
-    progress.paused_at_s = 0.0
-    # Failures that came later are counted already, when the line is folded once more.
-    if stored_s(time) > progress.failed_at_s:
-        progress.failures = 0
 
 
 def _fold_subscribed(progress: Progress, entry: Entry) -> None:
     progress.since_s = entry.since or 0.0
     progress.held = entry.held or progress.held
-    progress.failures = entry.failures or progress.failures
-    progress.failed_at_s = entry.failed or progress.failed_at_s
+    _fold_failures(progress, entry)
     for domain, start in (entry.start or {}).items():
         progress.starts.setdefault(domain, start)
         progress.cursors.setdefault(domain, Cursor(start))
@@ -322,14 +330,9 @@ def _is_over(progress: Progress, entry: Entry) -> bool:
 
 
 def _fold_failures(progress: Progress, entry: Entry) -> None:
-    failures = failures_after(progress.failures, entry.verdict, entry.then)
-    if failures == progress.failures:
-        return
-    at_s = stored_s(entry.time)
-    # What was folded before must not count twice.
-    if at_s > progress.failed_at_s:
-        progress.failures = failures
-        progress.failed_at_s = at_s if failures else progress.failed_at_s
+    """A line says the number itself: those that were folded before come once more."""
+    if entry.failures is not None:
+        progress.count(entry.failures, entry.installed or 0.0)
 
 
 def _fold_batch(progress: Progress, entry: Entry) -> None:

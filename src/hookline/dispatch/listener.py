@@ -7,7 +7,7 @@ import msgspec
 
 from hookline.dispatch.decide import window_s
 from hookline.dispatch.handlers import Handler
-from hookline.dispatch.ledger import Pending, Place, Progress
+from hookline.dispatch.ledger import Pending, Place, Progress, Standing
 from hookline.dispatch.subscription import Cursor, Delivery, Subscription
 from hookline.model.clock import Clock
 from hookline.model.position import Position
@@ -26,16 +26,9 @@ class Listener:
     def __init__(self, handler: Handler, progress: Progress, clock: Clock) -> None:
         self.handler = handler
         self._clock = clock
-        self.since_s = progress.since_s
-        self.paused = progress.paused
-        """Why it is stopped until its file changes or somebody resumes it; empty when it is not."""
-        self.paused_at_s = progress.paused_at_s
-        self.held = progress.held
-        """Why it cannot be run; it is probed again at `held_until_s`."""
-        self.held_until_s = 0.0
-        self.failures = progress.failures
-        """Dead letters in a row."""
-        self.failed_at_s = progress.failed_at_s
+        self.standing: Standing = progress
+        self._held_until_s = 0.0
+        """When it is probed again, if it cannot be run."""
         self.leaving = False
         """Its file was replaced or removed: nothing new starts, and it goes when nothing runs."""
         self.behind: set[str] = set()
@@ -64,21 +57,14 @@ class Listener:
 
     def may_start(self, now_s: float) -> bool:
         """Whether a run may start."""
-        if self.leaving or self.paused:
+        if self.leaving or self.standing.paused:
             return False
-        return not self.held or now_s >= self.held_until_s
-
-    def pause(self, reason: str, now_s: float) -> None:
-        """Stop it, or let it go on when there is no reason to stop."""
-        self.paused, self.paused_at_s = reason, now_s if reason else 0.0
-        if not reason:
-            self.held = ""
-            self.failures = 0
+        return not self.standing.held or now_s >= self._held_until_s
 
     def hold(self, reason: str, now_s: float) -> bool:
         """It cannot be run; True when that is news."""
-        news = not self.held
-        self.held, self.held_until_s = reason, now_s + PROBE_S
+        news = not self.standing.held
+        self.standing.held, self._held_until_s = reason, now_s + PROBE_S
         return news
 
     def track(self, domain: str, cursor: Cursor, settled: dict[Position, str]) -> None:
@@ -120,9 +106,9 @@ class Listener:
     def next_start_s(self) -> float | None:
         """When something of it may start next, None when that is not a matter of time."""
         due_s = self.subscription.next_due_s()
-        if due_s is None or self.leaving or self.paused:
+        if due_s is None or self.leaving or self.standing.paused:
             return None
-        return max(due_s, self.held_until_s) if self.held else due_s
+        return max(due_s, self._held_until_s) if self.standing.held else due_s
 
 
 def key_of(handler: Handler, line: bytes) -> str | None:

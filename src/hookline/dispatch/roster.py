@@ -55,7 +55,6 @@ class Roster:
         self._found = Handlers()
         self._seen = Snapshot()
         self._progress: dict[str, Progress] = {}
-        self._versions: dict[str, tuple[int, int, int]] = {}
         self.listeners: dict[str, Listener] = {}
 
     def __iter__(self) -> Iterator[Listener]:
@@ -131,13 +130,9 @@ class Roster:
         listener = Listener(handler, progress, self._clock)
         self.listeners[handler.name] = listener
         self._progress[handler.name] = progress
-        self._books.handler(listener.name, listener)
-        stopped_s = listener.paused_at_s if listener.paused else listener.failed_at_s
-        before = self._versions.setdefault(handler.name, handler.version)
-        self._versions[handler.name] = handler.version
-        # Times tell what was changed while nobody looked; the clock may have been set since.
-        is_other = handler.installed_s > stopped_s or before != handler.version
-        if (listener.paused or listener.failures) and is_other and stopped_s < math.inf:
+        self._books.handler(listener.name, progress)
+        is_other = progress.installed_s not in (handler.installed_s, math.inf)
+        if (progress.paused or progress.failures) and is_other:
             self._settlement.resume(listener, "its file was changed")
         for pending in listener.replays():
             self._replay(listener, _waiting(listener, pending))
@@ -164,7 +159,7 @@ class Roster:
                     action="subscribed",
                     time=now,
                     handler=listener.name,
-                    since=listener.since_s,
+                    since=progress.since_s,
                     start=started,
                 )
             )

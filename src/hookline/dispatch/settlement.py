@@ -69,7 +69,9 @@ class Settlement:
         delivery.due_at_s = now.timestamp() + plan.wait_s if plan.then == "retry" else 0.0
         if plan.then == "dead-letter":
             self._bury(listener, delivery, outcome, rfc3339(now))
-        self._enter(_entry(listener, delivery, outcome, plan, rfc3339(now)))
+        entry = _entry(listener, delivery, outcome, plan, rfc3339(now))
+        self._count(listener, entry)
+        self._enter(entry)
         if plan.then in ("settled", "dead-letter"):
             self._books.settled(listener.name, [delivery])
             self.settled += 1
@@ -78,16 +80,19 @@ class Settlement:
             self._books.waiting(listener.name, delivery)
         if not delivery.replay:
             listener.moved.add(delivery.domain)
-        self._count(listener, outcome, plan, now.timestamp())
+        if entry.failures:
+            self._despair(listener, entry.failures, outcome)
         self._mind(listener, plan, now_s)
 
     def pause(self, listener: Listener, reason: str) -> None:
         """Stop a handler until it is resumed or its file changes."""
-        self._pausing("paused", listener, reason)
+        listener.standing.pause(reason, listener.handler.installed_s)
+        self._stand("paused", listener, reason)
 
     def resume(self, listener: Listener, reason: str) -> None:
         """Let a paused handler go on."""
-        self._pausing("resumed", listener, reason)
+        listener.standing.resume()
+        self._stand("resumed", listener, reason)
 
     def rewound(self, handler: str, domain: str, position: Position) -> None:
         """A handler's cursor went back: the log of the domain is not the one that it read."""
@@ -106,73 +111,77 @@ class Settlement:
     def _mind(self, listener: Listener, plan: Plan, now_s: float) -> None:
         if plan.then == "held":
             news = listener.hold(plan.pause, now_s)
-            self._books.handler(listener.name, listener)
+            self._books.handler(listener.name, listener.standing)
             if news:
                 self._alert("handler_broken", listener.name, plan.pause)
             return
         self._free(listener)
-        if plan.pause and not listener.paused:
+        if plan.pause and not listener.standing.paused:
             self.pause(listener, plan.pause)
             self._alert("handler_paused", listener.name, plan.pause)
 
-    def _count(self, listener: Listener, outcome: Outcome, plan: Plan, at_s: float) -> None:
+    def _count(self, listener: Listener, entry: Entry) -> None:
+        """Count the dead letters in a row; the entry says how many, where that changes."""
+        standing = listener.standing
+        failures = failures_after(standing.failures, entry.verdict, entry.then)
+        if failures != standing.failures:
+            entry.failures, entry.installed = failures, listener.handler.installed_s
+            standing.count(failures, entry.installed)
+            self._books.handler(listener.name, standing)
+
+    def _despair(self, listener: Listener, failures: int, outcome: Outcome) -> None:
         """A handler that fails everything is not fed any more."""
-        before = listener.failures
-        listener.failures = failures_after(before, outcome.verdict, plan.then)
-        if listener.failures == before:
-            return
-        if listener.failures:
-            listener.failed_at_s = at_s
-        self._books.handler(listener.name, listener)
-        if 0 < self._pause_after <= listener.failures and not listener.paused:
+        if 0 < self._pause_after <= failures and not listener.standing.paused:
             fault = fingerprint_of(listener.name, outcome)
-            reason = f"{listener.failures} dead letters in a row, the last one {fault}"
-            self.pause(listener, f"{reason}: {outcome.error}")
-            self._alert("handler_paused", listener.name, listener.paused)
+            reason = f"{failures} dead letters in a row, the last one {fault}: {outcome.error}"
+            self.pause(listener, reason)
+            self._alert("handler_paused", listener.name, reason)
 
     def _free(self, listener: Listener) -> None:
         """It has run: whatever held it is gone."""
-        if listener.held:
-            listener.held = ""
-            self._books.handler(listener.name, listener)
+        if listener.standing.held:
+            listener.standing.held = ""
+            self._books.handler(listener.name, listener.standing)
 
-    def _pausing(
-        self, action: Literal["paused", "resumed"], listener: Listener, reason: str
-    ) -> None:
-        now = self._clock.now()
-        self._enter(Entry(action=action, time=rfc3339(now), handler=listener.name, reason=reason))
-        listener.pause(reason if action == "paused" else "", now.timestamp())
-        self._books.handler(listener.name, listener)
+    def _stand(self, action: Literal["paused", "resumed"], listener: Listener, reason: str) -> None:
+        entry = Entry(
+            action=action,
+            time=rfc3339(self._clock.now()),
+            handler=listener.name,
+            reason=reason,
+            installed=listener.handler.installed_s,
+        )
+        self._enter(entry)
+        self._books.handler(listener.name, listener.standing)
 
     def _batch(self, listener: Listener, done: list[Delivery], outcome: Outcome) -> None:
         first, last = done[0], done[-1]
-        self._enter(
-            Entry(
-                action="batch",
-                time=rfc3339(self._clock.now()),
-                handler=listener.name,
-                domain=first.domain,
-                segment=first.position.segment,
-                offset=first.position.offset,
-                end=last.end,
-                mark=last.position.offset,
-                event=last.event,
-                source=last.source,
-                events=len(done),
-                verdict="done",
-                ms=outcome.ms,
-                then="settled",
-                stdout=outcome.stdout if outcome.verdict == "done" else "",
-                stderr=outcome.stderr if outcome.verdict == "done" else "",
-            )
+        entry = Entry(
+            action="batch",
+            time=rfc3339(self._clock.now()),
+            handler=listener.name,
+            domain=first.domain,
+            segment=first.position.segment,
+            offset=first.position.offset,
+            end=last.end,
+            mark=last.position.offset,
+            event=last.event,
+            source=last.source,
+            events=len(done),
+            verdict="done",
+            ms=outcome.ms,
+            then="settled",
+            stdout=outcome.stdout if outcome.verdict == "done" else "",
+            stderr=outcome.stderr if outcome.verdict == "done" else "",
         )
+        self._count(listener, entry)
+        self._enter(entry)
         plan = Plan(then="settled")
         for delivery in done:
             listener.subscription.settle(delivery, plan, 0.0)
         self._books.settled(listener.name, done)
         self.settled += len(done)
         self._free(listener)
-        self._count(listener, Outcome(verdict="done", ms=0.0), plan, 0.0)
         listener.moved.add(first.domain)
 
     def _bury(self, listener: Listener, delivery: Delivery, outcome: Outcome, time: str) -> None:

@@ -12,7 +12,6 @@ from collections.abc import Container, Iterator
 import msgspec
 
 from hookline.dispatch.ledger import Entry, Ledger, Pending, Progress, apply
-from hookline.model.clock import from_epoch_s, rfc3339
 
 
 def entries_of(ledger: Ledger, name: str, time: str, letters: Container[str]) -> list[Entry]:
@@ -75,17 +74,18 @@ def _of_handler(handler: str, progress: Progress, time: str) -> Iterator[Entry]:
             )  # fmt: skip
     for pending in progress.pending.values():
         yield from _of_pending(handler, pending, time)
+    by_hand = progress.installed_s == math.inf
+    installed = None if by_hand else progress.installed_s or None
     # Behind the attempts, each of which says that the handler could be run.
     yield Entry(
         action="subscribed", time=time, handler=handler, since=progress.since_s,
-        start=progress.starts or None, held=progress.held, failures=progress.failures,
-        failed=progress.failed_at_s or None,
+        start=progress.starts or None, held=progress.held, failures=progress.failures or None,
+        installed=installed,
     )  # fmt: skip
     if progress.paused:
-        by_hand = progress.paused_at_s == math.inf
         yield Entry(
-            action="paused", handler=handler, reason=progress.paused, by="hand" if by_hand else "",
-            time=time if by_hand else rfc3339(from_epoch_s(progress.paused_at_s)),
+            action="paused", time=time, handler=handler, reason=progress.paused,
+            by="hand" if by_hand else "", installed=installed,
         )  # fmt: skip
 
 

@@ -15,17 +15,17 @@ from typing import Any, Final
 
 import apsw
 
-from hookline.dispatch.ledger import Ledger, Pending, Progress
+from hookline.dispatch.ledger import Ledger, Pending, Progress, Standing
 from hookline.dispatch.subscription import Cursor, Delivery
 from hookline.model.errors import BadConfig, NotAllowed, WriteFailed
 from hookline.model.position import Position
 
-VERSION: Final = 4
+VERSION: Final = 5
 
 _SCHEMA: Final = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE handler (name TEXT PRIMARY KEY, since REAL, paused TEXT, paused_at REAL,
-  held TEXT, failures INT, failed_at REAL) WITHOUT ROWID;
+CREATE TABLE handler (name TEXT PRIMARY KEY, since REAL, paused TEXT, held TEXT, failures INT,
+  installed REAL) WITHOUT ROWID;
 CREATE TABLE start (handler TEXT, domain TEXT, segment INT, offset INT,
   PRIMARY KEY (handler, domain)) WITHOUT ROWID;
 CREATE TABLE cursor (handler TEXT, domain TEXT, segment INT, offset INT, mark INT, event TEXT,
@@ -245,22 +245,10 @@ class State:
         for prune in (_PRUNE_SETTLED, _PRUNE_PENDING):
             self._db.execute(prune, (handler, domain, *cursor.position))
 
-    def handler(
-        self,
-        name: str,
-        since_s: float,
-        paused: str,
-        paused_at_s: float,
-        held: str,
-        failures: int,
-        failed_at_s: float,
-    ) -> None:
-        """Since when a handler listens, why it is paused or held, if it is, and how many dead
-        letters in a row it has left, the last one when."""
-        self._db.execute(
-            "INSERT OR REPLACE INTO handler VALUES (?,?,?,?,?,?,?)",
-            (name, since_s, paused, paused_at_s, held, failures, failed_at_s),
-        )
+    def handler(self, name: str, standing: Standing) -> None:
+        """How a handler stands."""
+        columns = (getattr(standing, field) for field in Standing.__struct_fields__)
+        self._db.execute("INSERT OR REPLACE INTO handler VALUES (?,?,?,?,?,?)", (name, *columns))
 
     def close_letters(self, letters: Iterable[str]) -> None:
         """Somebody decided on these dead letters."""
@@ -285,10 +273,7 @@ class State:
         self.is_fresh = False
 
     def _save_progress(self, name: str, progress: Progress) -> None:
-        self.handler(
-            name, progress.since_s, progress.paused, progress.paused_at_s, progress.held,
-            progress.failures, progress.failed_at_s,
-        )  # fmt: skip
+        self.handler(name, progress)
         for domain, position in progress.starts.items():
             self.start(name, domain, position)
         for domain, cursor in progress.cursors.items():
@@ -333,13 +318,9 @@ class State:
             journal=str(meta.get("journal", "")),
         )
         ledger.closed = {row[0] for row in self._rows("SELECT letter FROM closed")}
-        for name, since, paused, paused_at, held, failures, failed_at in self._rows(
-            "SELECT * FROM handler"
-        ):
-            ledger.handlers[name] = Progress(
-                since_s=since, paused=paused, paused_at_s=paused_at, held=held,
-                failures=failures, failed_at_s=failed_at,
-            )  # fmt: skip
+        for name, *columns in self._rows("SELECT * FROM handler"):
+            fields = dict(zip(Standing.__struct_fields__, columns, strict=True))
+            ledger.handlers[name] = Progress(**fields)
         for handler, domain, segment, offset in self._rows("SELECT * FROM start"):
             ledger.progress(handler).starts[domain] = Position(segment, offset)
         for handler, domain, segment, offset, mark, event, source in self._rows(

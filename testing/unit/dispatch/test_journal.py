@@ -141,7 +141,7 @@ def test_what_was_done_after_a_turn_is_known_though_somebody_may_still_write_bef
         for path in busy.home.state.glob("dispatch.db*"):
             path.unlink()
         dispatcher = busy.dispatcher()
-        assert dispatcher.roster.listeners["on-a-b.sh"].paused == "behind"
+        assert dispatcher.roster.listeners["on-a-b.sh"].standing.paused == "behind"
         dispatcher.drain()
         assert len(busy.said()) == 6
         set_paused(busy.home, "on-a-b.sh", "resume", "")
@@ -177,7 +177,7 @@ def test_a_snapshot_is_no_command(busy):
         journal.writelines(line for line in again if b'"action":"paused"' in line)
     for _ in range(30):
         dispatcher.tick(0.05)
-    assert not dispatcher.roster.listeners["on-a-c.sh"].paused
+    assert not dispatcher.roster.listeners["on-a-c.sh"].standing.paused
     dispatcher.close()
     assert load_ledger(busy.home, None) == read_ledger(busy.home)
 

@@ -1,5 +1,6 @@
 """A handler version that fails everything is paused, not fed."""
 
+import math
 import os
 from datetime import timedelta
 
@@ -8,14 +9,15 @@ import pytest
 from hookline.app.pausing import set_paused
 from hookline.dispatch import letters
 from hookline.dispatch.decide import failures_after
-from hookline.dispatch.journal import read_ledger
+from hookline.dispatch.journal import load_ledger, read_ledger
+from hookline.dispatch.rebuild import rebuild
 from hookline.model.clock import SystemClock
 
 ALWAYS = "# attempts: 1"
 
 
-def drain(bench, pause_after=10):
-    dispatcher = bench.dispatcher(pause_after=pause_after)
+def drain(bench, pause_after=10, **more):
+    dispatcher = bench.dispatcher(pause_after=pause_after, **more)
     try:
         dispatcher.drain()
     finally:
@@ -34,7 +36,6 @@ def drain(bench, pause_after=10):
         ("looped", "dead-letter", 3),
         ("failed", "retry", 3),
         ("broken", "held", 3),
-        (None, "settled", 3),
     ],
 )
 def test_what_a_run_says_of_its_handler(verdict, then, after):
@@ -107,6 +108,64 @@ def test_the_row_goes_on_behind_a_restart(bench, index):
     bench.emit("a.b")
     drain(bench, pause_after=4)
     assert len(bench.letters()) == 4
+
+
+class SetBack(SystemClock):
+    """Files, and whatever came before, have times of an hour and more later."""
+
+    def now(self):
+        return super().now() - timedelta(hours=1)
+
+
+class Ahead(SystemClock):
+    """Files have times of the day before."""
+
+    def now(self):
+        return super().now() + timedelta(days=1)
+
+
+@pytest.mark.parametrize("index", ["kept", "deleted"])
+def test_a_row_is_as_long_as_the_journal_says_whatever_the_clock_said(bench, index):
+    bench.shell("on-a-b.sh", "exit 1", ALWAYS)
+    for clock, failures in ((SystemClock(), 3), (SetBack(), 2), (SystemClock(), 1)):
+        set_paused(bench.home, "on-a-b.sh", "resume", "")
+        for count in range(1, failures + 1):
+            bench.emit("a.b")
+            drain(bench, clock=clock)
+            if index == "deleted":
+                rebuild(bench.home, clock)
+            assert read_ledger(bench.home).handlers["on-a-b.sh"].failures == count
+            assert load_ledger(bench.home, None) == read_ledger(bench.home)
+
+
+@pytest.mark.parametrize("by", ["hand", "file"])
+def test_what_failed_behind_a_resume_that_was_heard_later_counts(bench, by):
+    handler = bench.shell("on-a-b.sh", "exit 1", ALWAYS)
+    dispatcher = bench.dispatcher()
+
+    def fail():
+        bench.emit("a.b")
+        known = len(bench.verdicts())
+        while len(bench.verdicts()) == known or dispatcher.running:
+            # What others have written is not looked at yet.
+            dispatcher._look_at_s = math.inf
+            dispatcher.tick(0.05)
+
+    try:
+        fail()
+        if by == "hand":
+            set_paused(bench.home, "on-a-b.sh", "resume", "")
+        else:
+            handler.write_text(handler.read_text() + "# changed\n")
+        fail()
+        fail()
+        dispatcher._look_at_s = 0.0
+        dispatcher.tick()
+        standing = dispatcher.roster.listeners["on-a-b.sh"].standing
+        assert standing.failures == load_ledger(bench.home, None).handlers["on-a-b.sh"].failures
+        assert standing.failures == (3 if by == "hand" else 2)
+    finally:
+        dispatcher.close()
 
 
 def test_a_new_file_begins_a_new_row(bench):
@@ -182,16 +241,10 @@ def test_a_command_for_a_handler_that_has_gone_counts_when_it_is_back(bench):
 
 
 def test_a_new_file_lets_it_go_on_though_the_clock_was_set_back(bench):
-    class SetBack(SystemClock):
-        """The file's times are of the time before."""
-
-        def now(self):
-            return super().now() + timedelta(days=1)
-
     handler = bench.shell("on-a-b.sh", "exit 78")
     bench.emit("a.b")
     bench.emit("a.b")
-    dispatcher = bench.dispatcher(clock=SetBack())
+    dispatcher = bench.dispatcher(clock=Ahead())
     try:
         dispatcher.drain()
         assert bench.verdicts() == [("rejected", "dead-letter")]

@@ -67,8 +67,9 @@ def test_a_ledger_survives_its_index(tmp_path):
         settled={"d": {Position(1, 9): "f"}},
         pending={pending.place: pending},
         paused="tired",
-        paused_at_s=8.0,
         held="broken",
+        failures=3,
+        installed_s=8.0,
     )
     ledger = Ledger(handlers={"h": progress}, closed={"h:x"}, folded=Position(2, 7), journal="j")
     state = State(tmp_path / STATE_FILE)
