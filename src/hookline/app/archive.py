@@ -19,12 +19,13 @@ from hookline.app.config import ArchiveConfig
 from hookline.app.leftovers import litter, older, unused_payloads
 from hookline.app.purging import purge_letters
 from hookline.app.survey import find_handlers
+from hookline.dispatch import replays
 from hookline.dispatch.handlers import Handlers
 from hookline.dispatch.identities import forget_before
 from hookline.dispatch.journal import open_journal, read_ledger, spare_segments
 from hookline.dispatch.ledger import Ledger, Progress
 from hookline.dispatch.lock import holder
-from hookline.dispatch.retention import Held, Segment, needs, plan
+from hookline.dispatch.retention import Held, Need, Segment, need_of, needs, plan
 from hookline.log.holders import holders
 from hookline.log.home import Home
 from hookline.log.lease import GRACE_S
@@ -61,6 +62,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """When it was written to last."""
     handler: str = ""
     """Who still needs it."""
+    replay: str = ""
+    """For which replay."""
     since: str = ""
     """The time of the first event that this handler has still to get."""
     why: str = ""
@@ -84,6 +87,7 @@ class Archive:
         self._written_before_s = self._now_s - config.delete_after_s
         self._dry_run = dry_run
         self._is_held = False
+        self._known = replays.Known(home)
 
     def run(self, parts: Sequence[Part] = PARTS) -> Iterator[Step]:
         """Do it; each step when it is done. Raises TryAgain when another one is at it."""
@@ -141,7 +145,7 @@ class Archive:
         _sync(self._home.deliveries)
         _sync(self._home.dead_letters)
         with Stream.of_domain(self._home, domain) as stream:
-            kept, gone = needs(self._home, domain, stream, found, ledger)
+            kept, gone = needs(self._home, domain, stream, found, ledger, self._replays())
             planned = plan(segments, kept, self._written_before_s)
             for segment in planned.delete:
                 unread = [need.handler for need in gone if need.position.segment <= segment.ordinal]
@@ -152,11 +156,21 @@ class Archive:
     def _delete_journal(self) -> Iterator[Step]:
         """What the journal says before its newest snapshot, once it is old."""
         with open_journal(self._home) as journal:
-            old = plan(_closed(journal), (), self._written_before_s).delete
-            spare = spare_segments(self._home) if old else []
-            for segment in old:
+            segments = _closed(journal)
+            if not plan(segments, (), self._written_before_s).delete:
+                return
+            begun = [need_of(each, each.at) for each in self._replays()]
+            planned = plan(segments, begun, self._written_before_s)
+            spare = spare_segments(self._home)
+            for segment in planned.delete:
                 if segment.ordinal in spare:
                     yield from self._delete_one(_JOURNAL, journal, segment)
+            held = [each for each in planned.held if each.segment.ordinal in spare]
+            yield from self._held(_JOURNAL, journal, held, Ledger())
+
+    def _replays(self) -> list[replays.Begun]:
+        """The replays that have still something to ask for, as far as the journal says."""
+        return [begun for begun in self._known.now().values() if not begun.is_over]
 
     def _delete_one(
         self, name: str, stream: Stream, segment: Segment, why: str = ""
@@ -175,7 +189,7 @@ class Archive:
         )
 
     def _held(
-        self, domain: str, stream: Stream, held: Sequence[Held], ledger: Ledger
+        self, log: str, stream: Stream, held: Sequence[Held], ledger: Ledger
     ) -> Iterator[Step]:
         self._is_held = self._is_held or bool(held)
         for need in {need: None for each in held for need in each.by}:
@@ -183,14 +197,15 @@ class Archive:
             state = ledger.handlers.get(need.handler, Progress())
             yield Step(
                 action="held",
-                log=domain,
+                log=log,
                 segment=segments[0].ordinal,
                 last=segments[-1].ordinal,
                 bytes=sum(each.size for each in segments),
                 handler=need.handler,
+                replay=need.replay,
                 since=_time_at(stream, need.position),
-                why=_why(state, need.why),
-                next=_next(self._home, need.handler, state),
+                why=_why(need, state),
+                next=_next(self._home, need, state),
             )
 
     # -- closing and compressing ---------------------------------------------------------
@@ -384,7 +399,9 @@ def _time_at(stream: Stream, position: Position) -> str:
     return next((record.event.time for record in records(chunk) if record.event), "")
 
 
-def _why(state: Progress, why: str) -> str:
+def _why(need: Need, state: Progress) -> str:
+    if need.why == "replay":
+        return f"the replay {need.replay} is not over"
     if state.paused:
         return f"it is paused: {state.paused}"
     if state.held:
@@ -393,12 +410,14 @@ def _why(state: Progress, why: str) -> str:
         "cursor": "it has not read on",
         "waiting": "a delivery is not settled",
         "start": "it will start there",
-    }[why]
+    }[need.why]
 
 
-def _next(home: Home, handler: str, state: Progress) -> str:
+def _next(home: Home, need: Need, state: Progress) -> str:
+    if need.why == "replay":
+        return f"hookline replay --resume {need.replay} (or --end {need.replay})"
     if state.paused:
-        return f"hookline handlers resume {handler}"
+        return f"hookline handlers resume {need.handler}"
     if state.held or holder(home) is not None:
         return "hookline handlers"
     return "hookline dispatch --once"

@@ -133,7 +133,8 @@ def _line(step: "Step") -> str:
     if step.written:
         parts.append(f"last written {step.written}")
     if step.handler and step.segment:
-        parts.append(f"{step.handler} needs it from {step.since or 'its end'} on")
+        since = f" from {step.since} on" if step.since else ""
+        parts.append(f"{step.handler} needs it{since}")
     parts += [step.why] if step.why else []
     parts += [f"next: {step.next}"] if step.next else []
     return f"{step.action:<10}  {which}: {'; '.join(parts)}".rstrip(": ")

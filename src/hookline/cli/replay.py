@@ -47,6 +47,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--yes", "-y", action="store_true", help="do not ask, on a terminal")
     parser.add_argument("--resume", metavar="NAME", help="go on with a replay that was interrupted")
+    parser.add_argument(
+        "--end", metavar="NAME",
+        help="give up what a replay has not asked for yet; until then its events are not deleted",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="one JSON object at the end")
 
 
@@ -55,10 +59,12 @@ def run(args: argparse.Namespace) -> int:
     on."""
     from contextlib import nullcontext
 
-    from hookline.dispatch.replays import alone, begin, chosen, new_name, preview
+    from hookline.dispatch.replays import alone, begin, chosen, finish, new_name, preview
     from hookline.model.clock import SystemClock
 
     home = home_of(args)
+    if args.end:
+        return _end(args, home)
     pace = _pace(args)
     name = args.resume or args.name or new_name(SystemClock())
     # Before it is read how far it has come: what another asks for is not asked for twice.
@@ -81,11 +87,31 @@ def run(args: argparse.Namespace) -> int:
             if not agreed(args, f"ask {replay.handler} to do them again?"):
                 print("nothing was done")
                 return 0
-            if is_new:
+            if is_new or begun.is_over:
                 begin(home, replay, SystemClock())
             return _ask(args, home, begun, told, events(), pace)
+        if not (told.events or is_new or begun.is_over or args.dry_run):
+            finish(home, replay, SystemClock())
     if args.json:
         _print_json(begun, told)
+    return 0
+
+
+def _end(args: argparse.Namespace, home: "Home") -> int:
+    """Give a replay up: what was asked for is delivered, and no more."""
+    from hookline.dispatch.replays import alone, find, finish
+    from hookline.model.clock import SystemClock
+
+    with alone(home, args.end):
+        begun = find(home, args.end)
+        if begun is None:
+            raise Usage(f"no replay {shown(args.end)} was begun here")
+        if not begun.is_over:
+            finish(home, begun.replay, SystemClock(), "given up")
+    if args.json:
+        print_json({"replay": args.end, "handler": begun.replay.handler, "asked": begun.asked})
+    else:
+        print(f"{args.end} is over: {counted(begun.asked, 'event')} asked for")
     return 0
 
 
@@ -209,7 +235,7 @@ def _ask(
 ) -> int:
     """Ask for all of them; whatever comes between, say how to go on."""
     from hookline.dispatch.asks import NoRoom
-    from hookline.dispatch.replays import ask
+    from hookline.dispatch.replays import ask, finish
     from hookline.model.clock import SystemClock
 
     before, name = begun.asked, begun.replay.name
@@ -224,6 +250,7 @@ def _ask(
         _say(f"asked for {begun.asked - before} of {_events(told)}; to go on: {go_on}")
         raise
     else:
+        finish(home, begun.replay, SystemClock())
         status = 0
     if args.json:
         _print_json(begun, told)

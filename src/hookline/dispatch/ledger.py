@@ -30,7 +30,7 @@ class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     action: Literal[
         "subscribed", "begun", "attempt", "batch", "cursor", "rewound", "paused", "resumed",
-        "replaying", "replay", "drop", "snapshot",
+        "replaying", "replay", "replayed", "drop", "snapshot",
     ]  # fmt: skip
     time: str
     snapshot: str = ""

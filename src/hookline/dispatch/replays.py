@@ -1,7 +1,8 @@
 """Replays: a stretch of the logs once more, to one handler.
 
-A replay has a name, under which the journal knows which events it is of (`replaying`) and how far
-they were asked for (`replay`): whoever begins it again goes on there.
+A replay has a name, under which the journal knows which events it is of (`replaying`), how far they
+were asked for (`replay`) and that nothing of it is left to ask for (`replayed`): whoever begins it
+again goes on there, and until then nobody deletes what it has still to read.
 """
 
 import fcntl
@@ -22,12 +23,15 @@ from hookline.dispatch.ledger import Entry, decode
 from hookline.dispatch.pace import Pace, batches
 from hookline.log.home import Home
 from hookline.log.query import Found, OnTrouble, Query, select
-from hookline.model.clock import Clock, rfc3339
+from hookline.log.stream import BEGINNING
+from hookline.model.clock import Clock, parse_rfc3339, rfc3339
 from hookline.model.errors import BadData, TryAgain, shown
 from hookline.model.position import Position
 from hookline.model.types import domain_of_pattern, is_pattern, matches
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+_REPLAY: Final = b'{"action":"repl'
+"""How the lines begin that are of a replay."""
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,12 +47,14 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     """When given, only these events."""
 
     def __post_init__(self) -> None:
-        """Raises BadData for a name or a pattern that is none."""
+        """Raises BadData for a name, a time or a pattern that is none."""
         if not _NAME.fullmatch(self.name):
             raise BadData(
                 f"the name of a replay {shown(self.name)} is not like 'weekly-2': 1 to 64 "
                 "lower-case letters, digits, - and _, a letter first"
             )
+        for limit in filter(None, (self.since, self.until)):
+            parse_rfc3339(limit)
         for pattern in self.types:
             if not is_pattern(pattern):
                 raise BadData(f"type {shown(pattern)} is not like 'worker.started' or 'worker.*'")
@@ -69,6 +75,10 @@ class Begun(msgspec.Struct, kw_only=True):
     """For how many events."""
     reached: dict[str, Position] = msgspec.field(default_factory=dict)
     """The last one of each domain."""
+    at: Position = BEGINNING
+    """Where the journal says that it begins."""
+    is_over: bool = False
+    """Whether all of it was asked for, or somebody has given it up."""
 
 
 class Preview(msgspec.Struct, kw_only=True):
@@ -103,37 +113,78 @@ def begin(home: Home, replay: Replay, clock: Clock) -> Begun:
     return Begun(replay=replay)
 
 
+def finish(home: Home, replay: Replay, clock: Clock, reason: str = "") -> None:
+    """Write down that nothing more of it will be asked for; with a reason when that is not all."""
+    entry = Entry(
+        action="replayed",
+        time=rfc3339(clock.now()),
+        handler=replay.handler,
+        replay=replay.name,
+        reason=reason,
+    )
+    write_entry(home, entry)
+
+
 def find(home: Home, name: str) -> Begun | None:
     """The replay of that name as far as it was asked for; None: there is none."""
-    begun: Begun | None = None
-    wanted = b'"replayof":' + msgspec.json.encode(name)
-    with open_journal(home) as journal:
-        for chunk in journal.look():
-            if wanted in chunk.data:
-                for line in chunk.lines:
-                    entry = decode(line.raw) if wanted in line.raw else None
-                    begun = begun if entry is None else _folded(begun, entry, name)
-    return begun
+    return Known(home, b'"replayof":' + msgspec.json.encode(name)).now().get(name)
 
 
-def _folded(begun: Begun | None, entry: Entry, name: str) -> Begun | None:
-    if entry.replay != name:
-        return begun
-    if entry.action == "replaying" and entry.query is not None and begun is None:
-        replay = msgspec.convert({**entry.query, "name": name, "handler": entry.handler}, Replay)
-        return Begun(replay=replay)
-    if entry.action == "replay" and begun is not None:
-        begun.asked += 1
-        begun.reached[entry.domain] = entry.position
-    return begun
+class Known:
+    """The replays that the journal knows, as far as they were asked for."""
+
+    def __init__(self, home: Home, mark: bytes = b'"replayof":"') -> None:
+        """`mark`: what a line of them has in it."""
+        self._journal = open_journal(home)
+        self._mark = mark
+        self._read_to = BEGINNING
+        self._begun: dict[str, Begun] = {}
+
+    def now(self) -> dict[str, Begun]:
+        """All of them by name, with what others have written since it was called last."""
+        with self._journal as journal:
+            for chunk in journal.look(self._read_to):
+                if self._mark in chunk.data:
+                    for line in chunk.lines:
+                        if line.raw.startswith(_REPLAY) and self._mark in line.raw:
+                            self._fold(decode(line.raw), line.position)
+                self._read_to = chunk.next
+        return self._begun
+
+    def _fold(self, entry: Entry | None, at: Position) -> None:
+        if entry is None:
+            return
+        begun = self._begun.get(entry.replay)
+        if begun is None:
+            replay = _replay_of(entry)
+            if replay is not None:
+                self._begun[entry.replay] = Begun(replay=replay, at=at)
+        elif entry.action == "replay":
+            begun.asked += 1
+            begun.reached[entry.domain] = entry.position
+        else:
+            begun.is_over = entry.action == "replayed"
 
 
-def chosen(home: Home, begun: Begun, on_trouble: OnTrouble) -> Iterator[Found]:
+def _replay_of(entry: Entry) -> Replay | None:
+    """The replay that an entry begins; None for any other, and for one that cannot be."""
+    if entry.action != "replaying" or entry.query is None:
+        return None
+    told = {**entry.query, "name": entry.replay, "handler": entry.handler}
+    try:
+        return msgspec.convert(told, Replay)
+    except (msgspec.ValidationError, BadData):
+        return None
+
+
+def chosen(
+    home: Home, begun: Begun, on_trouble: OnTrouble, domain: str | None = None
+) -> Iterator[Found]:
     """The events that were not asked for yet, in the order of their times; within a domain in that
-    of its log."""
+    of its log. `domain`: only those of that one."""
     replay = begun.replay
-    domains = {domain_of_pattern(pattern) for pattern in replay.types}
-    pattern = replay.types[0] if len(replay.types) == 1 else "*"
+    domains = {domain or domain_of_pattern(pattern) for pattern in replay.types}
+    pattern = replay.types[0] if len(replay.types) == 1 and domain is None else "*"
     if pattern == "*" and len(domains) == 1 and None not in domains:
         pattern = f"{domains.pop()}.*"
     query = Query(pattern=pattern, since=replay.since or None, until=replay.until)

@@ -1,17 +1,19 @@
 """Which closed segments may be deleted, and which handler still needs one.
 
 What a handler needs is what the next dispatcher would read for it: by its cursor, by the deliveries
-that it has not settled, and, where it has no cursor yet, by the start that its header asks for.
+that it has not settled, and, where it has no cursor yet, by the start that its header asks for. And
+what a replay to it, that was begun and is not over, has still to ask for.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 import msgspec
 
 from hookline.dispatch.handlers import Handler, Handlers
 from hookline.dispatch.ledger import Ledger, Progress
+from hookline.dispatch.replays import Begun, chosen
 from hookline.dispatch.start import start_position
 from hookline.log.home import Home
 from hookline.log.stream import Stream
@@ -33,8 +35,11 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
 
     handler: str
     position: Position
-    why: Literal["cursor", "waiting", "start"]
-    """Its cursor is there; an unsettled delivery lies there; it will start there."""
+    why: Literal["cursor", "waiting", "start", "replay"]
+    """Its cursor is there; an unsettled delivery lies there; it will start there; a replay has
+    still to ask for what lies there."""
+    replay: str = ""
+    """The name of that replay."""
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +77,12 @@ def plan(segments: Sequence[Segment], needs: Sequence[Need], written_before_s: f
 
 
 def needs(
-    home: Home, domain: str, stream: Stream, found: Handlers, ledger: Ledger
+    home: Home,
+    domain: str,
+    stream: Stream,
+    found: Handlers,
+    ledger: Ledger,
+    replays: Iterable[Begun] = (),
 ) -> tuple[list[Need], list[Need]]:
     """What the handlers still need of a domain, and what those would that listen to it no more.
 
@@ -94,7 +104,30 @@ def needs(
         if name not in known:
             listens = _may_come_back(home, name)
             (kept if listens else gone).extend(_first(_of_progress(name, progress, domain)))
+    for need in _of_replays(home, domain, found, replays):
+        listens = need.handler in known or _may_come_back(home, need.handler)
+        (kept if listens else gone).append(need)
     return kept, gone
+
+
+def _of_replays(
+    home: Home, domain: str, found: Handlers, replays: Iterable[Begun]
+) -> Iterator[Need]:
+    """What each of these replays has still to ask for, from the first event on."""
+    handlers = {handler.name: handler for handler in found.handlers}
+    for begun in replays:
+        handler = handlers.get(begun.replay.handler)
+        for left in chosen(home, begun, lambda _: None, domain):
+            event = left.record.event
+            if event is not None and (handler is None or handler.wants(event.type)):
+                yield need_of(begun, left.record.position)
+                break
+
+
+def need_of(begun: Begun, position: Position) -> Need:
+    """That of a replay, from there on."""
+    replay = begun.replay
+    return Need(handler=replay.handler, position=position, why="replay", replay=replay.name)
 
 
 def _may_come_back(home: Home, name: str) -> bool:

@@ -165,6 +165,48 @@ def test_where_nothing_is_chosen_the_reason_is_said(logged, capsys, arguments, w
     assert delivered(logged) == []
 
 
+def over(home):
+    return [json.loads(line) for line in home.deliveries.read_text().splitlines()
+            if '"replayed"' in line]  # fmt: skip
+
+
+def test_when_all_was_asked_for_the_journal_says_so_once(logged, capsys, monkeypatch):
+    monkeypatch.setattr(asks, "OPEN_MAX", 2)
+    run(capsys, "--to", "on-a.sh", "--name", "weekly")
+    assert over(logged) == []
+    delivered(logged)
+    for _ in range(2):
+        assert run(capsys, "--resume", "weekly")[0] == 0
+    (entry,) = over(logged)
+    assert (entry["replayof"], entry["handler"], "reason" in entry) == ("weekly", "on-a.sh", False)
+
+
+def test_one_that_was_killed_before_it_could_say_so_says_it_when_it_is_resumed(logged, capsys):
+    run(capsys, "--to", "on-a.sh", "--name", "weekly")
+    lines = logged.deliveries.read_text().splitlines(keepends=True)
+    logged.deliveries.write_text("".join(line for line in lines if '"replayed"' not in line))
+    assert run(capsys, "--resume", "weekly", "--dry-run")[0] == 0
+    assert over(logged) == []
+    assert run(capsys, "--resume", "weekly")[0] == 0
+    assert len(over(logged)) == 1
+
+
+def test_a_replay_is_given_up_and_may_be_resumed_all_the_same(logged, capsys, monkeypatch):
+    monkeypatch.setattr(asks, "OPEN_MAX", 2)
+    run(capsys, "--to", "on-a.sh", "--name", "weekly")
+    for _ in range(2):
+        status, out, _ = run(capsys, "--end", "weekly")
+        assert (status, out) == (0, "weekly is over: 2 events asked for\n")
+    assert [each["reason"] for each in over(logged)] == ["given up"]
+    assert delivered(logged) == ["e0 weekly", "e1 weekly"]
+    assert json.loads(run(capsys, "--end", "weekly", "--json")[1])["asked"] == 2
+    assert replays.find(logged, "weekly").is_over
+    assert run(capsys, "--resume", "weekly")[0] == 0
+    assert delivered(logged)[2:] == ["e2 weekly"]
+    assert len(over(logged)) == 2
+    assert run(capsys, "--end", "nothing")[0] == os.EX_USAGE
+
+
 @pytest.mark.parametrize(("answer", "again"), [("n", []), ("y", ["e0", "e1", "e2"])])
 def test_a_person_is_asked(logged, monkeypatch, answer, again):
     class Terminal(io.StringIO):
