@@ -153,3 +153,49 @@ def test_a_log_deleted_between_open_and_write_is_made_again(points, bench, emitt
     told = [] if emitter.is_command else ended.stdout.split()
     assert identities(stored(bench.home, "a")) == [*told, following]
     assert problems(bench, {*told, following}) == []
+
+
+@pytest.mark.parametrize("when", ["meanwhile", "while it runs"])
+def test_what_was_read_ahead_and_not_settled_is_delivered_from_the_log_that_came(bench, when):
+    """Somebody puts other lines before those that wait, as one who joins two logs does."""
+    bench.shell(
+        "on-a-b.sh", 'test -e "$OUT" || exit 75; echo "$EVENT_ID" >>"$OUT"', "# backoff: 1h"
+    )
+    first = [bench.emit("a.b", {"n": n}) for n in range(10)]
+    dispatcher = bench.dispatcher()
+    while not bench.verdicts() or dispatcher.running:
+        dispatcher.tick(0.05)
+    assert bench.verdicts() == [("retry", "retry")]
+    if when == "meanwhile":
+        dispatcher.close()
+    live = bench.home.live("a")
+    waiting = live.read_bytes()
+    live.rename(bench.home.root / "old")
+    more = [bench.emit("a.b", {"n": n}) for n in range(20)]
+    both = bench.home.root / "both"
+    both.write_bytes(live.read_bytes() + waiting)
+    both.rename(live)
+    bench.out.touch()
+    if when == "meanwhile":
+        dispatcher = bench.dispatcher()
+    try:
+        dispatcher.drain()
+    finally:
+        dispatcher.close()
+    assert bench.said() == more + first
+
+
+def test_an_event_that_a_power_cut_took_and_its_writer_appends_again_is_delivered(bench):
+    """It was read ahead, which is on disk; and the log has grown again before anybody looks."""
+    bench.shell(
+        "on-a-b.sh", 'test -e "$OUT" || exit 75; echo "$EVENT_ID" >>"$OUT"', "# backoff: 1s"
+    )
+    sent = [bench.emit("a.b") for n in range(10)]
+    bench.drain()
+    live = bench.home.live("a")
+    live.write_bytes(b"".join(live.read_bytes().splitlines(keepends=True)[:3]))
+    more = [bench.emit("a.b") for n in range(20)]
+    again = [bench.emit("a.b", id=each) for each in sent[3:]]
+    bench.out.touch()
+    bench.run_until(lambda: len(bench.said()) >= 30)
+    assert bench.said() == [*sent[:3], *more, *again]

@@ -103,8 +103,19 @@ class Feed:
     def begin(self, position: Position) -> None:
         """Somebody listens from here on."""
         self._identities.begin(self.domain, position)
-        if self._identities.reached(self.domain) > self.log.end():
+        if not self._is_as_it_was():
             self._identities.rewind(self.domain, position)
+
+    def _is_as_it_was(self) -> bool:
+        """Whether the log still has what was looked at, as far as its last event tells."""
+        last = self._identities.last(self.domain)
+        if self._identities.reached(self.domain) > self.log.end():
+            return False
+        if last is None or last < self.log.first():
+            return True
+        record = self.line_at(last)
+        event = record.event if record else None
+        return event is not None and self._identities.is_last(self.domain, event.source, event.id)
 
     def join(self, reader: str) -> None:
         """Somebody reads from now on, in the log as it is now."""
@@ -196,8 +207,10 @@ class Feed:
         self._resume = replaced.resume
 
     def _rewound(self, cursor: Cursor) -> Cursor:
-        end = self.log.end()
-        return Cursor(Position(min(cursor.position.segment, end.segment), 0))
+        resume = Position(min(cursor.position.segment, self.log.end().segment), 0)
+        # What was read ahead of the cursor, and settled by nobody, may lie elsewhere now.
+        self._identities.rewind(self.domain, resume)
+        return Cursor(resume)
 
     def _chunk(self, raw: stream.Chunk) -> Chunk:
         lines = list(records(raw))

@@ -34,12 +34,15 @@ _UUID_CHARS: Final = 36
 class Reach(NamedTuple):
     """How much of a domain was looked at: from `start` to `reached`.
 
-    A higher `generation` begins when what was known is not true any more.
+    A higher `generation` begins when what was known is not true any more. The `last` event that was
+    looked at, a hash of its `identity`, tells whether the log is still the one that it was.
     """
 
     generation: int
     start: Position
     reached: Position
+    last: Position | None = None
+    identity: int = 0
 
 
 class _Header(msgspec.Struct, kw_only=True):
@@ -106,6 +109,15 @@ class Identities:
         self._twins[domain] = set()
         self._begun = True
 
+    def last(self, domain: str) -> Position | None:
+        """Where the last event lies that was looked at; None when there is none."""
+        return self._domains[domain].last
+
+    def is_last(self, domain: str, source: str, id: str) -> bool:
+        """Whether the last event that was looked at has this identity."""
+        known = self._domains[domain]
+        return known.identity == _hash((domain, known.generation, source, id))
+
     def reached(self, domain: str) -> Position:
         """How far the domain was looked at."""
         return self._domains[domain].reached
@@ -114,15 +126,15 @@ class Identities:
         """All before a position was looked at, events or not."""
         known = self._domains[domain]
         if position > known.reached:
-            self._domains[domain] = Reach(known.generation, known.start, position)
+            self._domains[domain] = known._replace(reached=position)
 
     def is_twin(self, domain: str, position: Position, end: Position, source: str, id: str) -> bool:
         """Whether an event of the domain that lies before this one has its identity."""
         known = self._domains[domain]
         if position < known.reached:
             return position in self._twins[domain]
-        self._domains[domain] = Reach(known.generation, known.start, end)
         identity = _hash((domain, known.generation, source, id))
+        self._domains[domain] = Reach(known.generation, known.start, end, position, identity)
         moment_ms = _moment_ms(id)
         if identity in self._fresh or self._in_a_run(identity, moment_ms):
             self._twins[domain].add(position)
