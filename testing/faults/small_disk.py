@@ -18,7 +18,7 @@ class SmallDisk:
     """The disk; `root` is its top folder. A context manager: at its end the disk is gone."""
 
     def __init__(self, mount_point: Path, size: str) -> None:
-        self._mount_point = mount_point
+        self.mount_point = mount_point
         self._shell = subprocess.Popen(
             ["unshare", "--user", "--map-root-user", "--mount", "bash"],
             stdin=subprocess.PIPE,
@@ -51,7 +51,21 @@ class SmallDisk:
 
     def set_read_only(self, read_only: bool) -> None:
         """Let nobody write to the disk, or everybody again."""
-        self._say(f"mount -o remount,bind,{'ro' if read_only else 'rw'} {self._mount_point}")
+        self._say(f"mount -o remount,bind,{'ro' if read_only else 'rw'} {self.mount_point}")
+
+    def run(
+        self, command: list[str], environment: dict[str, str]
+    ) -> subprocess.CompletedProcess[str]:
+        """A command that sees the disk where it is mounted, `mount_point`: what asks the kernel
+        where a file really lies, as SQLite does, finds it nowhere else."""
+        return subprocess.run(
+            ["nsenter", "--user", "--mount", f"--target={self._shell.pid}", *command],
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
 
     def fill(self, leave_bytes: int = 0) -> None:
         """Take all room but so much, rounded up to a page."""

@@ -11,7 +11,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Delete what is derived in coordination/state/ and make it again from the logs and the "
         "journal. Nothing runs twice for it, and nothing is forgotten. Needs the home for itself: "
-        "exits 75 while a dispatcher runs."
+        "exits 75 while a dispatcher runs, unless with --dry-run."
     )
     parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
     parser.add_argument("--json", action="store_true", help="one JSON object")

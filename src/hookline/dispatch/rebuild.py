@@ -7,7 +7,7 @@ missing of it after a crash, the next dispatcher, or the next rebuild, makes.
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -48,10 +48,11 @@ class Rebuilt(msgspec.Struct, kw_only=True):
 def rebuild(home: Home, clock: Clock, *, dry_run: bool = False) -> Rebuilt:
     """Delete what is derived in `state/` and make it again; nothing runs twice for it.
 
-    Raises TryAgain when a dispatcher runs, WriteFailed or CannotCreate when the disk does not take
-    it: then it may be called again.
+    Raises TryAgain when a dispatcher runs (beside which it may be previewed), WriteFailed or
+    CannotCreate when the disk does not take it: then it may be called again.
     """
-    with _previewing(home) if dry_run else _locked(home):
+    # A preview writes nothing, not even a lock.
+    with nullcontext() if dry_run else _locked(home):
         there = home.state.iterdir() if home.state.is_dir() else ()
         names = sorted(path.name for path in there if path.name not in KEPT)
         known, lost = known_underway(home.state / STATE_FILE)
@@ -81,27 +82,15 @@ def _locked(home: Home) -> Iterator[None]:
     try:
         lock = Lock(home)
     except TryAgain:
-        raise _busy(home) from None
+        pid = holder(home)
+        raise TryAgain(
+            f"a dispatcher runs for {home.root} (process {pid}): end it (kill {pid}), then "
+            "hookline rebuild"
+        ) from None
     try:
         yield
     finally:
         lock.close()
-
-
-@contextmanager
-def _previewing(home: Home) -> Iterator[None]:
-    """A preview writes nothing, not even a lock: the disk may not take it."""
-    if holder(home) is not None:
-        raise _busy(home)
-    yield
-
-
-def _busy(home: Home) -> TryAgain:
-    pid = holder(home)
-    return TryAgain(
-        f"a dispatcher runs for {home.root} (process {pid}): end it (kill {pid}), then "
-        "hookline rebuild"
-    )
 
 
 def _write_underway(home: Home, ledger: Ledger, clock: Clock) -> None:

@@ -56,7 +56,9 @@ _PRUNE_PENDING: Final = (
     "DELETE FROM pending WHERE handler=? AND domain=? AND (segment, offset) < (?, ?) AND replay=''"
 )
 _DAMAGED: Final = (apsw.NotADBError, apsw.CorruptError)
-_COMPANIONS: Final = ("-wal", "-shm", "-journal")
+_LOG: Final = "-wal"
+_COMPANIONS: Final = (_LOG, "-shm", "-journal")
+_BUSY_MS: Final = 5000
 
 
 class IndexFailed(WriteFailed):
@@ -113,16 +115,15 @@ class State:
         self.is_fresh = not self._meta()
 
     def _connect(self) -> None:
-        flags = apsw.SQLITE_OPEN_READONLY
-        if not self._readonly:
+        if self._readonly:
+            self._db = _reader(self.path)
+        else:
             self.path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
             # SQLite would let everybody read it; what stands in the way, SQLite says.
             with suppress(OSError):
                 self.path.touch(0o640, exist_ok=False)
-            flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-        self._db = apsw.Connection(str(self.path), flags=flags)
-        self._db.set_busy_timeout(5000)
-        if not self._readonly:
+            self._db = apsw.Connection(str(self.path))
+            self._db.set_busy_timeout(_BUSY_MS)
             self._db.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL")
         self._inode = self._inode_at_path()
 
@@ -356,10 +357,27 @@ class State:
         return iter(self._db.execute(query, bindings).fetchall())
 
 
+def _reader(path: Path) -> apsw.Connection:
+    """The index for somebody who only looks, and who may not be allowed to write beside it."""
+    db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    db.set_busy_timeout(_BUSY_MS)
+    try:
+        db.pragma("user_version")
+    except apsw.CantOpenError:
+        db.close()
+        if path.with_name(path.name + _LOG).exists():
+            raise
+        # It is whole, since no log lies beside it; SQLite wants to make one all the same, unless it
+        # is told that nobody writes.
+        uri = f"{path.absolute().as_uri()}?immutable=1"
+        db = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+    return db
+
+
 def health(path: Path) -> str:
     """What is wrong with an index, as far as one can see who does not change it; empty: nothing."""
     try:
-        db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        db = _reader(path)
         try:
             version = db.pragma("user_version")
             (found,) = db.execute("PRAGMA quick_check(1)").fetchone() or ("nothing to check",)
@@ -379,7 +397,7 @@ def known_underway(path: Path) -> tuple[Ledger, str]:
     if not path.exists():
         return ledger, "there is no index"
     try:
-        db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        db = _reader(path)
     except apsw.Error as error:
         return ledger, str(error)
     try:

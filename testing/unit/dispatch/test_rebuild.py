@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -315,17 +316,31 @@ def test_a_rebuild_that_is_killed_can_be_done_again_or_left(killed, monkeypatch,
     assert len(killed.letters()) == 1
 
 
-def test_a_preview_writes_nothing_and_says_that_a_dispatcher_runs(bench):
+def test_a_preview_writes_nothing(bench):
     bench.home.deliveries.touch()
     before = sorted(bench.home.root.rglob("*"))
     assert rebuild(bench.home, CLOCK, dry_run=True).deleted == []
     assert sorted(bench.home.root.rglob("*")) == before
-    lock = Lock(bench.home)
+
+
+def test_a_preview_beside_a_dispatcher_sees_what_it_does_and_disturbs_nothing(bench):
+    begun = bench.home.root / "begun"
+    body = 'touch "$HOOKLINE_HOME/begun"; until [[ -e $OUT ]]; do sleep 0.05; done'
+    bench.shell("on-a-b.sh", body)  # until the test lets it go
+    bench.emit("a.b")
+    dispatcher = bench.dispatcher()
+    ends_s = time.monotonic() + 60
     try:
-        with pytest.raises(TryAgain, match="end it"):
-            rebuild(bench.home, CLOCK, dry_run=True)
+        while not begun.exists():
+            assert time.monotonic() < ends_s
+            dispatcher.tick(0.05)
+        told = rebuild(bench.home, CLOCK, dry_run=True)
+        assert (told.handlers, told.underway, told.waiting, told.lost) == (1, 1, 0, "")
+        bench.out.touch()
+        dispatcher.drain()
     finally:
-        lock.close()
+        dispatcher.close()
+    assert bench.verdicts() == [("done", "settled")]
 
 
 def test_the_lock_of_a_replay_that_is_asked_for_meanwhile_stays(bench):
