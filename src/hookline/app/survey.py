@@ -139,9 +139,9 @@ def gone(home: Home, found: Survey) -> Iterator[str]:
         if each.state == "gone":
             count = each.waiting + each.running
             yield (
-                f"{each.name} is gone, and {count} deliveries wait for it ({each.replays} of them "
-                f"replays): put its file back into {home.handlers}, or one that ends with exit 99 "
-                "to skip them; then hookline dispatch --once"
+                f"{each.name} is gone; deliveries that wait for it: {count}, replays among them: "
+                f"{each.replays}; put its file back into {home.handlers}, or one that ends with "
+                "exit 99 to skip them, then hookline dispatch --once"
             )
 
 

@@ -171,10 +171,9 @@ def why_absent(home: "Home", found: "Handlers", name: str) -> str:
     for refused in found.refused:
         if refused.name == name:
             return f"{name} cannot be run: {refused.reason}"
-    known = ", ".join(each.name for each in found.handlers) or "none"
     return (
-        f"no handler {shown(name)} in {home.handlers} (is it gone?): put its file back; "
-        f"there are: {known}"
+        f"no handler {shown(name)} in {home.handlers} (is it gone?): put its file back "
+        "(hookline handlers lists those that are there)"
     )
 
 

@@ -325,8 +325,8 @@ def test_letters_of_a_handler_that_is_gone_stay_and_the_others_are_replayed(fail
     assert "asked for the replay of 3 of 3" in told.out
     assert (
         "passed over, 1 letter of on-c-d.sh: no handler 'on-c-d.sh' in "
-        f"{failed.handlers} (is it gone?): put its file back; there are: on-a-b.sh; or give "
-        "them up: hookline dead-letters drop --handler on-c-d.sh\n"
+        f"{failed.handlers} (is it gone?): put its file back (hookline handlers lists "
+        "those that are there); or give them up: hookline dead-letters drop --handler on-c-d.sh\n"
     ) in told.err
     assert open_names(failed) == ["on-c-d.sh:other"]
     assert len(delivered(failed)) == 3
@@ -351,7 +351,7 @@ def test_what_waits_for_a_handler_that_is_gone_is_shown(failed, capsys):
     main(["dispatch", "--once"])
     capsys.readouterr()
     need = (
-        "on-a-b.sh is gone, and 2 deliveries wait for it (2 of them replays): "
+        "on-a-b.sh is gone; deliveries that wait for it: 2, replays among them: 2; "
         f"put its file back into {failed.handlers}, or one that ends with exit 99"
     )
     for command in ("status", "handlers"):
