@@ -17,6 +17,7 @@ from testing.faults.injection import CHANGES, KILL
 FALLIBLE = ("openat", "write", "pwrite64", "fdatasync", "fsync", "mkdir", "unlink", "ftruncate")
 SHORT_OF_DESCRIPTORS = ("openat", "memfd_create", "pipe2", "timerfd_create", "epoll_create1")
 STARTS = ("clone", "clone3", "vfork")
+OF_A_START = (*STARTS, "memfd_create", "pipe2", "socketpair", "ioctl", "epoll_ctl", "chdir")
 PRELOADED = (dispatch, show)
 
 # It is under the tracer too: what it could not note, it has not done. One event in three fails.
@@ -154,21 +155,25 @@ def all_of_the_dispatcher(trace):
 
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize(
-    ("error", "calls"),
+    ("kind", "error", "calls"),
     [
-        ("EMFILE", SHORT_OF_DESCRIPTORS),
-        ("ENFILE", SHORT_OF_DESCRIPTORS),
-        ("ENOMEM", (*SHORT_OF_DESCRIPTORS, *STARTS)),
-        ("EAGAIN", STARTS),
+        ("shell", "EMFILE", SHORT_OF_DESCRIPTORS),
+        ("shell", "ENFILE", SHORT_OF_DESCRIPTORS),
+        ("shell", "ENOMEM", (*SHORT_OF_DESCRIPTORS, *OF_A_START)),
+        ("python", "ENOMEM", OF_A_START),
+        ("shell", "EAGAIN", STARTS),
     ],
 )
-def test_a_shortage_anywhere_burns_no_attempt(points, make_home, error, calls):
+def test_a_shortage_anywhere_burns_no_attempt(points, make_home, kind, error, calls):
     homes = itertools.count()
 
     def trial(strike):
         bus = Bus(make_home(f"home{next(homes)}"))
-        bus.shell(":", "attempts: 1   key: subject   concurrency: 2")
-        bus.emit_many(3, keys=2)
+        if kind == "shell":
+            bus.shell(":", "attempts: 1   key: subject   concurrency: 2")
+        else:
+            bus.python("pass", "attempts: 1")
+        bus.emit_many(3, keys=2 if kind == "shell" else 1)
         ended = strike(lambda: drain(bus.home))
         if all_of_the_dispatcher(ended.trace):
             recover_unharmed(bus, ended)

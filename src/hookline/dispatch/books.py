@@ -151,7 +151,7 @@ class Books:
     def __init__(self, paper: Paper, index: Index) -> None:
         self._paper = paper
         self._index = index
-        self._folded = Position(1, 0)
+        self._folded = self._read = Position(1, 0)
         self._ahead = (Position(1, 0), Position(1, 0))
         self._known_closed: set[str] = set()
         self._letters: list[bytes] = []
@@ -228,7 +228,7 @@ class Books:
     def take_over(self, ledger: Ledger) -> None:
         """Go on where this ledger ends."""
         self._index.save(ledger)
-        self._folded = ledger.folded
+        self._folded = self._read = ledger.folded
         self._ahead = (Position(ledger.folded.segment + 1, 0), ledger.ahead or ledger.folded)
         self._known_closed = set(ledger.closed)
 
@@ -269,8 +269,8 @@ class Books:
         if self.trouble:
             return found
         try:
-            for chunk in chunks(self._paper.read, self._folded):
-                self._folded = chunk.next
+            for chunk in chunks(self._paper.read, self._read):
+                self._read = chunk.next
                 told = entries(
                     line.raw
                     for line in chunk.lines
@@ -282,6 +282,11 @@ class Books:
             if not found:
                 raise
         return found
+
+    def obeyed(self) -> None:
+        """For the next commit: all that `commands` has given is done. Whoever comes after a death
+        before that is asked again."""
+        self._folded = self._read
 
     def _foreseen(self, position: Position) -> bool:
         """Whether a line was folded ahead of a closed segment, when this began."""

@@ -4,6 +4,7 @@ its own, so that a simulation runs the very same code.
 """
 
 import math
+from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from typing import Final, Protocol
 
@@ -11,7 +12,7 @@ from hookline.dispatch.books import Books
 from hookline.dispatch.decide import HOPS_MAX, Outcome
 from hookline.dispatch.handlers import Handler
 from hookline.dispatch.intake import Intake
-from hookline.dispatch.ledger import Ledger
+from hookline.dispatch.ledger import Entry, Ledger
 from hookline.dispatch.listener import Listener
 from hookline.dispatch.roster import Roster
 from hookline.dispatch.runner import Ended, Run
@@ -68,6 +69,9 @@ class Core:
         self._spectator = spectator
         self._domains: list[str] = []
         self._listening: dict[int, tuple[Run, Listener]] = {}
+        self._commands: deque[Entry] = deque()
+        self._stopped: set[str] = set()
+        """Who was paused or resumed by a command, and has not been told."""
         self._committed: dict[tuple[str, str], Cursor] = {}
         self._commit_at_s = 0.0
         self._short_until_s = 0.0
@@ -171,26 +175,30 @@ class Core:
         return min(moments)
 
     def _obey(self) -> bool:
-        """Do what others have written into the journal."""
-        commands = self._books.commands()
-        stopped: set[str] = set()
-        for entry in commands:
+        """Do what others have written into the journal; what a shortage cuts short, next time."""
+        self._commands += self._books.commands()
+        found = bool(self._commands or self._stopped)
+        while self._commands:
+            entry = self._commands[0]
             if entry.action in ("paused", "resumed"):
-                stopped.add(entry.handler)
-                continue
-            news = not entry.letter or self._books.close_letter(entry.letter)
-            if news and entry.action == "replay":
-                # In the commit that moves past its line, whether or not anybody listens now.
-                self._books.waiting(entry.handler, self._roster.replay(entry))
-        if stopped:
+                self._stopped.add(entry.handler)
+            else:
+                news = not entry.letter or self._books.close_letter(entry.letter)
+                if news and entry.action == "replay":
+                    # In the commit that moves past its line, whether or not anybody listens now.
+                    self._books.waiting(entry.handler, self._roster.replay(entry))
+            self._commands.popleft()
+        if self._stopped:
             # Lines of ours may stand behind the command: what counts is the order of the journal.
             ledger = self._books.load()
-            for name in sorted(stopped):
+            for name in sorted(self._stopped):
                 standing = ledger.progress(name)
                 self._books.handler(name, standing)
                 if name in self._roster.listeners:
                     self._roster.listeners[name].standing = standing
-        return bool(commands)
+            self._stopped.clear()
+        self._books.obeyed()
+        return found
 
     # -- starting ------------------------------------------------------------------------
 

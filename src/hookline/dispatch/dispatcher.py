@@ -114,6 +114,7 @@ class Dispatcher:
         )
         self._companions = companions
         self._watched: dict[int, Run] = {}
+        self._unheard: set[int] = set()
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._inbox.fd, selectors.EVENT_READ)
         self._look_at_s = 0.0
@@ -237,6 +238,7 @@ class Dispatcher:
 
     def _hear(self, timeout_s: float) -> bool:
         heard = False
+        self._listen()
         for key, _ in self._selector.select(timeout_s):
             run = self._watched.get(key.fd)
             if key.fd == self._inbox.fd:
@@ -277,9 +279,28 @@ class Dispatcher:
             self._unwatch(fd)
         self._core.ended(run, ended)
 
+    def _watch(self, run: Run) -> None:
+        for fd in run.descriptors():
+            self._watched[fd] = run
+            self._unheard.add(fd)
+        self._listen()
+
+    def _listen(self) -> None:
+        """Have the kernel tell of what is watched; where it cannot now, it is asked again."""
+        for fd in sorted(self._unheard):
+            try:
+                self._selector.register(fd, selectors.EVENT_READ)
+            except (OSError, MemoryError) as error:
+                self._core.run_short(f"a run cannot be watched now: {error}")
+                return
+            self._unheard.discard(fd)
+
     def _unwatch(self, fd: int) -> None:
         if self._watched.pop(fd, None) is not None:
-            self._selector.unregister(fd)
+            if fd in self._unheard:
+                self._unheard.discard(fd)
+            else:
+                self._selector.unregister(fd)
 
     def _look(self) -> bool:
         """What only a look can tell: new files, commands of others, torn tails."""
@@ -306,11 +327,6 @@ class Dispatcher:
         for listener in self.roster:
             listener.behind.update(listener.subscription.domains)
         return self._core.pull() or looked
-
-    def _watch(self, run: Run) -> None:
-        for fd in run.descriptors():
-            self._watched[fd] = run
-            self._selector.register(fd, selectors.EVENT_READ)
 
     # -- beginning, waiting ----------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from hookline.dispatch.process import (
     scratch,
     spawn,
     sweep,
+    write_all,
 )
 from hookline.dispatch.runner import Ended
 from hookline.dispatch.subscription import Delivery
@@ -79,6 +80,8 @@ class ExecRunner:
             run.close()
             run.failed = f"{handler.path}: {error}"
         except BaseException:
+            if run.pid > 0:
+                end_group(run.pid, signal.SIGKILL)
             run.close()
             raise
         else:
@@ -221,9 +224,9 @@ def event_file(line: bytes) -> int:
     changed."""
     fd = os.memfd_create("event", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
-        os.write(fd, line + b"\n")
+        write_all(fd, line + b"\n")
         fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
-    except OSError:
+    except BaseException:
         os.close(fd)
         raise
     return fd

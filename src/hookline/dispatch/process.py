@@ -31,7 +31,12 @@ class Capture:
 
     def __init__(self) -> None:
         self.fd, self.write_fd = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(self.fd, False)
+        try:
+            os.set_blocking(self.fd, False)
+        except BaseException:
+            os.close(self.fd)
+            os.close(self.write_fd)
+            raise
         self.ended = False
         """Whether nobody holds the other end any more."""
         self._tail = b""
@@ -39,8 +44,8 @@ class Capture:
 
     def started(self) -> None:
         """The process has its own copy of the write end now."""
-        os.close(self.write_fd)
-        self.write_fd = -1
+        fd, self.write_fd = self.write_fd, -1
+        os.close(fd)
 
     def read(self) -> None:
         """Take what is there, one buffer of it."""
@@ -62,11 +67,12 @@ class Capture:
 
     def close(self) -> str:
         """The tail as text. What a background child may still write goes nowhere."""
-        text = self.take()
-        os.close(self.fd)
-        if self.write_fd >= 0:
-            os.close(self.write_fd)
-        return text
+        try:
+            return self.take()
+        finally:
+            os.close(self.fd)
+            if self.write_fd >= 0:
+                os.close(self.write_fd)
 
 
 def become_subreaper() -> None:
@@ -100,7 +106,16 @@ def spawn(
             setsigdef=_DEFAULT_SIGNALS,
         )
     finally:
-        os.chdir("/")
+        # The next start moves on from wherever this leaves us; a child must not be lost for it.
+        with contextlib.suppress(OSError, MemoryError):
+            os.chdir("/")
+
+
+def write_all(fd: int, text: bytes) -> None:
+    """Write a file from its start; memory, too, may take but a part at once."""
+    written = 0
+    while written < len(text):
+        written += os.pwrite(fd, text[written:], written)
 
 
 def end_group(pid: int, number: signal.Signals) -> None:

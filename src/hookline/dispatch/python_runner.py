@@ -35,6 +35,7 @@ from hookline.dispatch.process import (
     scratch,
     spawn,
     sweep,
+    write_all,
 )
 from hookline.dispatch.runner import Ended
 from hookline.dispatch.subscription import Delivery
@@ -73,8 +74,8 @@ def describe(path: Path, passed: Mapping[str, str]) -> tuple[str, ...]:
             cwd=path.parent,
             descriptors={0: _null(), 1: _null(), 2: _null(), python_host.CHANNEL: theirs.fileno()},
         )
-        theirs.close()
         try:
+            theirs.close()
             hello = ours.makefile("rb").readline()
         except TimeoutError as error:
             raise BadData(f"{path}: it could not be loaded in {LOAD_S:g} s") from error
@@ -111,12 +112,10 @@ def progress_path(work: Path, name: str) -> Path:
     return work / f"{name}.progress"
 
 
-def _new_progress(path: Path) -> tuple[mmap.mmap, int]:
+def _new_progress(path: Path) -> int:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    os.ftruncate(fd, mmap.PAGESIZE)
-    return mmap.mmap(fd, mmap.PAGESIZE), fd
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
 
 def attribute(ledger: Ledger, work: Path) -> None:
@@ -205,29 +204,41 @@ class _Host:
         self.handler = handler
         self.run: PythonRun | None = None
         self.mark = environment.host_mark(handler)
-        self.scratch = scratch(work, f"{handler.name}.{os.getpid()}.{time.monotonic_ns()}")
-        self.memory = os.memfd_create("events", os.MFD_CLOEXEC)
-        self.progress, progress_fd = _new_progress(progress_path(work, handler.name))
-        self.stdout, self.stderr = Capture(), Capture()
-        self.channel, theirs = socket.socketpair()
-        self.channel.setblocking(False)
-        self.pid = spawn(
-            host_argv(handler.path),
-            env=environment.of_host(handler, self.scratch),
-            cwd=self.scratch,
-            descriptors={
-                0: _null(),
-                1: self.stdout.write_fd,
-                2: self.stderr.write_fd,
-                python_host.CHANNEL: theirs.fileno(),
-                python_host.EVENTS: self.memory,
-                python_host.PROGRESS_PAGE: progress_fd,
-            },
-        )
-        theirs.close()
-        os.close(progress_fd)
-        self.stdout.started()
-        self.stderr.started()
+        # What is made is let go of when the next cannot be made, or else by `close`.
+        with contextlib.ExitStack() as made, contextlib.ExitStack() as theirs:
+            self.scratch = scratch(work, f"{handler.name}.{os.getpid()}.{time.monotonic_ns()}")
+            made.callback(remove_tree, self.scratch)
+            self.memory = os.memfd_create("events", os.MFD_CLOEXEC)
+            made.callback(os.close, self.memory)
+            page = _new_progress(progress_path(work, handler.name))
+            theirs.callback(os.close, page)
+            os.ftruncate(page, mmap.PAGESIZE)
+            self.progress = made.enter_context(mmap.mmap(page, mmap.PAGESIZE))
+            self.stdout = Capture()
+            made.callback(self.stdout.close)
+            self.stderr = Capture()
+            made.callback(self.stderr.close)
+            self.channel, far_end = socket.socketpair()
+            made.enter_context(self.channel)
+            theirs.enter_context(far_end)
+            self.channel.setblocking(False)
+            self.pid = spawn(
+                host_argv(handler.path),
+                env=environment.of_host(handler, self.scratch),
+                cwd=self.scratch,
+                descriptors={
+                    0: _null(),
+                    1: self.stdout.write_fd,
+                    2: self.stderr.write_fd,
+                    python_host.CHANNEL: far_end.fileno(),
+                    python_host.EVENTS: self.memory,
+                    python_host.PROGRESS_PAGE: page,
+                },
+            )
+            made.callback(end_group, self.pid, signal.SIGKILL)
+            self.stdout.started()
+            self.stderr.started()
+            self._made = made.pop_all()
         self.loaded = False
         self.mute = False
         """Whether the channel is no good any more; the process is being ended."""
@@ -236,17 +247,15 @@ class _Host:
     def feed(self, run: "PythonRun", lines: list[bytes]) -> None:
         """Put the lines into the shared memory and say so: that never blocks, however long they
         are."""
-        self.run = run
         first = run.deliveries[0]
         python_host.PROGRESS.pack_into(self.progress, 0, 0, 0)
         place = (*first.position, first.domain.encode())
         _FIRST.pack_into(self.progress, python_host.PROGRESS.size, *place)
         text = b"\n".join(lines)
-        written = 0
-        while written < len(text):
-            written += os.pwrite(self.memory, text[written:], written)
+        write_all(self.memory, text)
         with contextlib.suppress(ConnectionError):
             self.channel.send(python_host.HEADER.pack(len(lines), len(text)))
+        self.run = run
 
     def answers(self) -> "list[_Answer]":
         """The whole answers that have come; none from a channel that was spoilt once."""
@@ -269,13 +278,7 @@ class _Host:
 
     def close(self) -> None:
         """End the process and what it started, and let go of everything."""
-        end_group(self.pid, signal.SIGKILL)
-        self.channel.close()
-        self.progress.close()
-        os.close(self.memory)
-        self.stdout.close()
-        self.stderr.close()
-        remove_tree(self.scratch)
+        self._made.close()
 
 
 class PythonRun:

@@ -61,8 +61,9 @@ class Roster:
         return iter(self.listeners.values())
 
     def changed(self) -> bool:
-        """Whether a file came, went or changed since the last refresh; a few system calls."""
-        return self._seen != self._folder.snapshot()
+        """Whether a file came, went or changed since the last refresh, or a listener could not be
+        taken on; a few system calls."""
+        return self._missing() != [] or self._seen != self._folder.snapshot()
 
     def refresh(self, domains: list[str]) -> None:
         """Look at the folder again; listeners of changed files leave first and come back with the
@@ -88,13 +89,21 @@ class Roster:
         for listener in gone:
             del self.listeners[listener.name]
             self._forget(listener.handler)
-        missing = [each for each in self._found.handlers if each.name not in self.listeners]
+        missing = self._missing()
         if not missing:
             return
         ledger = self._load()
         for handler in missing:
             progress = ledger.handlers.get(handler.name, Progress())
-            self._take_on(handler, progress, domains)
+            try:
+                self._take_on(handler, progress, domains)
+            except Exception:
+                # As a whole or not at all: it is missing, and will be taken on at the next look.
+                self.listeners.pop(handler.name, None)
+                raise
+
+    def _missing(self) -> list[Handler]:
+        return [each for each in self._found.handlers if each.name not in self.listeners]
 
     def follow(self, domains: list[str]) -> None:
         """Domains have come: who wants them? And can be read now what could not before?"""
@@ -117,7 +126,7 @@ class Roster:
         if listener.handler.key:
             try:
                 line = self._intake.line_of(delivery, self._books.buried)
-            except HooklineError:
+            except (HooklineError, OSError, MemoryError):
                 listener.unread.append(delivery)
                 return
             delivery.key = key_of(listener.handler, line or b"{}")
@@ -147,7 +156,7 @@ class Roster:
                 continue
             try:
                 position = self._intake.follow(listener, domain, progress)
-            except HooklineError:
+            except (HooklineError, OSError, MemoryError):
                 # Its log cannot be read, as the inbox says. At the next look, perhaps.
                 continue
             if position is not None:
