@@ -250,6 +250,13 @@ def test_an_event_whose_segment_is_gone_becomes_a_letter_that_says_so(bench):
     assert letter["replayof"] == "weekly"
 
 
+def test_one_that_was_given_up_and_is_begun_again_is_not_over(bench):
+    begun = replays.begin(bench.home, replay_of(), CLOCK)
+    for over in (True, False):
+        (replays.finish if over else replays.begin)(bench.home, begun.replay, CLOCK)
+        assert replays.find(bench.home, "weekly").is_over == over
+
+
 def test_one_at_a_time_asks_under_a_name(bench):
     read, write = os.pipe()
     pid = os.fork()
