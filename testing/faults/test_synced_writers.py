@@ -60,6 +60,36 @@ def test_no_cursor_passes_what_could_not_be_synced(bench, monkeypatch):
     assert bench.said() == [first, second]
 
 
+def test_a_log_that_cannot_be_synced_holds_up_no_other(bench, monkeypatch):
+    bench.shell("on-any.sh", 'echo "$EVENT_ID" >>"$OUT"', "# on: a.x b.x")
+    real = os.fdatasync
+
+    def fails(fd):
+        if os.readlink(f"/proc/self/fd/{fd}") == str(bench.home.live("a")):
+            raise OSError(5, "Input/output error")
+        return real(fd)
+
+    monkeypatch.setattr(os, "fdatasync", fails)
+    sent = [bench.emit(type) for type in ("a.x", "b.x", "a.x", "b.x")]
+    dispatcher = bench.dispatcher()
+    try:
+        with pytest.raises(WriteFailed, match="segment 1 of a-events cannot be synced"):
+            dispatcher.drain()
+    finally:
+        dispatcher.close()
+    assert sorted(bench.said()) == sorted(sent)
+    cursors = read_ledger(bench.home).handlers["on-any.sh"].cursors
+    assert cursors["b"].position.offset == bench.home.live("b").stat().st_size
+    assert cursors["a"].position == (1, 0)
+    (note,) = [note for note in bench.spectator.notes if "cannot be synced" in note]
+    assert "no cursor passes it" in note
+    monkeypatch.undo()
+    bench.drain()
+    assert sorted(bench.said()) == sorted(sent)
+    cursors = read_ledger(bench.home).handlers["on-any.sh"].cursors
+    assert cursors["a"].position.offset == bench.home.live("a").stat().st_size
+
+
 def test_a_failed_sync_is_remembered_when_the_segment_was_closed(bench, monkeypatch):
     """W10: opening the file anew does not make its lost pages come back."""
     bench.emit("a.x")

@@ -15,6 +15,7 @@ from hookline.dispatch.identities import Identities
 from hookline.dispatch.journal import newest_snapshot
 from hookline.dispatch.ledger import Ledger, Pending, Standing
 from hookline.dispatch.snapshot import entries_of
+from hookline.dispatch.subscription import Cursor
 from hookline.log.errors import LogReplaced
 from hookline.log.read import records
 from hookline.log.stream import CHUNK_BYTES, Chunk
@@ -290,7 +291,9 @@ class SimIndex:
         self.ledger.progress(handler).pending.pop(place, None)
 
     def _start(self, handler, domain, position):
-        self.ledger.progress(handler).starts.setdefault(domain, position)
+        progress = self.ledger.progress(handler)
+        progress.starts.setdefault(domain, position)
+        progress.cursors.setdefault(domain, Cursor(position))
 
     def _settle(self, handler, domain, position, event):
         self.ledger.progress(handler).settled.setdefault(domain, {})[position] = event

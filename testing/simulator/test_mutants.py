@@ -15,7 +15,7 @@ SEEDS = range(1, 60)
 
 def no_sync(monkeypatch):
     """Commit without bringing the log to disk."""
-    monkeypatch.setattr(Intake, "sync", lambda *_: None)
+    monkeypatch.setattr(Intake, "sync", lambda *_: set())
 
 
 def no_letter(monkeypatch):

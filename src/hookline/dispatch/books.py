@@ -5,7 +5,7 @@ A dead letter is on disk before the journal says so; the journal says a verdict 
 does; the index commits a cursor only when the log is on disk up to there.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Final, Protocol
@@ -93,7 +93,7 @@ class Index(Protocol):
         """Somebody decided on these dead letters."""
 
     def start(self, handler: str, domain: str, position: Position) -> None:
-        """A handler begins to listen to a domain there."""
+        """A handler begins to listen to a domain there, if it did not before."""
 
     def folded(self, position: Position, journal: str) -> None:
         """The journal of that name is in the index up to here."""
@@ -348,20 +348,13 @@ class Books:
             )
         self.flush()
 
-    def commit(
-        self,
-        cursors: Mapping[str, Mapping[str, Cursor]],
-        sync: Callable[[str], None],
-        written: Collection[str] = (),
-    ) -> bool:
-        """Sync the logs up to the cursors, those that were `written` to as well, and the journal;
-        then move the index there. False when something is in the way."""
+    def commit(self, cursors: Mapping[str, Mapping[str, Cursor]]) -> bool:
+        """Sync the journal, then move the index there, and to the cursors: their logs are on disk
+        up to them. False when something is in the way."""
         self.flush()
         if self.trouble:
             return False
         try:
-            for domain in sorted(self._touched(cursors).union(written)):
-                sync(domain)
             self._paper.sync()
             self._freshen()
             self._commit(cursors)
@@ -398,11 +391,6 @@ class Books:
         if self._index.is_fresh:
             self.flush()
             self._index.save(self.load())
-
-    def _touched(self, cursors: Mapping[str, Mapping[str, Cursor]]) -> set[str]:
-        """The domains of which something is committed: it must be on disk before."""
-        moved = {domain for each in cursors.values() for domain in each}
-        return moved | {each.domain for settled in self._settled.values() for each in settled}
 
     def _commit(self, cursors: Mapping[str, Mapping[str, Cursor]]) -> None:
         with self._index.transaction():

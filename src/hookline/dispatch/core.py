@@ -106,8 +106,8 @@ class Core:
         Whether there was a command."""
         self._domains = domains
         obeyed = self._obey()
-        if self._roster.changed():
-            self.commit()
+        # Who comes back with a new file goes on from what is written down.
+        if self._roster.changed() and self.commit():
             self._roster.refresh(domains)
         self._roster.follow(domains)
         return obeyed
@@ -148,8 +148,7 @@ class Core:
         if listener is None:
             return False
         self._settlement.ended(listener, run.deliveries, ended)
-        if listener.leaving:
-            self.commit()
+        if listener.leaving and self.commit():
             self._roster.let_go(self._domains)
         return True
 
@@ -310,25 +309,28 @@ class Core:
 
     # -- writing down ----------------------------------------------------------------------
 
-    def commit(self, whole: bool = False) -> None:
-        """Bring to disk what was read, then move the cursors; `whole`: tell the journal, too."""
+    def commit(self, whole: bool = False) -> bool:
+        """Bring to disk what was read, then move the cursors; `whole`: tell the journal, too. False
+        when something is in the way."""
         self._commit_at_s = self._clock.monotonic_s() + COMMIT_S
         self._intake.save_beginnings()
+        unsynced = self._intake.sync({domain for each in self._roster for domain in each.moved})
         moved: dict[str, dict[str, Cursor]] = {}
         for listener in self._roster:
-            for domain in sorted(listener.moved):
+            for domain in sorted(listener.moved - unsynced):
                 cursor = listener.subscription.cursor(domain)
                 if self._committed.get((listener.name, domain)) != cursor:
                     moved.setdefault(listener.name, {})[domain] = cursor
-        if not self._books.commit(moved, self._intake.sync, frozenset(self._intake.written)):
-            return
+        if not self._books.commit(moved):
+            return False
         for name, cursors in moved.items():
             for domain, cursor in cursors.items():
                 self._committed[name, domain] = cursor
         for listener in self._roster:
-            listener.moved.clear()
+            listener.moved &= unsynced
         if whole or self._clock.monotonic_s() >= self._books.cursors_due_s:
             self._books.write_cursors(self._committed, self._clock)
         why = self._books.turn_over(self._committed, self._clock)
         if why:
             self._spectator.noted(why)
+        return True

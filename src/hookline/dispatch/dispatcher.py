@@ -149,8 +149,8 @@ class Dispatcher:
                 self._selector.select(RESTLESS_S)
         if self._core.short:
             raise TryAgain(f"{self._core.short}: what is left waits for the next")
-        if self._books.trouble:
-            raise WriteFailed(self._books.trouble)
+        if trouble := self._books.trouble or next(iter(self._intake.unsynced.values()), ""):
+            raise WriteFailed(trouble)
 
     def stop(self, *, at_once: bool = False) -> None:
         """Begin nothing more and end when what runs has ended; `at_once`, or called again: end what

@@ -43,8 +43,9 @@ class Intake:
         self._unlooked: set[str] = set()
         self._unread = ""
         """Why a line could last not be read again."""
-        self.written: set[str] = set()
-        """The domains whose writers await a sync, whether somebody reads them or not."""
+        self._written: set[str] = set()
+        self.unsynced: dict[str, str] = {}
+        """The domains that could last not be brought to disk, and why."""
         self.admitted = 0
         """How many deliveries were admitted, ever."""
 
@@ -92,7 +93,8 @@ class Intake:
         """
         for domain in domains:
             self._unlooked.add(domain)
-            self.written.add(domain)
+            # Their writers await a sync, whether somebody reads them or not.
+            self._written.add(domain)
         for domain in sorted(self._unlooked):
             if not self._look(domain):
                 self._unlooked.discard(domain)
@@ -168,10 +170,20 @@ class Intake:
         """Write down what a restart could not find out again."""
         self._identities.save_beginnings()
 
-    def sync(self, domain: str) -> None:
-        """Bring to disk what was read of a domain, and what was written. Raises WriteFailed."""
-        self.feed(domain).log.sync(whole=domain in self.written)
-        self.written.discard(domain)
+    def sync(self, domains: Iterable[str]) -> set[str]:
+        """Bring to disk what was read of these domains, and whatever was written; the domains with
+        which that cannot be done, each told once."""
+        unsynced: dict[str, str] = {}
+        for domain in sorted(self._written.union(domains)):
+            try:
+                self.feed(domain).log.sync(whole=domain in self._written)
+                self._written.discard(domain)
+            except HooklineError as error:
+                unsynced[domain] = str(error)
+                if self.unsynced.get(domain) != str(error):
+                    self._noted(f"{error}: no cursor passes it")
+        self.unsynced = unsynced
+        return set(unsynced)
 
     def restless(self) -> list[str]:
         """The domains that are to be read again soon, though nothing will say so."""

@@ -61,9 +61,11 @@ class Roster:
         return iter(self.listeners.values())
 
     def changed(self) -> bool:
-        """Whether a file came, went or changed since the last refresh, or a listener could not be
-        taken on; a few system calls."""
-        return self._missing() != [] or self._seen != self._folder.snapshot()
+        """Whether a file came, went or changed since the last refresh, or a listener is to be let
+        go or taken on still; a few system calls."""
+        if self._missing() or any(each.leaving and not each.subscription.running for each in self):
+            return True
+        return self._seen != self._folder.snapshot()
 
     def refresh(self, domains: list[str]) -> None:
         """Look at the folder again; listeners of changed files leave first and come back with the

@@ -47,6 +47,7 @@ _DEL_PENDING: Final = (
     "DELETE FROM pending WHERE handler=? AND domain=? AND segment=? AND offset=? AND replay=?"
 )
 _PUT_START: Final = "INSERT OR IGNORE INTO start VALUES (?,?,?,?)"
+_PUT_FIRST_CURSOR: Final = "INSERT OR IGNORE INTO cursor VALUES (?,?,?,?,0,'','')"
 _PUT_CURSOR: Final = "INSERT OR REPLACE INTO cursor VALUES (?,?,?,?,?,?,?)"
 _PUT_SETTLED: Final = "INSERT OR REPLACE INTO settled VALUES (?,?,?,?,?)"
 _PRUNE_SETTLED: Final = (
@@ -234,8 +235,9 @@ class State:
         )
 
     def start(self, handler: str, domain: str, position: Position) -> None:
-        """A handler begins to listen to a domain there."""
+        """A handler begins to listen to a domain there, if it did not before."""
         self._db.execute(_PUT_START, (handler, domain, *position))
+        self._db.execute(_PUT_FIRST_CURSOR, (handler, domain, *position))
 
     def move(self, handler: str, domain: str, cursor: Cursor) -> None:
         """Everything before the cursor is settled."""

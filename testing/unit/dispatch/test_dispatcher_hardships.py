@@ -440,3 +440,31 @@ def test_a_replay_from_a_deleted_segment_makes_nobody_read_again(bench):
     letters.replay(bench.home, letter, SystemClock())
     bench.drain()
     assert bench.said() == ["one", "two", "three", "two"]
+
+
+def test_a_handler_that_is_replaced_while_nothing_can_be_written_runs_nothing_twice(
+    bench, monkeypatch
+):
+    """What it had done was not written down yet: the new file does not begin before that."""
+    wait = 'touch "$OUT.begun"; until [[ -e $OUT.go ]]; do read -rt 0.02 <> <(:); done'
+    handler = bench.shell("on-a-b.sh", f'{wait}\necho "$EVENT_ID" >>"$OUT"')
+    sent = [bench.emit("a.b")]
+    dispatcher = bench.dispatcher()
+    try:
+        while not (bench.home.root / "out.begun").exists():
+            dispatcher.tick(0.05)
+        with monkeypatch.context() as patch:
+            full = WriteFailed("no space left on device")
+            patch.setattr(dispatcher._journal, "enter", lambda _: (_ for _ in ()).throw(full))
+            (bench.home.root / "out.go").touch()
+            while dispatcher.running:
+                dispatcher.tick(0.05)
+            handler.write_text(handler.read_text() + "# changed\n")
+            for _ in range(3):
+                dispatcher._look_at_s = 0.0
+                dispatcher.tick(0.05)
+        sent.append(bench.emit("a.b"))
+        dispatcher.drain()
+    finally:
+        dispatcher.close()
+    assert bench.said() == sent
