@@ -15,7 +15,7 @@ import msgspec
 from hookline.app.trial import Trial
 from hookline.log.files import durable_write
 from hookline.model.clock import from_epoch_s, parse_rfc3339
-from hookline.model.errors import BadData, HooklineError
+from hookline.model.errors import BadData, CannotCreate, HooklineError
 
 _UUID: Final = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _MOMENT: Final = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)")
@@ -67,7 +67,9 @@ def differences(path: Path, text: str) -> list[str]:
 
 
 def keep(path: Path, text: str) -> None:
-    """Write the golden file."""
+    """Write the golden file. Raises CannotCreate."""
+    if not path.parent.is_dir():
+        raise CannotCreate(f"there is no folder {path.parent}: mkdir -p it")
     durable_write(path, text.encode())
 
 

@@ -4,13 +4,14 @@ The handler runs as it always does, by the dispatcher that always runs it; only 
 somewhere else, with copies of the scripts, the configuration and the schemas.
 """
 
+import contextlib
 import difflib
+import hashlib
 import os
 import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal
 
@@ -19,6 +20,7 @@ import msgspec
 from hookline.app.bus import SOURCE, dispatcher
 from hookline.app.init import link_command, make_folders
 from hookline.app.leftovers import throw_away
+from hookline.app.selftest.leaks import end_all
 from hookline.app.survey import find_handlers
 from hookline.dispatch.decide import Then, Verdict
 from hookline.dispatch.ledger import Entry
@@ -34,6 +36,7 @@ from hookline.model.types import domain_of
 PREFIX: Final = "hookline-try."
 TEXT_BYTES_MAX: Final = 1 << 20
 """A larger file is only said to have changed."""
+_NO_TEXT: Final = b"\xff"
 
 _OURS: Final = frozenset(
     {"events", "state", "deliveries.jsonl", "dead-letters.jsonl", ".gitignore"}
@@ -63,7 +66,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     signal: int | None
     ms: float
     error: str
-    traceback: str
+    traceback: str = ""
     stdout: str
     stderr: str
     emitted: tuple[msgspec.Raw, ...]
@@ -101,10 +104,12 @@ def try_handler(
     parent = Path(tempfile.gettempdir()).absolute()
     with _staying_here(), throw_away(parent, PREFIX, named_by="TMPDIR") as folder:
         trial_home = _furnish(Home(folder.path / "home"), home, handler, state)
-        _check_wanted(trial_home, handler.name, decode(line).type)
+        _check_wanted(trial_home, handler, decode(line).type)
         before = _contents(trial_home)
         began = rfc3339(clock.now())
         entry = _run_once(trial_home, line)
+        # What it has left running would go on changing what is looked at now.
+        end_all(folder.path)
         return Trial(
             handler=handler.name,
             event=msgspec.Raw(line),
@@ -125,7 +130,7 @@ def try_handler(
         )
 
 
-@contextmanager
+@contextlib.contextmanager
 def _staying_here() -> Iterator[None]:
     """A dispatcher's working folder moves as it starts runs; the caller's does not."""
     here = os.open(".", os.O_PATH | os.O_DIRECTORY)
@@ -153,7 +158,7 @@ def _furnish(trial: Home, home: Home, handler: Path, state: Path | None) -> Home
     for folder in ("config", "schemas"):
         source, target = home.coordination / folder, trial.coordination / folder
         if source.is_dir() and not target.exists():
-            shutil.copytree(source, target)
+            _copy(source, target)
     for _ in make_folders(trial):
         pass  # it makes them as it tells of them
     link_command(trial)
@@ -161,7 +166,11 @@ def _furnish(trial: Home, home: Home, handler: Path, state: Path | None) -> Home
     return trial
 
 
-def _copy(source: Path, target: Path, passed: Callable[[str, list[str]], Iterable[str]]) -> None:
+def _copy(
+    source: Path,
+    target: Path,
+    passed: Callable[[str, list[str]], Iterable[str]] = lambda *_: (),
+) -> None:
     try:
         shutil.copytree(source, target, symlinks=True, ignore=passed)
     except shutil.Error as error:
@@ -173,11 +182,14 @@ def _not_ours(top: Path) -> Callable[[str, list[str]], Iterable[str]]:
     return lambda folder, names: _OURS.intersection(names) if Path(folder) == top else ()
 
 
-def _check_wanted(home: Home, name: str, type: str) -> None:
+def _check_wanted(home: Home, given: Path, type: str) -> None:
+    name = given.name
     found = find_handlers(home)
     for refused in found.refused:
         if refused.name in (name, "."):
-            raise BadData(f"{name} would not be run: {refused.reason}")
+            # Of the file that is meant, not of its copy.
+            reason = refused.reason.replace(str(home.handlers / name), str(given))
+            raise BadData(f"{name} would not be run: {reason}")
     for handler in found.handlers:
         if handler.wants(type):
             return
@@ -241,11 +253,26 @@ def _contents(home: Home) -> dict[str, bytes]:
         for path in (Path(folder, name) for name in names if name not in passed):
             # A name may be bytes that are no text.
             name = bytes(path.relative_to(home.root)).decode("utf-8", "backslashreplace")
-            if path.is_symlink():
-                found[name] = os.fsencode(path.readlink())
-            elif path.is_file():
-                found[name] = path.read_bytes()
+            with contextlib.suppress(FileNotFoundError):
+                found[name] = _content(path)
     return found
+
+
+def _content(path: Path) -> bytes:
+    """What tells a file from what it was: its content, or something that is no text."""
+    try:
+        if path.is_symlink():
+            return os.fsencode(path.readlink())
+        if not path.is_file():
+            return _NO_TEXT
+        with path.open("rb") as file:
+            content = file.read(TEXT_BYTES_MAX + 1)
+            if len(content) <= TEXT_BYTES_MAX:
+                return content
+            file.seek(0)
+            return _NO_TEXT + hashlib.file_digest(file, "sha256").digest()
+    except PermissionError:
+        return _NO_TEXT
 
 
 def _changes(before: dict[str, bytes], after: dict[str, bytes]) -> Iterable[Change]:
@@ -263,6 +290,6 @@ def _changes(before: dict[str, bytes], after: dict[str, bytes]) -> Iterable[Chan
 
 def _text(content: bytes) -> str:
     try:
-        return content.decode() if len(content) <= TEXT_BYTES_MAX else ""
+        return content.decode()
     except UnicodeDecodeError:
         return ""

@@ -141,7 +141,8 @@ def _compare(trial: "Trial", path: Path, *, update: bool) -> int:
     text = golden_text(trial)
     if update:
         keep(path, text)
-        print(f"hookline: wrote {path}: look at it, and keep it beside the tests", file=sys.stderr)
+        told = f"wrote {printable(str(path))}: look at it, and keep it beside the tests"
+        print(f"hookline: {told}", file=sys.stderr)
         return 0
     found = differences(path, text)
     for line in found:
@@ -149,8 +150,6 @@ def _compare(trial: "Trial", path: Path, *, update: bool) -> int:
     if not found:
         return 0
     sys.stdout.flush()
-    print(
-        f"hookline: {trial.handler} does not do what {path} says; if it should not: --update",
-        file=sys.stderr,
-    )
+    told = f"{trial.handler} does not do what {printable(str(path))} says; if it should not"
+    print(f"hookline: {told}: --update", file=sys.stderr)
     return EXIT_NOT_DONE

@@ -1,16 +1,18 @@
 """Running a handler on an event from a Python test."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from hookline.app import trial
+import msgspec
+
 from hookline.app.root import root
 from hookline.app.trial import Trial
-from hookline.log.home import Home
 from hookline.model import envelope
 from hookline.model.clock import SystemClock, nanoseconds, rfc3339
+from hookline.model.errors import BadData, HooklineError
 from hookline.model.ids import uuid7
 
 SOURCE = "test"
@@ -31,9 +33,11 @@ def try_handler(
     of id, source and time is made up; `state` a folder whose files lie in `coordination/` when the
     handler begins; `home` the folder that has `coordination/`, by default the one that is meant
     where the tests run. Raises BadData for what cannot be tried.
+
+    In a process of its own: a dispatcher reaps children and takes signals, which are the tests' own
+    here, and a handler may kill whoever runs it.
     """
-    clock = SystemClock()
-    now = clock.now()
+    now = SystemClock().now()
     text = event.encode() if isinstance(event, str) else event
     fields = envelope.from_outside(
         dict(text) if isinstance(text, Mapping) else text,
@@ -41,8 +45,17 @@ def try_handler(
         source=SOURCE,
         time=rfc3339(now),
     )
-    meant = Home(Path(root(os.fspath(home) if home is not None else None)))
-    name = os.fspath(handler)
-    path = Path(name) if "/" in name else meant.handlers / name
-    folder = None if state is None else Path(state)
-    return trial.try_handler(meant, path, envelope.line(**fields), clock, folder)
+    options = ["--json", "--home", root(os.fspath(home) if home is not None else None)]
+    if state is not None:
+        options += ["--state", os.fspath(state)]
+    ended = subprocess.run(
+        [sys.executable, "-m", "hookline", "try", *options, "--", os.fspath(handler), "-"],
+        input=envelope.line(**fields),
+        capture_output=True,
+        check=False,
+    )
+    if ended.returncode in (0, 1):
+        return msgspec.json.decode(ended.stdout, type=Trial)
+    reason = ended.stderr.decode("utf-8", "replace").strip().removeprefix("hookline try: ")
+    kind = BadData if ended.returncode == BadData.exit_code else HooklineError
+    raise kind(reason or f"hookline try ended with {ended.returncode}")

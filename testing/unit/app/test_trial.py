@@ -71,6 +71,27 @@ def test_the_handler_works_in_a_home_that_is_thrown_away(home, handler):
     assert not list(home.events.glob("*.jsonl"))
 
 
+def test_files_that_are_large_or_locked_are_told_of(home, handler, monkeypatch):
+    monkeypatch.setattr("hookline.app.trial.TEXT_BYTES_MAX", 1000)
+    body = """cd "$HOOKLINE_HOME" || exit
+printf '%2000d' 1 >large; echo x >locked; chmod 0 locked; mkfifo pipe; mkdir -m 0 closed
+"""
+    found = trial(home, handler(body))
+    assert [(each.path, each.change) for each in found.files] == [
+        ("large", "created"), ("locked", "created"), ("pipe", "created"),
+    ]  # fmt: skip
+    assert found.file("large").text == ""
+
+
+def test_what_runs_on_is_ended_before_its_files_are_looked_at(home, handler):
+    body = """cd "$HOOKLINE_HOME" || exit
+(while :; do touch $RANDOM; rm -f ./[0-9]*; done) >/dev/null 2>&1 &
+until ls | grep -q '^[0-9]'; do :; done
+"""
+    for _ in range(3):
+        assert trial(home, handler(body)).done
+
+
 def test_what_it_writes_is_told_with_the_difference(home, handler, tmp_path):
     state = tmp_path / "before"
     (state / "metrics").mkdir(parents=True)
@@ -159,6 +180,12 @@ def test_a_handler_elsewhere_is_tried_with_the_scripts_of_the_home(home, handler
 def test_what_cannot_be_tried_is_refused_with_the_reason(home, handler, name, body, mode, words):
     with pytest.raises(BadData, match=words):
         trial(home, handler(body, name, mode=mode))
+
+
+def test_what_is_refused_is_named_where_it_lies(home, handler):
+    path = handler("exit 0\n", mode=0o640)
+    with pytest.raises(BadData, match=f"chmod \\+x {path}$"):
+        trial(home, path)
 
 
 def test_there_must_be_a_handler_and_a_state(home, handler, tmp_path):

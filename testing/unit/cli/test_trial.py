@@ -71,6 +71,11 @@ def test_the_event_may_be_named_in_many_ways(handler, how, tmp_path, capsys, mon
         (["on-a-b.sh", EVENT, "--update"], os.EX_USAGE, "--golden"),
         (["on-a-b.sh", EVENT, "--golden", "/nowhere/g"], os.EX_DATAERR, "--update"),
         (["on-a-b.sh", EVENT, "--state", "nowhere"], os.EX_DATAERR, "no folder"),
+        (
+            ["on-a-b.sh", EVENT, "--golden", "/nowhere/g", "--update"],
+            os.EX_CANTCREAT,
+            "mkdir -p",
+        ),
         (["on-a-b.sh"], os.EX_USAGE, "EVENT"),
     ],
 )

@@ -1,6 +1,6 @@
 import pytest
 
-from hookline.model.errors import BadData
+from hookline.model.errors import BadData, HooklineError
 from hookline.testing import Trial, try_handler
 
 CORTEX = (
@@ -36,6 +36,17 @@ def test_a_handler_is_tried_by_its_name_on_an_object(tmp_path):
 def test_an_event_may_be_text_and_the_handler_a_path(home, handler, kind):
     trial = try_handler(handler, kind(CORTEX), home=home.root)
     assert '"id":"evt_20260101_000000_abc"' in trial.stdout
+
+
+def test_a_handler_that_kills_whoever_runs_it_does_not_end_the_tests(handler):
+    handler.write_text("#!/bin/bash\nkill -KILL $PPID\n")
+    with pytest.raises(HooklineError, match="ended with -9"):
+        try_handler("on-a-b.sh", {"specversion": "1.0", "type": "a.b"})
+
+
+def test_a_handler_that_is_not_there_is_told(home):
+    with pytest.raises(BadData, match=r"no handler .*on-x\.sh: hookline handlers"):
+        try_handler("on-x.sh", {"specversion": "1.0", "type": "a.b"}, home=home.root)
 
 
 def test_what_is_no_event_is_refused():
