@@ -365,7 +365,7 @@ def _reader(path: Path) -> apsw.Connection:
     db.set_busy_timeout(_BUSY_MS)
     try:
         db.pragma("user_version")
-    except apsw.CantOpenError:
+    except (apsw.CantOpenError, apsw.ReadOnlyError):
         db.close()
         if path.with_name(path.name + _LOG).exists():
             raise
