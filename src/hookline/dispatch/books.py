@@ -265,12 +265,14 @@ class Books:
         """Entries that others have appended since the last call: what they ask for. None while our
         own cannot be appended, since the order of all is what counts."""
         found: list[Entry] = []
+        replaced, read = False, self._read
         self.flush()
         if self.trouble:
             return found
         try:
-            for chunk in chunks(self._paper.read, self._read):
-                self._read = chunk.next
+            for chunk in chunks(self._paper.read, read):
+                read = chunk.next
+                replaced = replaced or chunk.replaced is not None
                 told = entries(
                     line.raw
                     for line in chunk.lines
@@ -281,7 +283,21 @@ class Books:
         except HooklineError:
             if not found:
                 raise
+        if replaced:
+            found = self._unanswered(found)
+        # Not before: what a shortage has cut short is read once more.
+        self._read = read
         return found
+
+    def _unanswered(self, commands: list[Entry]) -> list[Entry]:
+        """Of the commands in a journal that somebody has put in the place of another, which may
+        have them from there, those that were not obeyed."""
+        ledger = catch_up(Ledger(), self._paper)
+        return [
+            entry
+            for entry in commands
+            if entry.action != "replay" or entry.place in ledger.progress(entry.handler).pending
+        ]
 
     def obeyed(self) -> None:
         """For the next commit: all that `commands` has given is done. Whoever comes after a death

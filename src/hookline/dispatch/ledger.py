@@ -81,6 +81,11 @@ class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
         """Where the event lies; the first one, for a batch."""
         return Position(self.segment or 1, self.offset or 0)
 
+    @property
+    def place(self) -> Place:
+        """What tells the delivery that it is about from every other one of the handler."""
+        return self.domain, self.position, self.replay
+
 
 class Pending(msgspec.Struct, kw_only=True):
     """A delivery that was begun, or asked for again, and is not settled."""
@@ -291,7 +296,7 @@ def _fold_letter(ledger: Ledger, entry: Entry) -> None:
 
 def _fold_begun(progress: Progress, entry: Entry) -> None:
     """Only what is not over: it may have ended since somebody learnt that it was under way."""
-    known = progress.pending.get((entry.domain, entry.position, entry.replay))
+    known = progress.pending.get(entry.place)
     if known is None and (entry.replay or _is_over(progress, entry)):
         return
     if known is not None and known.attempt >= entry.attempt:
@@ -304,7 +309,7 @@ def _fold_begun(progress: Progress, entry: Entry) -> None:
 def _fold_attempt(progress: Progress, entry: Entry) -> None:
     progress.held = broken_because(entry.error, entry.exit) if entry.then == "held" else ""
     _fold_failures(progress, entry)
-    place = (entry.domain, entry.position, entry.replay)
+    place = entry.place
     known = progress.pending.get(place)
     if known is not None and known.attempt > entry.attempt:
         return

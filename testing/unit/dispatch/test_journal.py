@@ -1,6 +1,7 @@
 """The journal is kept short: closed when it is large, begun anew with a snapshot."""
 
 import json
+import shutil
 
 import pytest
 
@@ -15,9 +16,11 @@ from hookline.dispatch.journal import (
     open_journal,
     read_ledger,
     spare_segments,
+    write_entry,
 )
-from hookline.dispatch.ledger import Ledger, fold
+from hookline.dispatch.ledger import Entry, Ledger, fold
 from hookline.log.rotate import remove_segment, rotate_stream
+from hookline.model.clock import SystemClock, rfc3339
 from hookline.model.position import Position
 
 CLOSED = "deliveries.00000001.jsonl"
@@ -198,3 +201,32 @@ def test_the_journal_is_told_the_cursors_before_much_is_to_be_remembered(busy, m
         while dispatcher.settled % 10 or told() == before:
             dispatcher.tick(0.05)
     dispatcher.close()
+
+
+def test_a_journal_that_is_copied_in_its_place_asks_for_nothing_again(bench):
+    """As an editor saves a file, while a dispatcher runs: each command was obeyed once."""
+    bench.shell("on-a-b.sh", 'echo "$EVENT_ID" >>"$OUT"')
+    event = bench.emit("a.b")
+    bench.drain()
+    ask = Entry(
+        action="replay", time=rfc3339(SystemClock().now()), replay="again", handler="on-a-b.sh",
+        domain="a", segment=1, offset=0, event=event, source="test", type="a.b",
+    )  # fmt: skip
+    write_entry(bench.home, ask)
+    dispatcher = bench.dispatcher()
+    try:
+        dispatcher.drain()
+        assert bench.said() == [event, event]
+        copy = bench.home.root / "copy"
+        shutil.copy(bench.home.deliveries, copy)
+        copy.rename(bench.home.deliveries)
+        bench.emit("a.b", id="more")
+        for _ in range(4):
+            dispatcher._look_at_s = 0.0
+            dispatcher.tick(0.05)
+        while dispatcher.running or "more" not in bench.said():
+            dispatcher.tick(0.05)
+    finally:
+        dispatcher.close()
+    bench.drain()
+    assert bench.said() == [event, event, "more"]
