@@ -16,6 +16,7 @@ BACKOFF_CAP_S: Final = 60.0
 STEADY_S: Final = 30.0
 """A program that has run so long is forgiven its earlier ends."""
 _MARK: Final = "HOOKLINE_PROGRAM"
+_APPEND: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 
 
 class _Running:
@@ -87,24 +88,24 @@ class ProgramKeeper:
     def _start(self, each: _Running) -> None:
         command = list(each.program.command)
         command[0] = str(self._home.root / command[0])
-        log = os.open(self._log(each), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
-        null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         name, _, value = self._mark(each).partition("=")
         try:
-            each.pid = spawn(
-                command,
-                env={**self._env, "HOOKLINE_HOME": str(self._home.root), name: value},
-                cwd=self._home.root,
-                descriptors={0: null, 1: log, 2: log},
-            )
+            with contextlib.ExitStack() as opened:
+                log = os.open(self._log(each), _APPEND, 0o640)
+                opened.callback(os.close, log)
+                null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+                opened.callback(os.close, null)
+                each.pid = spawn(
+                    command,
+                    env={**self._env, "HOOKLINE_HOME": str(self._home.root), name: value},
+                    cwd=self._home.root,
+                    descriptors={0: null, 1: log, 2: log},
+                )
             each.since_s = self._now_s
         except OSError as error:
             each.ends += 1
             each.start_at_s = self._now_s + BACKOFF_CAP_S
             self._say(each, f"cannot be started: {error.strerror}")
-        finally:
-            os.close(log)
-            os.close(null)
 
     def _log(self, each: _Running) -> Path:
         folder = self._home.coordination / "logs"

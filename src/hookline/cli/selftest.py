@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 from hookline.app.root import home_of
 from hookline.cli.ending import end_on_term
 from hookline.cli.output import Style, print_json
-from hookline.model.errors import OwnBug, Usage
+from hookline.model.errors import OwnBug, Usage, printable
 
 if TYPE_CHECKING:
     from hookline.app.selftest.place import Place
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         else:
             _check(args, place)
         if place.keep:
-            print(f"kept: {place.home.root}", file=sys.stderr)
+            print(f"kept: {printable(str(place.home.root))}", file=sys.stderr)
     return 0
 
 
@@ -99,7 +99,7 @@ def _storm(args: argparse.Namespace, place: "Place") -> None:
 
     seed = random.randrange(SEEDS) if args.seed is None else args.seed  # noqa: S311  # dice
     plan = Plan(seed=seed, lasts_s=args.minutes * 60)
-    print(f"seed {seed}, in {place.home.root}", file=sys.stderr)
+    print(f"seed {seed}, in {printable(str(place.home.root))}", file=sys.stderr)
     with blamed(place.home):
         tally = Storm(place.home, plan, _progress(plan)).run()
         report = judge(place.home, plan, tally)

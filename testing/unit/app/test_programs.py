@@ -53,6 +53,16 @@ def test_one_that_is_to_stay_is_started_again_soon(keeper):
     assert keeper.turn(0.0) == 1.0
 
 
+def test_one_whose_log_cannot_be_opened_is_tried_again_later(home, keeper):
+    keeper = keeper("echo once", every="10m")
+    (home.coordination / "logs").touch()
+    assert keeper.turn(0.0) == 60.0
+    (home.coordination / "logs").unlink()
+    assert keeper.turn(60.0) is None
+    ended(keeper)
+    assert (home.coordination / "logs/it.log").read_text() == "once\n"
+
+
 def test_a_span_that_is_none_is_refused_by_name(home):
     (home.config / "programs.toml").write_text('[program.a]\ncommand = ["a"]\nevery = "often"\n')
     with pytest.raises(BadConfig, match=r"programs\.toml: every: duration 'often'"):
