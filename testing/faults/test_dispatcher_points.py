@@ -136,6 +136,14 @@ def test_a_dispatcher_waits_until_its_dead_letter_can_be_written(bus):
     bus.check(attempts_max=1)
 
 
+def handler(bus, kind):
+    """A handler whose events have one attempt each."""
+    if kind == "shell":
+        bus.shell(":", "attempts: 1\n# on: a.b new.log")
+    else:
+        bus.python("pass", "attempts: 1")
+
+
 def recover_unharmed(bus, ended):
     """What the machine was short of has cost no event its only attempt."""
     assert ended.status in (0, os.EX_TEMPFAIL), ended.stderr
@@ -181,8 +189,9 @@ def test_a_shortage_anywhere_burns_no_attempt(points, make_home, kind, error, ca
     points.walk(trial, calls, f"error={error}", quick=8)
 
 
-def test_too_few_descriptors_burn_no_attempt_however_few(bus):
-    bus.shell(":", "attempts: 1")
+@pytest.mark.parametrize("kind", ["shell", "python"])
+def test_too_few_descriptors_burn_no_attempt_however_few(bus, kind):
+    handler(bus, kind)
     for limit in range(8, 32, 3):
         bus.emit("k")
         process = bus.start("--once", under=["prlimit", f"--nofile={limit}"])
@@ -194,15 +203,18 @@ def test_too_few_descriptors_burn_no_attempt_however_few(bus):
     bus.check(attempts_max=1)
 
 
-@pytest.mark.parametrize("spare", [0, 2])
-def test_a_dispatcher_that_has_no_descriptors_left_waits_and_says_so_once(bus, spare):
-    bus.shell(":", "attempts: 1\n# on: a.b new.log")
+@pytest.mark.parametrize(
+    ("kind", "spare"), [("shell", 0), ("shell", 2), ("python", 0), ("python", 5)]
+)
+def test_a_dispatcher_that_has_no_descriptors_left_waits_and_says_so_once(bus, kind, spare):
+    handler(bus, kind)
     process = bus.ready()
     before = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
     fds = {int(name) for name in os.listdir(f"/proc/{process.pid}/fd")}
     resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (max(fds) + 1 + spare, before[1]))
     bus.emit("k")
-    bus.emit("k", type="new.log")
+    if kind == "shell":
+        bus.emit("k", type="new.log")
     bus.wait(lambda: "Too many open files" in bus.said(), "it does not say so")
     looked = looks(process.pid)
     bus.wait(lambda: looks(process.pid) > looked + 60, "it has ended, or sleeps")
@@ -216,9 +228,36 @@ def test_a_dispatcher_that_has_no_descriptors_left_waits_and_says_so_once(bus, s
     bus.check(attempts_max=1)
 
 
+@pytest.mark.parametrize("spare_bytes", [0, 600_000])
+@pytest.mark.parametrize("kind", ["shell", "python"])
+def test_a_dispatcher_that_has_no_memory_left_waits_and_says_so_once(bus, kind, spare_bytes):
+    handler(bus, kind)
+    process = bus.ready()
+    before = resource.prlimit(process.pid, resource.RLIMIT_AS)
+    limit = number_of("VmSize", process.pid) * 1024 + spare_bytes
+    resource.prlimit(process.pid, resource.RLIMIT_AS, (limit, before[1]))
+    for _ in range(10):
+        bus.emit("k", {"long": "x" * 200_000})
+    bus.wait(lambda: "not enough memory" in bus.said(), "it does not say so")
+    looked = looks(process.pid)
+    bus.wait(lambda: looks(process.pid) > looked + 20, "it has ended, or sleeps")
+    assert process.poll() is None
+    resource.prlimit(process.pid, resource.RLIMIT_AS, before)
+    bus.wait_answered()
+    bus.stop(process)
+    assert set(bus.runs().values()) == {1}
+    assert bus.letters() == []
+    bus.check(attempts_max=1)
+
+
 def looks(pid):
     """How often a process has gone to sleep by itself."""
+    return number_of("voluntary_ctxt_switches", pid)
+
+
+def number_of(name, pid):
+    """A number that the kernel tells of a process (proc(5), status)."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("voluntary_ctxt_switches:"):
+        if line.startswith(f"{name}:"):
             return int(line.split()[1])
     raise AssertionError("it is gone")
