@@ -199,3 +199,20 @@ def test_an_event_that_a_power_cut_took_and_its_writer_appends_again_is_delivere
     bench.out.touch()
     bench.run_until(lambda: len(bench.said()) >= 30)
     assert bench.said() == [*sent[:3], *more, *again]
+
+
+@pytest.mark.parametrize("last", ["event", "garbage"])
+def test_a_log_that_was_begun_anew_while_nobody_looked_is_read_from_its_start(bench, last):
+    """It is longer than the old one, of which the handler was given nothing, or garbage last."""
+    live = bench.home.live("a")
+    for n in range(5):
+        bench.emit("a.b", {"n": n})
+    if last == "garbage":
+        with live.open("ab") as log:
+            log.write(b"garbage\n")
+    bench.shell("on-a-b.sh", 'echo "$EVENT_ID" >>"$OUT"', "# from: now")
+    bench.drain()
+    live.unlink()
+    sent = [bench.emit("a.b", {"n": n}) for n in range(10)]
+    bench.drain()
+    assert bench.said() == sent

@@ -176,6 +176,20 @@ class Feed:
             return record if record.position == position and record.event else None
         return None
 
+    def marked(self, position: Position) -> Cursor:
+        """A cursor there, with the last event before it in its segment, if there is one near."""
+        segment, offset = position
+        begin = Position(segment, max(0, offset - CHUNK_BYTES))
+        try:
+            before = records(self.log.read(begin)) if offset else []
+        except LogReplaced:
+            before = []
+        for record in reversed(before):
+            if record.event and record.end <= position:
+                event = record.event
+                return Cursor(position, record.position.offset, event.id, event.source)
+        return Cursor(position)
+
     def still_there(self, cursor: Cursor) -> Cursor:
         """The cursor, if the log is the one that it was made for; else the beginning of its
         segment.

@@ -72,7 +72,7 @@ class Intake:
         position = feed.log.start(listener.handler)
         feed.begin(position)
         feed.join(listener.name)
-        listener.track(domain, Cursor(position), {})
+        listener.track(domain, feed.marked(position), {})
         return position
 
     def remember(self, starts: Mapping[str, Position], domains: Iterable[str]) -> None:
@@ -143,7 +143,7 @@ class Intake:
                 listener.admit(_delivery(listener, domain, record))
                 self.admitted += 1
             if subscription.room > 0:
-                self._pass_over(listener, domain, chunk)
+                self._pass_over(listener, feed, chunk)
         return True
 
     def line_of(
@@ -190,14 +190,14 @@ class Intake:
         return [domain for domain, feed in self._feeds.items() if feed.restless]
 
     @staticmethod
-    def _pass_over(listener: Listener, domain: str, chunk: Chunk) -> None:
+    def _pass_over(listener: Listener, feed: Feed, chunk: Chunk) -> None:
         last = chunk.last
         if last is None or last.event is None or last.position.segment != chunk.next.segment:
-            cursor = Cursor(chunk.next)
+            cursor = feed.marked(chunk.next)
         else:
             cursor = Cursor(chunk.next, last.position.offset, last.event.id, last.event.source)
-        listener.subscription.pass_over(domain, cursor)
-        listener.moved.add(domain)
+        listener.subscription.pass_over(feed.domain, cursor)
+        listener.moved.add(feed.domain)
 
 
 def _wanted(listener: Listener, chunk: Chunk) -> list[Record]:

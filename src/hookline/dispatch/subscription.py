@@ -27,9 +27,9 @@ _REPLAYS: Final = "replays"
 class Cursor(msgspec.Struct, frozen=True):
     """Everything of a domain before `position` is settled.
 
-    The line at offset `mark` of the same segment, which ends or begins at `position`, has the
-    identity `source` and `event`: that tells whether the log is still the one that the cursor was
-    made for. Empty where there is no line yet.
+    The line at offset `mark` of the same segment, the last event before `position` or the one that
+    begins there, has the identity `source` and `event`: that tells whether the log is still the one
+    that the cursor was made for. Empty where there is no event yet.
     """
 
     position: Position
