@@ -1,22 +1,17 @@
 """A disk in memory, with the ports of the core on it.
 
 A killed process loses nothing that was written. A power cut keeps what was synced and any part of
-the rest, torn at any byte; of the index, what it was at some commit or nothing.
+the rest, torn at any byte, and NULs in the place of some of it.
 """
 
-import copy
 import hashlib
-from contextlib import contextmanager
-from types import SimpleNamespace
 
 from hookline.dispatch import ledger as journal
 from hookline.dispatch.dead_letter import decode_letter
-from hookline.dispatch.identities import Identities
 from hookline.dispatch.journal import newest_snapshot
-from hookline.dispatch.ledger import Ledger, Pending, Standing
+from hookline.dispatch.ledger import Ledger
 from hookline.dispatch.snapshot import entries_of
-from hookline.dispatch.subscription import Cursor
-from hookline.log.errors import LogReplaced
+from hookline.log.errors import LogReplaced, SegmentGone
 from hookline.log.read import records
 from hookline.log.stream import CHUNK_BYTES, Chunk
 from hookline.model.errors import WriteFailed
@@ -24,6 +19,8 @@ from hookline.model.position import Position
 
 JOURNAL_BYTES_MAX = 50_000
 """So small that the journal of a world turns over again and again."""
+SNAPSHOT_LINES = 10
+AGAIN_S = 0.1
 
 
 class Crash(BaseException):
@@ -31,104 +28,184 @@ class Crash(BaseException):
 
 
 class SimFile:
-    """Bytes, of which the first `synced` survive a power cut."""
+    """Bytes, of which the first `synced` survive a power cut; how many hold it open to write."""
 
-    def __init__(self):
-        self.data = bytearray()
+    def __init__(self, data=b""):
+        self.data = bytearray(data)
         self.synced = 0
+        self.writers = 0
+        self.written_s = 0.0
+        self.gone = False
 
     def cut(self, random):
+        """What a power cut leaves: some file systems keep the length of what they have lost."""
         keeps = random.randint(self.synced, len(self.data))
-        del self.data[keeps:]
+        lost = random.choice((0, 0, random.randint(0, len(self.data) - keeps)))
+        self.data[keeps:] = bytes(lost)
+        self.writers = 0
+
+    def heal(self):
+        if self.data and not self.data.endswith(b"\n"):
+            self.data += b"\n"
+
+
+class _Opened:
+    """A file as the dispatcher has it open, and how far it has read whole lines of it."""
+
+    def __init__(self, file):
+        self.file = file
+        self.boundary = 0
 
 
 class SimLog:
-    """A log of segments: what a feed reads, and the journal."""
+    """A log of segments: what a feed reads, the journal, and the dead letters."""
 
     def __init__(self, world, name):
         self.world = world
         self.name = name
         self.segments = [SimFile()]
         self.rejected = set()
+        self.failing = False
+        self.close()
 
     @property
     def live(self):
         return self.segments[-1]
 
     def append(self, lines):
-        """One write; on a full disk nothing or a part of it is written."""
+        """One write, behind a line that was torn; on a full disk nothing or a part of it is
+        written."""
         self.world.step(f"append {self.name}")
+        self.heal()
         data = lines + b"\n"
         if self.world.full:
-            part = self.world.random.choice((0, self.world.random.randrange(len(data))))
-            if part:
-                self.live.data += data[:part] + b"\n"
+            random = self.world.random
+            part = data[: random.choice((0, random.randrange(len(data))))]
+            # There may be no room for the newline that ends a torn line either.
+            self.write(part + random.choice((b"", b"\n")) if part else b"")
             raise WriteFailed(f"{self.name}: no space left")
-        self.live.data += data
+        self.write(data)
         self.world.step(f"appended {self.name}")
 
-    def rotate(self):
-        self.segments.append(SimFile())
+    def write(self, data, file=None):
+        file = file or self.live
+        file.data += data
+        file.written_s = self.world.clock.wall_now_s()
 
-    def heal(self):
-        if self.live.data and not self.live.data.endswith(b"\n"):
-            self.live.data += b"\n"
+    def rotate(self):
+        """Nobody does in the moment in which the log is another and its reader has not looked."""
+        opened = self.opened.get(len(self.segments))
+        if opened is None or opened.file is self.live:
+            self.segments.append(SimFile())
+
+    # -- as a stream of the dispatcher's ---------------------------------------------------
 
     def read(self, position, limit_bytes=CHUNK_BYTES, *, patient=True):
-        del patient
         while True:
-            if position.segment > len(self.segments):
-                raise LogReplaced(f"{self.name} was cut", Position(len(self.segments), 0))
-            data = self.segments[position.segment - 1].data
-            if position.offset > len(data):
-                raise LogReplaced(f"{self.name} was cut", Position(position.segment, 0))
-            is_live = position.segment == len(self.segments)
-            stop = len(data)
-            if is_live:
-                stop = data.rfind(b"\n", position.offset) + 1 or position.offset
+            position = self._there(position)
+            opened = self._open(position)
+            data = opened.file.data
+            is_closed = position.segment < len(self.segments)
+            is_final = is_closed and not opened.file.writers
+            whole = len(data) if is_final else max(data.rfind(b"\n") + 1, position.offset)
+            stop = whole
             if stop - position.offset > limit_bytes:
                 stop = data.find(b"\n", position.offset + limit_bytes - 1) + 1 or stop
             chunk = Chunk(position, bytes(data[position.offset : stop]))
             chunk.next = Position(position.segment, stop)
-            if chunk.data or is_live:
-                chunk.at_end = is_live and b"\n" not in data[stop:]
+            if chunk.data.endswith(b"\n"):
+                opened.boundary = stop
+            if stop < whole:
                 return chunk
-            position = Position(position.segment + 1, 0)
+            if not is_closed:
+                if not chunk.data and opened.file is not self.live:
+                    raise self._replaced(position.segment)
+                chunk.at_end = True
+                return chunk
+            if patient and not is_final:
+                chunk.at_end, chunk.again_s = True, AGAIN_S
+                return chunk
+            del self.opened[position.segment]
+            chunk.next = position = Position(position.segment + 1, 0)
+            if chunk.data:
+                return chunk
+
+    def _there(self, position):
+        """The position, or that of the oldest segment for the beginning."""
+        if position.segment > len(self.segments):
+            raise LogReplaced(f"{self.name} was cut", Position(len(self.segments), 0))
+        if not self.segments[position.segment - 1].gone:
+            return position
+        if position != Position(1, 0):
+            raise SegmentGone(f"{self.name} begins later", self.first())
+        return self.first()
+
+    def _open(self, position):
+        opened = self.opened.get(position.segment)
+        if opened is None:
+            file = self.segments[position.segment - 1]
+            opened = self.opened[position.segment] = _Opened(file)
+        data, offset = opened.file.data, position.offset
+        is_other = opened.boundary == offset > 0 and data[offset - 1 : offset] != b"\n"
+        if offset > len(data) or is_other:
+            raise self._replaced(position.segment)
+        return opened
+
+    def _replaced(self, segment):
+        del self.opened[segment]
+        return LogReplaced(f"{self.name} was cut or replaced", Position(segment, 0))
 
     def first(self):
-        """The oldest segment is never deleted here."""
-        return Position(1, 0)
+        return Position(next(n for n, file in enumerate(self.segments, 1) if not file.gone), 0)
 
     def end(self):
         return Position(len(self.segments), self.live.data.rfind(b"\n") + 1)
 
     def start(self, _handler):
         """All handlers of the simulation say `from: beginning`."""
-        return Position(1, 0)
+        return self.first()
+
+    def ordinals(self):
+        return [n for n, file in enumerate(self.segments[:-1], 1) if not file.gone]
+
+    def live_ordinal(self):
+        return len(self.segments)
 
     def reject(self, record):
         self.rejected.add(record.position)
 
+    def heal(self):
+        self.live.heal()
+
     def sync(self, *, whole=False):
+        """A disk that has lost a page once has lost it for as long as the process lives."""
         del whole
         self.world.step(f"sync {self.name}")
         self.world.clock.pass_s(self.world.slow_s())
+        self.lost = self.lost or self.failing
+        if self.lost:
+            raise WriteFailed(f"{self.name} cannot be synced")
         for file in self.segments:
             file.synced = len(file.data)
         self.world.step(f"synced {self.name}")
 
     def close(self):
-        pass
+        """As the next process finds it."""
+        self.opened = {}
+        self.lost = False
+
+    # -- as the world sees it --------------------------------------------------------------
+
+    def chunks(self):
+        """All that was ever written, those parts too that were deleted since."""
+        for ordinal, file in enumerate(self.segments, 1):
+            is_live = ordinal == len(self.segments)
+            stop = file.data.rfind(b"\n") + 1 if is_live else len(file.data)
+            yield Chunk(Position(ordinal, 0), bytes(file.data[:stop]))
 
     def events(self):
         """The records of the events, in order; a torn tail counts as no event."""
-        position, found = Position(1, 0), []
-        while True:
-            chunk = self.read(position)
-            found += [record for record in records(chunk) if record.event]
-            if chunk.next == position:
-                return found
-            position = chunk.next
+        return [record for chunk in self.chunks() for record in records(chunk) if record.event]
 
     def cut(self):
         for file in self.segments:
@@ -142,6 +219,7 @@ class SimPaper:
         self.journal = SimLog(world, "journal")
         self.letters = SimLog(world, "dead-letters")
         self.snapped, self.world = 1, world
+        self.bytes_max = JOURNAL_BYTES_MAX
 
     def read(self, position, *, patient=True):
         return self.journal.read(position, patient=patient)
@@ -153,7 +231,7 @@ class SimPaper:
         return next(filter(None, found), Ledger())
 
     def _ordinals(self):
-        return range(len(self.journal.segments), 0, -1)
+        return reversed([*self.journal.ordinals(), self.journal.live_ordinal()])
 
     def name(self, position):
         segment = position.segment if position.offset else position.segment - 1
@@ -164,8 +242,9 @@ class SimPaper:
         return hashlib.blake2b(line, digest_size=8).hexdigest() if line else ""
 
     def turn(self):
-        if len(self.journal.live.data) > JOURNAL_BYTES_MAX:
+        if len(self.journal.live.data) > self.bytes_max:
             self.world.step("turn")
+            self.bytes_max = JOURNAL_BYTES_MAX
             self.journal.rotate()
             self.world.step("turned")
 
@@ -180,8 +259,11 @@ class SimPaper:
 
     def snap(self, ledger, time):
         letters = {each.letter for each in self.dead()}
-        for entry in entries_of(ledger, str(self.world.random.random()), time, letters):
-            self.enter(journal.encode(entry))
+        found = entries_of(ledger, str(self.world.random.random()), time, letters)
+        lines = [journal.encode(entry) for entry in found]
+        self.bytes_max = max(JOURNAL_BYTES_MAX, 4 * sum(map(len, lines)))
+        for start in range(0, len(lines), SNAPSHOT_LINES):
+            self.enter(b"\n".join(lines[start : start + SNAPSHOT_LINES]))
         self.sync()
 
     def enter(self, lines):
@@ -199,159 +281,20 @@ class SimPaper:
         return next((bytes(each.event) for each in of_it), None)
 
     def dead(self):
+        """The dead letters that there are, the purged ones left out."""
+        return [letter for letter, file in self.letters_ever() if not file.gone]
+
+    def letters_ever(self):
+        """The first of each dead letter, and the file in which it lies or lay."""
         found = {}
-        for line in bytes(self.letters.live.data).split(b"\n"):
-            letter = decode_letter(line)
-            if letter is not None:
-                found.setdefault(letter.letter, letter)
+        for chunk, file in zip(self.letters.chunks(), self.letters.segments, strict=True):
+            for line in chunk.lines:
+                letter = decode_letter(line.raw)
+                if letter is not None:
+                    found.setdefault(letter.letter, (letter, file))
         return list(found.values())
 
-
-class SimIndex:
-    """The index as a ledger that moves in transactions."""
-
-    def __init__(self, world):
-        self.world = world
-        self.ledger = Ledger()
-        self.older = Ledger()
-        self.is_fresh = True
-        self._todo = []
-
-    @contextmanager
-    def transaction(self):
-        self._todo = []
-        yield
-        self.world.step("index")
-        if self.world.full:
-            raise WriteFailed("index: no space left")
-        for change, *values in self._todo:
-            change(*values)
-        if self.world.random.random() < 0.05:
-            self.older = copy.deepcopy(self.ledger)
-        self.world.step("indexed")
-
-    def _later(self, change, *values):
-        self._todo.append((change, *values))
-
-    def begun(self, handler, deliveries):
-        for each in deliveries:
-            self._later(self._put, handler, _pending(each, running=True))
-
-    def waiting(self, handler, deliveries):
-        for each in deliveries:
-            if each.attempt or each.replay:
-                self._later(self._put, handler, _pending(each, running=False))
-            else:
-                self._later(self._drop, handler, each.place)
-
-    def settled(self, handler, deliveries):
-        for each in deliveries:
-            self._later(self._drop, handler, each.place)
-            if not each.replay:
-                self._later(self._settle, handler, each.domain, each.position, each.event)
-
-    def move(self, handler, domain, cursor):
-        self._later(self._move, handler, domain, cursor)
-
-    def handler(self, name, standing):
-        self._later(self._handler, name, copy.copy(standing))
-
-    def close_letters(self, letters):
-        self._later(self.ledger.closed.update, set(letters))
-
-    def start(self, handler, domain, position):
-        self._later(self._start, handler, domain, position)
-
-    def folded(self, position, journal):
-        self._later(self._folded, position, journal)
-
-    def load(self):
-        return copy.deepcopy(self.ledger)
-
-    def save(self, ledger):
-        self.world.step("save")
-        self.ledger = copy.deepcopy(ledger)
-        self.is_fresh = False
-        self.world.step("saved")
-
-    def cut(self):
-        """What a power cut leaves of it."""
-        how = self.world.random.choice(("kept", "older", "lost"))
-        if how == "older":
-            self.ledger = copy.deepcopy(self.older)
-        if how == "lost":
-            self.ledger = Ledger()
-        self.is_fresh = not self.ledger.journal
-        return how
-
-    def _put(self, handler, pending):
-        self.ledger.progress(handler).pending[pending.place] = pending
-
-    def _drop(self, handler, place):
-        self.ledger.progress(handler).pending.pop(place, None)
-
-    def _start(self, handler, domain, position):
-        progress = self.ledger.progress(handler)
-        progress.starts.setdefault(domain, position)
-        progress.cursors.setdefault(domain, Cursor(position))
-
-    def _settle(self, handler, domain, position, event):
-        self.ledger.progress(handler).settled.setdefault(domain, {})[position] = event
-
-    def _move(self, handler, domain, cursor):
-        self.world.committed(handler, domain, cursor)
-        progress = self.ledger.progress(handler)
-        progress.cursors[domain] = cursor
-        settled = progress.settled.pop(domain, {})
-        if ahead := {place: event for place, event in settled.items() if place >= cursor.position}:
-            progress.settled[domain] = ahead
-        for place, pending in list(progress.pending.items()):
-            behind = pending.domain == domain and pending.position < cursor.position
-            if behind and not pending.replay:
-                del progress.pending[place]
-
-    def _handler(self, name, standing):
-        progress = self.ledger.progress(name)
-        for field in Standing.__struct_fields__:
-            setattr(progress, field, getattr(standing, field))
-
-    def _folded(self, position, journal):
-        self.ledger.folded, self.ledger.journal = position, journal
-
-
-def _pending(delivery, *, running):
-    return Pending(
-        domain=delivery.domain, position=delivery.position, replay=delivery.replay,
-        event=delivery.event, source=delivery.source, type=delivery.type,
-        attempt=delivery.attempt, due_at_s=delivery.due_at_s, running=running,
-    )  # fmt: skip
-
-
-class SimIdentities(Identities):
-    """The identities, whose runs lie in a list: each is whole and on disk, or not there."""
-
-    def __init__(self, runs):
-        self._disk = runs
-        self._runs, self._domains, self._twins, self._fresh = [], {}, {}, set()
-        self._newest_ms = self._others = self._number = 0
-        self._begun = False
-        self._flush_at = 16
-        self._runs = list(runs)
-        if runs:
-            newest = runs[-1].header
-            self._domains = dict(newest.reached)
-            self._twins = {name: set(found) for name, found in newest.twins.items()}
-
-    def _write(self, header, hashes):
-        run = _Run(header, sorted(each for part in hashes for each in part))
-        run.path = SimpleNamespace(unlink=lambda **_: self._disk.remove(run))
-        self._disk.append(run)
-        self._runs.append(run)
-
-
-class _Run:
-    def __init__(self, header, hashes):
-        self.header, self.hashes = header, hashes
-
-    def __contains__(self, wanted):
-        return wanted in self.hashes
+    def entries(self):
+        """What was ever entered into the journal, in order."""
+        lines = (line.raw for chunk in self.journal.chunks() for line in chunk.lines)
+        return [entry for line in lines if (entry := journal.decode(line)) and not entry.snapshot]

@@ -1,7 +1,5 @@
 """The shell around the core in a world: a dispatcher from its beginning to its end."""
 
-import heapq
-
 from hookline.dispatch.books import Books
 from hookline.dispatch.core import Core
 from hookline.dispatch.intake import Intake
@@ -9,7 +7,8 @@ from hookline.dispatch.roster import Roster
 from hookline.dispatch.settlement import Settlement
 from hookline.model.errors import HooklineError
 from testing.simulator import oracle
-from testing.simulator.disk import Crash, SimIdentities
+from testing.simulator.disk import Crash
+from testing.simulator.index import SimIdentities
 
 DRAIN_S = 7 * 86_400.0
 """In so much virtual time without faults everything must be settled."""
@@ -35,8 +34,10 @@ class Life:
         )  # fmt: skip
 
     def work(self):
-        """Take over and go on; True when the world has nothing left to settle."""
+        """Take over and go on until told to stop; True when the world has nothing left to
+        settle."""
         world, clock = self.world, self.world.clock
+        world.happenings.happen()
         world.say("begins")
         try:
             ledger = self.books.load()
@@ -45,7 +46,10 @@ class Life:
             self.books.take_over(ledger)
             self.core.take_over(ledger, list(world.logs))
             while True:
-                self._happen()
+                world.happenings.happen()
+                self.core.stopping = world.stopping
+                if world.stopping and not self.core.running:
+                    return self._close()
                 if world.settling and not self._open():
                     return self._close()
                 if clock.at_s > world.ends_s + DRAIN_S:
@@ -58,21 +62,16 @@ class Life:
             raise Crash from error
 
     def _attribute(self, ledger):
-        for name, done in self.world.progress.items():
+        for name, (first, done) in self.world.progress.items():
             running = [x for x in ledger.progress(name).pending.values() if x.running]
             running.sort(key=lambda each: (each.domain, each.position))
+            places = [each.place[:2] for each in running]
+            to_blame = places.index(first) + done if first in places else -1
             for number, pending in enumerate(running):
-                if number != done:
+                if number != to_blame:
                     pending.running = False
                     pending.attempt -= 1
         self.world.progress.clear()
-
-    def _happen(self):
-        world = self.world
-        while world.agenda and world.agenda[0][0] <= world.clock.at_s:
-            world.happen(heapq.heappop(world.agenda)[2])
-        if not world.agenda and not world.settling and world.clock.at_s >= world.ends_s:
-            world.settle()
 
     def _round(self):
         world, clock = self.world, self.world.clock
@@ -84,7 +83,9 @@ class Life:
         self.core.mind_deadlines()
         self.core.look(list(world.logs))
         for log in world.logs.values():
-            log.heal()
+            # Only what has stood for a while: writers may glue their lines to it before.
+            if world.settling or world.random.random() < 0.2:
+                log.heal()
         self.core.hear(world.logs)
         busy = self.core.turn()
         if not busy:
@@ -104,7 +105,7 @@ class Life:
         moments = [run.ends_s for run in world.underway]
         moments += [run.deadline_s for run in world.underway]
         moments += [each.next_start_s() for each in self.roster]
-        moments.append(world.agenda[0][0] if world.agenda else None)
+        moments.append(world.happenings.next_s())
         moments.append(None if world.settling else world.ends_s)
         if self.books.trouble:
             moments.append(world.clock.at_s)
@@ -122,6 +123,13 @@ class Life:
         return unread + missing + sum(each.subscription.open for each in self.roster)
 
     def _close(self):
+        """Whether that was all."""
+        world = self.world
         self.core.commit(whole=True)
         self.core.commit(whole=True)
-        return True
+        self.intake.close()
+        if self.books.trouble:
+            # What could not be written down is not known to the next.
+            world.crashes += 1
+        stopped, world.stopping = world.stopping, False
+        return not stopped

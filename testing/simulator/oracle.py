@@ -11,28 +11,41 @@ from hookline.dispatch.ledger import Ledger
 def problems(world):
     """What should not be."""
     found = []
-    logged = [record.event.id for log in world.logs.values() for record in log.events()]
+    again = _read_again(world)
+    buried = [letter for letter, _ in world.paper.letters_ever()]
     for name, handler in world.handlers.items():
         history = History(
             acknowledged=_wanted(world, handler),
             runs=world.runs_of[name],
-            known=set(logged) | {run.event for run in world.runs_of[name]},
-            letters={_event(each) for each in world.paper.dead() if each.handler == name},
-            order={} if world.power_cuts else _order(world, handler),
+            known=world.known,
+            letters={_event_id(each) for each in buried if each.handler == name},
+            order={} if world.power_cuts else _order(world, handler, again),
             attempts_max=handler.policy.attempts,
-            replayed=world.replayed,
+            replayed=set(world.replayed),
         )
         # What a power cut took of the index were attempts, too.
-        bounded = not world.power_cuts
-        told = [each for each in history.problems() if bounded or " runs of " not in each]
+        told = [each for each in history.problems() if not _is_unbounded(world, again, each)]
         if not world.crashes:
-            told += _doubled(world, name)
+            told += _doubled(world, name, again)
         found += [f"{name}: {each}" for each in told]
     kept = world.index.load()
-    for name in world.handlers:
-        left = [each.event for each in kept.progress(name).pending.values()]
-        found += [f"{name}: {event} is open in the index" for event in left]
-    return found + differences(world, kept)
+    found += _unsettled(world, kept)
+    return found + _unanswered(world) + differences(world, kept)
+
+
+def _unsettled(world, kept):
+    """What waits in the index, and is not an event that its log has lost."""
+    there = {
+        (domain, record.position, record.event.id)
+        for domain, log in world.logs.items()
+        for record in log.events()
+    }
+    return [
+        f"{name}: {each.event} is open in the index"
+        for name in world.handlers
+        for each in kept.progress(name).pending.values()
+        if each.replay or (each.domain, each.position, each.event) in there
+    ]
 
 
 def _wanted(world, handler):
@@ -43,11 +56,34 @@ def _wanted(world, handler):
     }
 
 
-def _event(letter):
-    return json.loads(bytes(letter.event))["id"]
+def _event_id(letter):
+    """Of what has no line any more, the letter's name tells it."""
+    return letter.letter.removeprefix(f"{letter.handler}:").partition("~")[0]
 
 
-def _order(world, handler):
+def _read_again(world):
+    """The events that may be delivered again, at any time and out of their order: somebody has
+    changed the log in which they lie, or they were stored twice in such a log."""
+    found = set(world.reread)
+    for domain, log in world.logs.items():
+        shaken = [segment for name, segment in world.shaken if name == domain]
+        times = Counter()
+        for record in log.events():
+            times[record.event.id] += 1
+            if record.position.segment in shaken or (shaken and times[record.event.id] > 1):
+                found.add(record.event.id)
+    return found
+
+
+def _is_unbounded(world, again, problem):
+    """Whether it says that there were too many runs of an event that may have had as many."""
+    if " runs of " not in problem:
+        return False
+    event = problem.split(" runs of ")[1].split(":")[0]
+    return world.power_cuts or event in again or world.replayed[event] > 1
+
+
+def _order(world, handler, again):
     order = {}
     for domain, log in world.logs.items():
         for record in log.events():
@@ -55,41 +91,85 @@ def _order(world, handler):
             # A replay comes outside the order, and may be an event's first run.
             if identity in world.replayed or identity not in world.acknowledged:
                 continue
-            if handler.wants(record.event.type):
+            if handler.wants(record.event.type) and identity not in again:
                 key = json.loads(record.raw)["data"]["key"] if handler.key else "None"
                 order.setdefault(f"{domain} {key}", []).append(identity)
     return {key: list(dict.fromkeys(events)) for key, events in order.items()}
 
 
-def _doubled(world, name):
+def _doubled(world, name, again):
     done = Counter(run.event for run in world.runs_of[name] if run.exit == 0 and run.ended_ns)
-    twice = [each for each, times in done.items() if times > 1 and each not in world.replayed]
-    return [f"{each} was done twice" for each in sorted(twice)]
+    twice = [each for each, times in done.items() if times > 1]
+    return [f"{x} was done twice" for x in sorted(twice) if x not in again and not world.replayed[x]]
+
+
+def _unanswered(world):
+    """What was asked for and never came to anything; and what was refused, though its line is
+    there."""
+    asked, dropped, answered, found = {}, set(), set(), []
+    for entry in world.paper.entries():
+        place = entry.handler, entry.domain, entry.position, entry.replay
+        if entry.action == "drop":
+            dropped.add(entry.letter)
+        elif entry.action == "replay":
+            asked[place] = entry.letter
+        elif entry.action == "attempt" and entry.then in ("settled", "dead-letter"):
+            answered.add(place)
+            is_whole = _is_of_letter(entry) or not _is_shaken(world, entry.domain, entry.position)
+            if entry.error.startswith("its line is not") and is_whole and not world.power_cuts:
+                found.append(f"{entry.handler}: {entry.event} was refused for want of its line")
+    return found + [
+        f"{handler}: the replay {replay} at {domain} {position} never came"
+        for (handler, domain, position, replay), letter in asked.items()
+        if (handler, domain, position, replay) not in answered and letter not in dropped
+    ]
+
+
+def _is_of_letter(entry):
+    return ":" in entry.replay
 
 
 def differences(world, kept):
     """What a ledger that came of the index says otherwise than the journal alone."""
     found = []
     folded = catch_up(Ledger(), world.paper)
-    if kept.closed != folded.closed:
+    # A snapshot keeps silent about those that were purged.
+    there = {letter.letter for letter in world.paper.dead()}
+    if kept.closed & there != folded.closed & there:
         found.append("the index knows other letters as decided on than the journal")
     for name, handler in world.handlers.items():
         ours, theirs = kept.progress(name), folded.progress(name)
-        if _owed(world, handler, ours) != _owed(world, handler, theirs):
-            found.append(f"{name}: the index owes other events than the journal")
+        if more := _owed(world, handler, ours) ^ _owed(world, handler, theirs):
+            found.append(f"{name}: the index owes other events than the journal: {min(more)}")
         # A power cut may take of the journal what the index had of it already.
-        if not world.power_cuts and _waiting(ours) != _waiting(theirs):
-            found.append(f"{name}: other events wait in the index than in the journal")
-        for what in ("since_s", "starts", "paused", "held", "failures"):
+        more = _waiting(world, ours) ^ _waiting(world, theirs)
+        if more and not world.power_cuts:
+            found.append(f"{name}: other events wait in the index than in the journal: {min(more)}")
+        for what in _comparable(world):
             if getattr(ours, what) != getattr(theirs, what):
                 found.append(f"{name}: {what} is not in the index what it is in the journal")
     return found
 
 
-def _waiting(progress):
+def _comparable(world):
+    """What of a handler index and journal must agree on."""
+    yield from ("since_s", "starts")
+    # A late command stands before what was obeyed before it.
+    if not world.was_late:
+        yield from ("paused", "held", "failures")
+
+
+def _waiting(world, progress):
     """What was tried, and how often. Of a run under way the journal knows what was before."""
-    tried = {place: each.attempt - each.running for place, each in progress.pending.items()}
-    return {place: attempts for place, attempts in tried.items() if attempts or place[-1]}
+    return {
+        (place, each.attempt - each.running)
+        for place, each in progress.pending.items()
+        if each.replay or (each.attempt > each.running and not _is_shaken(world, *place[:2]))
+    }
+
+
+def _is_shaken(world, domain, position):
+    return (domain, position.segment) in world.shaken
 
 
 def _owed(world, handler, progress):
@@ -100,7 +180,8 @@ def _owed(world, handler, progress):
         for record in world.logs[domain].events():
             is_twin = record.event.id in seen
             seen.add(record.event.id)
-            if is_twin or not handler.wants(record.event.type):
+            is_other = _is_shaken(world, domain, record.position)
+            if is_twin or is_other or not handler.wants(record.event.type):
                 continue
             is_settled = settled.get(record.position) == record.event.id
             if record.position >= cursor.position and not is_settled:

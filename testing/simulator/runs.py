@@ -16,7 +16,7 @@ class SimRun:
         self.parts = []
         self.exit, self.timed_out = 0, False
         for delivery in deliveries:
-            self.exit = world.exit_of()
+            self.exit = world.exit_of(handler)
             lasts_s = random.choice((0.001, 0.01, 0.3, 5.0))
             if self.exit == -1:
                 lasts_s = 10_000.0

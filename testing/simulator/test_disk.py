@@ -10,7 +10,7 @@ from hookline.dispatch.ledger import Ledger, Progress, Standing
 from hookline.dispatch.state import State
 from hookline.dispatch.subscription import Cursor, Delivery
 from hookline.model.position import Position
-from testing.simulator.disk import SimIndex
+from testing.simulator.index import SimIndex
 
 HANDLERS = ("h", "i")
 DOMAINS = ("a", "b")

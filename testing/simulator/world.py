@@ -1,8 +1,8 @@
 """One world, drawn from one seed: what arrives, what handlers do, what breaks and when."""
 
 import hashlib
-import heapq
 import json
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -17,7 +17,9 @@ from hookline.model import envelope
 from hookline.model.clock import rfc3339
 from hookline.model.position import Position
 from testing.simulator import oracle
-from testing.simulator.disk import Crash, SimIndex, SimLog, SimPaper
+from testing.simulator.disk import Crash, SimLog, SimPaper
+from testing.simulator.happenings import Happenings
+from testing.simulator.index import SimIndex
 from testing.simulator.life import DRAIN_S, Life
 from testing.simulator.runs import SimRun
 
@@ -40,6 +42,10 @@ class SimClock:
         self.at_s += 2e-6
         return _EPOCH + timedelta(seconds=self.at_s + self.wall_s)
 
+    def wall_now_s(self):
+        """As the times of files have it, since 1970."""
+        return _EPOCH.timestamp() + self.at_s + self.wall_s
+
     def monotonic_s(self):
         return self.at_s
 
@@ -60,27 +66,26 @@ class World(Nobody):
         self.clock = SimClock()
         self.ends_s = self.clock.at_s + hours * 3600
         self.trace, self.problems = [], []
-        self.full = False
+        self.full = self.was_late = False
         self.crash_in = None
+        self.stopping = False
         self.crashes = self.power_cuts = self.steps = 0
         self.logs = {domain: SimLog(self, domain) for domain in DOMAINS}
         self.paper, self.index, self.identities = SimPaper(self), SimIndex(self), []
         self.handlers = {each.name: each for each in self._handlers()}
-        self.away = set()
-        self.runs = {}
+        self.away, self.broken = set(), set()
         self.runs_of = {name: [] for name in self.handlers}
         self.underway = []
         self.progress = {}
         self.acknowledged = {}
-        self.replayed = set()
+        self.known = set()
+        self.replayed = Counter()
+        self.shaken, self.reread = set(), set()
         self.number = 0
         self.read, self.over = Position(1, 0), set()
-        self.placed = {domain: [] for domain in DOMAINS}
         self.poison = set()
         self.settling = False
-        self.agenda = self._agenda()
-
-    # -- what was drawn --------------------------------------------------------------------
+        self.happenings = Happenings(self)
 
     def _handlers(self):
         random = self.random
@@ -97,23 +102,14 @@ class World(Nobody):
                 installed_s=self.clock.now().timestamp(), version=(1, 0, 0),
             )  # fmt: skip
 
-    def _agenda(self):
-        """When what happens from outside: (seconds, number, what)."""
-        happenings = (
-            ("emit", 12.0), ("twin", 1.0), ("kill", 0.7), ("full", 0.3), ("free", 1.0),
-            ("replaced", 0.3), ("away", 0.3), ("replay", 0.6), ("resume", 0.4), ("wall", 0.2),
-            ("rotate", 0.3), ("pause", 0.2), ("torn", 0.2),
-        )  # fmt: skip
-        agenda = []
-        for what, rate in happenings:
-            at_s = self.clock.at_s
-            while (at_s := at_s + self.random.expovariate(rate / 3600)) < self.ends_s:
-                agenda.append((at_s, len(agenda), what))
-        heapq.heapify(agenda)
-        return agenda
+    @property
+    def every_log(self):
+        return (*self.logs.values(), self.paper.journal, self.paper.letters)
 
-    def exit_of(self):
+    def exit_of(self, handler):
         """What a run comes to; -1: it hangs."""
+        if handler.name in self.broken:
+            return 126
         if self.settling:
             return 0
         if self.random.random() < 0.02:
@@ -143,7 +139,8 @@ class World(Nobody):
     def committed(self, handler, domain, cursor):
         """No cursor past bytes that were not synced."""
         segment, offset = cursor.position
-        if offset > self.logs[domain].segments[segment - 1].synced:
+        is_known = (domain, segment) not in self.shaken
+        if is_known and offset > self.logs[domain].segments[segment - 1].synced:
             self.problems.append(f"{handler}: cursor {cursor.position} is not on disk")
 
     def noted(self, text):
@@ -185,126 +182,123 @@ class World(Nobody):
         return event in self.poison
 
     def _check_unsettled(self, handler, deliveries):
-        """Nothing runs again that the journal says to be over, unless somebody asked for it."""
+        """Nothing runs again that the journal says to be over, unless somebody asked for it, or its
+        log is read again."""
         if self.power_cuts:
             return
-        while (chunk := self.paper.read(self.read)).next != self.read:
+        while (chunk := self.paper.read(self.read, patient=False)).next != self.read:
             entries = filter(None, (journal.decode(line.raw) for line in chunk.lines))
             for entry in entries:
-                self.over |= {(entry.handler, event) for event in self._settled_by(entry)}
+                self.over |= {(entry.handler, *place) for place in self._settled_by(entry)}
             self.read = chunk.next
-        for delivery in deliveries:
-            is_over = (handler.name, delivery.event) in self.over
-            if is_over and not delivery.replay:
-                self.problems.append(f"{handler.name}: {delivery.event} was over, and runs again")
+        for each in deliveries:
+            is_over = (handler.name, each.domain, each.position, each.event) in self.over
+            is_shaken = (each.domain, each.position.segment) in self.shaken
+            if is_over and not each.replay and not is_shaken:
+                self.problems.append(f"{handler.name}: {each.event} was over, and runs again")
 
     def _settled_by(self, entry):
         if entry.action == "batch":
             last = Position(entry.segment, entry.mark)
-            placed = self.placed[entry.domain]
-            return [event for place, event in placed if entry.position <= place <= last]
+            return [
+                (entry.domain, record.position, record.event.id)
+                for record in self.logs[entry.domain].events()
+                if entry.position <= record.position <= last
+            ]
         is_over = entry.action == "attempt" and entry.then in ("settled", "dead-letter")
-        return [entry.event] if is_over else []
+        return [(entry.domain, entry.position, entry.event)] if is_over and not entry.replay else []
 
-    # -- what happens from outside ---------------------------------------------------------
+    # -- what others write -----------------------------------------------------------------
 
-    def happen(self, what):  # noqa: C901  # a list of happenings, one line each
-        random = self.random
-        self.say("happens", what)
-        if what == "emit":
-            for _ in range(random.choice((1, 1, 3, 20))):
-                self.emit(random.choice(DOMAINS), random.choice("xyz"))
-        elif what == "twin":
-            if self.acknowledged:
-                self.write(*random.choice(list(self.acknowledged.values())))
-        elif what == "kill":
-            self.crash_in = random.randint(1, 60)
-        elif what in ("full", "free"):
-            self.full = what == "full"
-        elif what == "away":
-            self.away ^= {random.choice(list(self.handlers))}
-        elif what == "replaced":
-            self.replace(random.choice(list(self.handlers)))
-        elif what == "wall":
-            self.clock.set(random.choice((-86_400, -60, 60, 86_400)))
-        elif what == "rotate":
-            self.logs[random.choice(DOMAINS)].rotate()
-        elif what == "torn":
-            log = self.logs[random.choice(DOMAINS)]
-            log.live.data += b'{"specversion":"1.0","id":"to'
-        elif what == "replay":
-            self.decide(random.choice(("replay", "drop")))
-        else:
-            self.say_to(what, random.choice(list(self.handlers)))
+    def line(self, domain, key, hops=0, padding=0):
+        """A new event."""
+        self.number += 1
+        data = {"key": key, **({"padding": "." * padding} if padding else {})}
+        return envelope.line(
+            id=f"{domain}-{self.number}", source="sim", type=f"{domain}.happened",
+            time=rfc3339(self.clock.now()),
+            data=json.dumps(data, separators=(",", ":")).encode(),
+            **({"hops": hops} if hops else {}),
+        )  # fmt: skip
 
     def emit(self, domain, key, hops=0):
-        self.number += 1
-        identity = f"{domain}-{self.number}"
-        more = {"hops": hops} if hops else {}
-        line = envelope.line(
-            id=identity, source="sim", type=f"{domain}.happened", time=rfc3339(self.clock.now()),
-            data=json.dumps({"key": key}, separators=(",", ":")).encode(), **more,
-        )  # fmt: skip
-        if self.write(domain, line):
-            self.acknowledged[identity] = (domain, line)
+        self.write(domain, self.line(domain, key, hops))
 
-    def write(self, domain, line):
+    def write(self, domain, line, file=None):
         """A writer's one write, torn when the disk is full; whether it is acknowledged."""
         log = self.logs[domain]
-        log.heal()
+        identity = json.loads(line)["id"]
+        self.known.add(identity)
         if self.full:
-            log.live.data += line[: self.random.randrange(len(line))]
+            log.write(line[: self.random.randrange(len(line))], file)
+            return
+        log.write(line + b"\n", file)
+        if file is None or file in log.segments:
+            self.acknowledged.setdefault(identity, (domain, line))
+
+    def own(self, domain, lines):
+        """These are in the log by now."""
+        for line in lines:
+            self.acknowledged[json.loads(line)["id"]] = (domain, line)
+
+    def tell(self, entry, file=None):
+        """An entry of somebody else's in the journal, on disk; False on a full disk."""
+        if self.full:
             return False
-        self.placed[domain].append((log.end(), json.loads(line)["id"]))
-        log.live.data += line + b"\n"
+        log = self.paper.journal
+        file = file or log.live
+        file.heal()
+        log.write(journal.encode(entry) + b"\n", file)
+        file.synced = len(file.data)
         return True
 
+    def say_to(self, action, handler, file=None):
+        told = {"pause": "paused", "resume": "resumed"}[action]
+        self.tell(Entry(action=told, time=rfc3339(self.clock.now()), handler=handler), file)
+
     def replace(self, name):
+        """Another version of a handler's file."""
         installed_s = self.clock.now().timestamp()
         version = (self.handlers[name].version[0] + 1, 0, 0)
         changes = {"version": version, "installed_s": installed_s}
         fields = {field: getattr(self.handlers[name], field) for field in Handler.__struct_fields__}
         self.handlers[name] = Handler(**{**fields, **changes})
 
-    def decide(self, action):
-        """A person decides on some dead letter, perhaps once more."""
-        letters = self.paper.dead()
-        if not letters or self.full:
-            return
-        letter = self.random.choice(letters)
-        event = json.loads(bytes(letter.event))
-        self.replayed.add(event["id"])
-        self.tell(
-            action=action, letter=letter.letter, handler=letter.handler, domain=letter.domain,
-            segment=letter.segment, offset=letter.offset, event=event["id"],
-            source=event["source"], type=event["type"], replay=letter.letter,
-        )  # fmt: skip
-
-    def say_to(self, action, handler):
-        self.tell(action={"pause": "paused", "resume": "resumed"}[action], handler=handler)
-
-    def tell(self, **fields):
-        if not self.full:
-            entry = Entry(time=rfc3339(self.clock.now()), **fields)
-            self.paper.journal.live.data += journal.encode(entry) + b"\n"
-            self.paper.journal.live.synced = len(self.paper.journal.live.data)
+    # -- what takes away -------------------------------------------------------------------
 
     def cut_power(self):
         self.power_cuts += 1
         how = self.index.cut()
-        for log in (*self.logs.values(), self.paper.journal, self.paper.letters):
+        for log in self.every_log:
             log.cut()
-            log.heal()
-        there = {r.event.id for log in self.logs.values() for r in log.events()}
-        for identity in [each for each in self.acknowledged if each not in there]:
-            del self.acknowledged[identity]
+        self.forget_lost()
         self.say("power cut; the index is", how)
+
+    def shake(self, domain, segment, change):
+        """Somebody changes a log that nobody may change: what lies there may be read again."""
+        log = self.logs[domain]
+        for step in (change, None):
+            self.reread |= {x.event.id for x in log.events() if x.position.segment >= segment}
+            if step:
+                step()
+        self.shaken.add((domain, segment))
+        self.known |= self.reread
+        self.forget_lost()
+
+    def forget_lost(self):
+        """Nobody can deliver what is not there any more."""
+        there = {record.raw for log in self.logs.values() for record in log.events()}
+        for identity, (_, line) in list(self.acknowledged.items()):
+            if line not in there:
+                del self.acknowledged[identity]
 
     # -- dispatchers -----------------------------------------------------------------------
 
     def run(self):
         """Work through the agenda, then wait until all is settled: what should not be."""
         while True:
+            for log in self.every_log:
+                log.close()
             try:
                 if Life(self).work():
                     break
@@ -313,7 +307,7 @@ class World(Nobody):
                 self.bury_runs()
                 if not crash.args and self.random.random() < 0.3:
                     self.cut_power()
-                self.clock.pass_s(self.random.choice((0.1, 1.0, 600.0)))
+            self.clock.pass_s(self.random.choice((0.1, 1.0, 600.0)))
             if self.clock.at_s > self.ends_s + DRAIN_S:
                 self.problems.append("stuck: what is not settled never will be")
                 break
@@ -324,7 +318,8 @@ class World(Nobody):
         for run in self.underway:
             self.note(run, killed=True)
             if run.handler.kind == "python":
-                self.progress[run.handler.name] = run.done(self.clock.at_s)
+                first = run.deliveries[0].place[:2]
+                self.progress[run.handler.name] = first, run.done(self.clock.at_s)
         self.underway.clear()
 
     def note(self, run, *, killed=False):
@@ -347,19 +342,27 @@ class World(Nobody):
                 )
             )  # fmt: skip
 
+    def mend(self):
+        """There is room on the disk again, and it works. What has met with one that did not is
+        started again."""
+        self.full = False
+        for log in self.every_log:
+            log.failing = False
+        self.stopping = self.stopping or any(log.lost for log in self.every_log)
+
     def settle(self):
         """From here on nothing breaks any more, and every handler is there and works."""
         self.say("faults end")
-        self.settling, self.full, self.crash_in = True, False, None
+        self.settling, self.crash_in = True, None
+        self.mend()
         self.away.clear()
+        self.broken.clear()
         for run in self.underway:
             # Nobody is left who would resume what it pauses.
             run.exit = 1 if run.exit == 77 else run.exit
         for name in self.handlers:
-            self.tell(action="resumed", handler=name)
+            self.say_to("resume", name)
             self.replace(name)
-        for log in self.logs.values():
-            log.heal()
 
     def digest(self):
         """The same for the same seed."""

@@ -93,6 +93,8 @@ class Feed:
         self._trouble = ""
         self._replacements = 0
         self._resume = Position(1, 0)
+        self._furthest = Position(0, 0)
+        """How far anybody has read the log as it is now."""
         self._told: dict[str, int] = {}
         """For each reader, the last replacement that it knows of."""
 
@@ -149,6 +151,7 @@ class Feed:
         except HooklineError as error:
             return self._nothing(position, error)
         self.restless = raw.again_s is not None
+        self._furthest = max(self._furthest, raw.next)
         try:
             chunk = self._chunk(raw)
         except HooklineError as error:
@@ -166,11 +169,13 @@ class Feed:
         cannot be read."""
         try:
             chunk = self.log.read(position, limit_bytes=1)
-        except (SegmentGone, SegmentDamaged):
-            # The log is the one that it was, for whoever reads further behind.
-            return None
         except LogReplaced as replaced:
-            self._replaced(replaced)
+            # Whoever reads in another segment does so in the log that it was, and what is asked for
+            # once more may be of an older one.
+            is_gap = isinstance(replaced, SegmentGone | SegmentDamaged)
+            furthest = self._furthest
+            if not is_gap and furthest.segment == position.segment and furthest > position:
+                self._replaced(replaced)
             return None
         for record in records(chunk):
             return record if record.position == position and record.event else None
@@ -218,7 +223,7 @@ class Feed:
         self._chunks.clear()
         self._identities.rewind(self.domain, replaced.resume)
         self._replacements += 1
-        self._resume = replaced.resume
+        self._resume = self._furthest = replaced.resume
 
     def _rewound(self, cursor: Cursor) -> Cursor:
         resume = Position(min(cursor.position.segment, self.log.end().segment), 0)

@@ -30,9 +30,9 @@ class Intake:
         open_log: Callable[[str], Log],
         identities: Identities,
         spectator: Spectator,
-        rewound: Callable[[str, str, Position], None],
+        rewound: Callable[[str, str, Position, Position], None],
     ) -> None:
-        """`rewound` is told that a handler's cursor went back in a domain, and where to."""
+        """`rewound` is told that a handler reads a domain again, from where on, and its cursor."""
         self._open_log = open_log
         self._rewound = rewound
         self._identities = identities
@@ -63,11 +63,11 @@ class Intake:
         known = progress.cursors.get(domain)
         if known is not None:
             cursor = feed.still_there(known)
-            if cursor.position < known.position:
-                self._rewound(listener.name, domain, cursor.position)
             feed.begin(cursor.position)
             feed.join(listener.name)
             listener.track(domain, cursor, progress.settled.get(domain, {}))
+            if cursor.position < known.position:
+                self._went_back(listener, domain, cursor.position)
             return None
         position = feed.log.start(listener.handler)
         feed.begin(position)
@@ -131,7 +131,7 @@ class Intake:
             resume = feed.replaced_for(listener.name)
             if resume is not None and subscription.head(domain) > resume:
                 subscription.rewind(domain, resume)
-                self._rewound(listener.name, domain, resume)
+                self._went_back(listener, domain, resume)
             head = subscription.head(domain)
             chunk = feed.read(head)
             if chunk.replaced:
@@ -188,6 +188,12 @@ class Intake:
     def restless(self) -> list[str]:
         """The domains that are to be read again soon, though nothing will say so."""
         return [domain for domain, feed in self._feeds.items() if feed.restless]
+
+    def _went_back(self, listener: Listener, domain: str, resume: Position) -> None:
+        cursor = listener.subscription.cursor(domain)
+        self._rewound(listener.name, domain, resume, cursor.position)
+        # Also when there is nothing to be read: the index must know what the journal says.
+        listener.moved.add(domain)
 
     @staticmethod
     def _pass_over(listener: Listener, feed: Feed, chunk: Chunk) -> None:

@@ -8,15 +8,17 @@ is pending: the letter may have the only copy of its event.
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 import msgspec
 
 from hookline.dispatch.dead_letter import decode_letter
 from hookline.dispatch.journal import letter_lines, open_letters_log, read_ledger
+from hookline.dispatch.ledger import Ledger
 from hookline.dispatch.letters import Wanted, drop_all, each_open
 from hookline.log.home import Home
+from hookline.log.lines import Line
 from hookline.log.rotate import remove_segment, rotate_stream
 from hookline.log.stream import Stream
 from hookline.model.clock import Clock, from_epoch_s, rfc3339
@@ -69,7 +71,7 @@ def purge(home: Home, keep_s: float, clock: Clock, say: Say, *, dry_run: bool = 
                 home.dead_letters.touch(0o640)
         old = _old_parts(queue, oldest_s)
         # After the dropping: nobody can ask for the replay of what is left in them any more.
-        held = _held(home, old)
+        held = held_parts(old, letter_lines(home), read_ledger(home)) if old else {}
         for ordinal, size in old.items():
             if ordinal in held:
                 purged.held_files = sum(each >= ordinal for each in old)
@@ -95,12 +97,18 @@ def _old_parts(queue: Stream, oldest_s: float) -> dict[int, int]:
     return old
 
 
-def _held(home: Home, parts: Collection[int]) -> dict[int, Counter[str]]:
-    """Which of these parts have letters whose replay is pending, and how many for which handler."""
-    handlers = read_ledger(home).handlers if parts else {}
-    pending = {each.replay: name for name in handlers for each in handlers[name].pending.values()}
+def held_parts(
+    parts: Collection[int], lines: Iterable[Line], ledger: Ledger
+) -> dict[int, Counter[str]]:
+    """Which of these parts have letters whose replay is pending, and how many for which handler.
+    Pure; `lines` are those of the queue, in order."""
+    pending = {
+        each.replay: name
+        for name, progress in ledger.handlers.items()
+        for each in progress.pending.values()
+    }
     held: dict[int, Counter[str]] = {}
-    for line in letter_lines(home) if any(pending) else ():
+    for line in lines if any(pending) else ():
         ordinal = line.position.segment
         if ordinal > max(parts):
             break

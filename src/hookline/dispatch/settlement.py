@@ -94,10 +94,11 @@ class Settlement:
         listener.standing.resume()
         self._stand("resumed", listener, reason)
 
-    def rewound(self, handler: str, domain: str, position: Position) -> None:
-        """A handler's cursor went back: the log of the domain is not the one that it read."""
-        self._books.rewound(handler, domain, position, self._clock)
-        where = f"segment {position.segment}, offset {position.offset}"
+    def rewound(self, handler: str, domain: str, resume: Position, cursor: Position) -> None:
+        """A handler reads a domain again from `resume` on: its log is not the one that it read.
+        Before that nothing is settled from `cursor` on."""
+        self._books.rewound(handler, domain, cursor, self._clock)
+        where = f"segment {resume.segment}, offset {resume.offset}"
         reason = f"the {domain} log was replaced or lost its end: it is read again from {where}"
         self._alert("log_replaced", handler, reason)
 

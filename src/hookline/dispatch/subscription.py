@@ -171,12 +171,15 @@ class Subscription:
         self._tracks[domain].read = read
 
     def rewind(self, domain: str, position: Position) -> None:
-        """The log is another than it was: forget what waits of it, and read on from `position`."""
+        """From `position` on, the log is another than it was: forget what waits of that, and read
+        it again."""
         track = self._tracks[domain]
-        for delivery in [each for each in track.open.values() if not each.running]:
-            self._close(delivery)
-        track.settled_ahead.clear()
-        track.open.clear()
+        for delivery in [each for each in track.open.values() if each.position >= position]:
+            del track.open[delivery.position]
+            if not delivery.running:
+                self._close(delivery)
+        for place in [each for each in track.settled_ahead if each >= position]:
+            del track.settled_ahead[place]
         track.read = Cursor(position)
 
     def replay(self, delivery: Delivery) -> None:
