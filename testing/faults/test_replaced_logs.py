@@ -1,16 +1,24 @@
 """Somebody deletes a log, or puts something else in its place, while it is in use."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from hookline.dispatch.journal import STATE_FILE
+from hookline.dispatch.letters import letters, replay
+from hookline.dispatch.state import State
+from hookline.dispatch.subscription import Cursor
 from hookline.log.holders import holders
 from hookline.log.rotate import rotate
+from hookline.model.clock import SystemClock
 from hookline.model.errors import CannotCreate
+from hookline.model.position import Position
 from testing.faults.emitters import EMITTERS, identities, problems, stored, struck
 
 KINDS = ["link", "dangling link", "fifo", "folder", "device"]
@@ -216,3 +224,80 @@ def test_a_log_that_was_begun_anew_while_nobody_looked_is_read_from_its_start(be
     sent = [bench.emit("a.b", {"n": n}) for n in range(10)]
     bench.drain()
     assert bench.said() == sent
+
+
+def tick_until(dispatcher, condition, deadline_s=30):
+    ends_s = time.monotonic() + deadline_s
+    while not condition():
+        assert time.monotonic() < ends_s
+        dispatcher.tick(0.05)
+
+
+def head(dispatcher):
+    """How far a handler has read."""
+    listener = dispatcher.roster.listeners["on-a-b.sh"]
+    return listener.subscription.head("a") if listener.subscription.domains else Position(1, 0)
+
+
+def read_to_the_end(bench):
+    """A dispatcher that has read events of two segments, and their identities. Of them, a handler
+    takes none while there is no $OUT."""
+    bench.shell(
+        "on-a-b.sh", 'test -e "$OUT" || exit 75; echo "$EVENT_ID" >>"$OUT"',
+        "# backoff: 1s   attempts: 1000",
+    )  # fmt: skip
+    first = [bench.emit("a.b") for _ in range(3)]
+    rotate(bench.home, "a")
+    for _ in range(3):
+        bench.emit("a.b")
+    dispatcher = bench.dispatcher()
+    tick_until(dispatcher, lambda: head(dispatcher) > Position(2, 0))
+    return dispatcher, first
+
+
+@pytest.mark.parametrize("without_index", [False, True])
+def test_what_waits_of_an_older_segment_stays_when_the_log_is_cut(bench, without_index):
+    """Its bytes are there. Without an index, the journal must say so."""
+    dispatcher, first = read_to_the_end(bench)
+    os.truncate(bench.home.live("a"), 0)
+    tick_until(dispatcher, lambda: head(dispatcher) == Position(2, 0))
+    more = [bench.emit("a.b") for _ in range(2)]
+    bench.out.touch()
+    if without_index:
+        dispatcher.close()
+        (bench.home.state / STATE_FILE).unlink()
+        dispatcher = bench.dispatcher()
+    tick_until(dispatcher, lambda: len(bench.said()) >= 5)
+    dispatcher.close()
+    assert bench.said() == first + more
+    assert [alert[0] for alert in bench.alerts] == ["log_replaced"]
+
+
+def test_the_index_knows_that_a_cursor_went_back_though_there_is_nothing_to_be_read(bench):
+    bench.out.touch()
+    dispatcher, _ = read_to_the_end(bench)
+    tick_until(dispatcher, lambda: len(bench.said()) == 6)
+    os.truncate(bench.home.live("a"), 0)
+    tick_until(dispatcher, lambda: head(dispatcher) == Position(2, 0))
+    dispatcher.close()
+    with contextlib.closing(State(bench.home.state / STATE_FILE, readonly=True)) as state:
+        assert state.load().handlers["on-a-b.sh"].cursors["a"] == Cursor(Position(2, 0))
+
+
+def test_a_replay_of_what_a_closed_segment_has_lost_makes_nobody_read_again(bench):
+    bench.shell("on-a-b.sh", 'test -e "$OUT" || exit 65; echo "$EVENT_ID" >>"$OUT"')
+    lost = bench.emit("a.b")
+    bench.drain()
+    (letter,) = letters(bench.home)
+    bench.out.touch()
+    rotate(bench.home, "a")
+    sent = [bench.emit("a.b") for _ in range(3)]
+    bench.drain()
+    assert bench.said() == sent
+    (closed,) = bench.home.segments.glob("a-*")
+    os.truncate(closed, 0)
+    replay(bench.home, letter, SystemClock())
+    sent.append(bench.emit("a.b"))
+    bench.drain()
+    assert sorted(bench.said()) == sorted([lost, *sent])
+    assert not bench.alerts
