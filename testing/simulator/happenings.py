@@ -5,14 +5,14 @@ from functools import partial
 
 from testing.simulator.people import People
 
-RATES = {
-    "emit": 12.0, "twin": 1.0, "kill": 0.7, "stop": 0.4, "full": 0.3, "replaced": 0.3, "away": 0.4,
+SOME = {
+    "twin": 1.0, "kill": 0.7, "stop": 0.4, "full": 0.3, "replaced": 0.3, "away": 0.4,
     "broken": 0.2, "wall": 0.2, "rotate": 0.4, "pause": 0.3, "torn": 0.2, "unsynced": 0.1,
     "late": 0.4, "late_command": 0.3, "cut": 0.1, "swap": 0.15, "flip": 0.1, "decide": 0.6,
     "replay": 0.2, "replay_letters": 0.2, "purge": 0.3, "archive": 0.4,
 }  # fmt: skip
 """How often each happens in an hour, as a rule. A world has some of them often, some never."""
-REMEDIES = {"free": 1.0, "resume": 0.5, "interrupt": 0.3, "again": 0.5}
+EVERY = {"emit": 12.0, "free": 1.0, "resume": 0.5, "interrupt": 0.3, "again": 0.5}
 """As above, in every world."""
 FLIPPED_BYTES = 2000
 HOLDS_S = (0.05, 5.0, 600.0, 3600.0)
@@ -27,13 +27,17 @@ class Happenings:
         self.people = People(world, self.later)
         self._agenda = []
         self._number = 0
-        for what, rate in {**RATES, **REMEDIES}.items():
-            if what not in REMEDIES and what != "emit":
-                rate *= self.random.choice((0, 1, 1, 3))
-            happen = getattr(self, f"_{what}", None) or getattr(self.people, what)
-            at_s = world.clock.at_s
-            while rate and (at_s := at_s + self.random.expovariate(rate / 3600)) < world.ends_s:
-                self._plan(at_s, what, happen)
+        for what, rate in SOME.items():
+            self._draw(what, rate * self.random.choice((0, 1, 1, 3)))
+        for what, rate in EVERY.items():
+            self._draw(what, rate)
+
+    def _draw(self, what, rate):
+        """When it happens, `rate` times an hour."""
+        happen = getattr(self, f"_{what}", None) or getattr(self.people, what)
+        at_s = self.world.clock.at_s
+        while rate and (at_s := at_s + self.random.expovariate(rate / 3600)) < self.world.ends_s:
+            self._plan(at_s, what, happen)
 
     def next_s(self):
         """When the next one is; None: there is nothing to come."""

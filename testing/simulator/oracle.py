@@ -100,7 +100,8 @@ def _order(world, handler, again):
 def _doubled(world, name, again):
     done = Counter(run.event for run in world.runs_of[name] if run.exit == 0 and run.ended_ns)
     twice = [each for each, times in done.items() if times > 1]
-    return [f"{x} was done twice" for x in sorted(twice) if x not in again and not world.replayed[x]]
+    may = again | set(world.replayed)
+    return [f"{each} was done twice" for each in sorted(set(twice) - may)]
 
 
 def _unanswered(world):

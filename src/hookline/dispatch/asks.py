@@ -13,11 +13,10 @@ from itertools import islice
 from typing import Final
 
 from hookline.dispatch.handlers import refusal
-from hookline.dispatch.journal import STATE_FILE, open_journal, read_ledger
+from hookline.dispatch.journal import STATE_FILE, append_whole, open_journal, read_ledger
 from hookline.dispatch.ledger import Entry, encode
 from hookline.dispatch.lock import holder
 from hookline.dispatch.state import IndexFailed, State
-from hookline.log.files import append_line
 from hookline.log.home import Home
 from hookline.model.errors import TryAgain, printable
 from hookline.model.position import Position
@@ -117,6 +116,5 @@ def write_some(home: Home, entries: Iterable[Entry]) -> int:
     """Write these entries at once; how many they were."""
     lines = [encode(entry) for entry in entries]
     if lines:
-        locked = home.locked_append.exists()
-        append_line(home.deliveries, b"\n".join(lines), sync=True, locked=locked)
+        append_whole(home, home.deliveries, b"\n".join(lines), sync=True)
     return len(lines)

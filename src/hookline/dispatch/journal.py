@@ -5,9 +5,11 @@ Anybody may read them while a dispatcher runs; commands append to the journal wh
 
 import contextlib
 import hashlib
+import os
 import uuid
 from collections.abc import Container, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -109,10 +111,32 @@ def read_ledger(home: Home) -> Ledger:
         return load_ledger(home, None)
 
 
+def append_whole(home: Home, path: Path, lines: bytes, *, sync: bool = False) -> None:
+    """Append lines to the journal or to the dead letters. Raises as `append_line`.
+
+    What a crash or a full disk has torn is ended first: unlike an event, a line that is glued to it
+    would be lost with it.
+    """
+    if _is_torn(path):
+        lines = b"\n" + lines
+    append_line(path, lines, sync=sync, locked=home.locked_append.exists())
+
+
+def _is_torn(path: Path) -> bool:
+    try:
+        with path.open("rb", buffering=0) as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 1))
+            return size > 0 and file.read(1) != b"\n"
+    except OSError:
+        # What cannot be read is either not there yet, or the append will say what is wrong.
+        return False
+
+
 def write_entry(home: Home, entry: Entry) -> None:
     """Append one entry to the journal: how a command tells the dispatcher, running or not."""
     line = lines.encode(entry)
-    append_line(home.deliveries, line, sync=True, locked=home.locked_append.exists())
+    append_whole(home, home.deliveries, line, sync=True)
 
 
 class JournalFiles:
@@ -209,7 +233,7 @@ class JournalFiles:
 
     def enter(self, lines: bytes) -> None:
         """Append entries to the journal in one write. Raises HooklineError or OSError."""
-        append_line(self._home.deliveries, lines, locked=self._home.locked_append.exists())
+        append_whole(self._home, self._home.deliveries, lines)
         self._unsynced = True
 
     def sync(self) -> None:
@@ -220,8 +244,7 @@ class JournalFiles:
 
     def bury(self, lines: bytes) -> None:
         """Append dead letters, on disk when this returns. Raises HooklineError or OSError."""
-        locked = self._home.locked_append.exists()
-        append_line(self._home.dead_letters, lines, sync=True, locked=locked)
+        append_whole(self._home, self._home.dead_letters, lines, sync=True)
 
     def buried(self, delivery: Delivery) -> bytes | None:
         """The event of the dead letter that a delivery repeats, for when its log is gone."""

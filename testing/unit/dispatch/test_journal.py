@@ -10,6 +10,7 @@ from hookline.dispatch import books
 from hookline.dispatch import journal as module
 from hookline.dispatch.books import entries
 from hookline.dispatch.journal import (
+    STATE_FILE,
     JournalFiles,
     load_ledger,
     newest_snapshot,
@@ -19,6 +20,7 @@ from hookline.dispatch.journal import (
     write_entry,
 )
 from hookline.dispatch.ledger import Entry, Ledger, fold
+from hookline.dispatch.letters import letters
 from hookline.log.rotate import remove_segment, rotate_stream
 from hookline.model.clock import SystemClock, rfc3339
 from hookline.model.position import Position
@@ -230,3 +232,29 @@ def test_a_journal_that_is_copied_in_its_place_asks_for_nothing_again(bench):
         dispatcher.close()
     bench.drain()
     assert bench.said() == [event, event, "more"]
+
+
+TORN = b'{"action":"attempt","time":"2026-01-01T00:00'
+
+
+@pytest.mark.parametrize("torn", [TORN, b"\0" * 30, TORN + b"\0" * 30])
+def test_a_command_behind_a_line_that_a_crash_has_torn_counts(bench, torn):
+    bench.home.deliveries.write_bytes(torn)
+    write_entry(
+        bench.home, Entry(action="paused", time="2026-01-01T00:00:00.000000Z", handler="on-a-b.sh")
+    )
+    assert load_ledger(bench.home, None).progress("on-a-b.sh").paused
+
+
+def test_what_is_written_behind_torn_lines_is_not_lost(bench):
+    """Else the letter were, and with it the event."""
+    bench.shell("on-a-b.sh", "exit 65")
+    sent = bench.emit("a.b")
+    bench.home.deliveries.write_bytes(TORN)
+    bench.home.dead_letters.write_bytes(b'{"letter":"on-a-b.sh:x')
+    bench.drain()
+    assert [letter.identity.id for letter in letters(bench.home)] == [sent]
+    (bench.home.state / STATE_FILE).unlink()
+    bench.drain()
+    assert bench.verdicts() == [("rejected", "dead-letter")]
+    assert load_ledger(bench.home, None).progress("on-a-b.sh").cursors["a"].position.offset
