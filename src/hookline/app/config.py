@@ -147,5 +147,5 @@ def _load(path: Path, shape: type[_Shape]) -> _Shape:
         return shape()
     except OSError as error:
         raise BadConfig(f"{path}: {error.strerror}") from error
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BadConfig(f"{path}: {error}: mend it there; hookline doctor checks it") from error

@@ -28,15 +28,25 @@ _NO_ATOMIC_APPEND: Final = {
 
 
 def examine(home: Home) -> Iterator[Finding]:
-    """Every check, in the order in which to mend."""
+    """Every check, in the order in which to mend; one that cannot be made hinders no other."""
     yield _program("bash", ["bash", "-c", "echo ${BASH_VERSINFO[0]}.${BASH_VERSINFO[1]}"], "5.1")
     yield _program("jq", ["jq", "--version"], "")
-    yield from _folders(home)
-    yield _file_system(home)
+    yield from _as_far("home", _folders(home))
+    yield from _as_far("file system", _file_system(home))
     yield from _configuration(home)
-    yield from _handlers(home)
+    yield from _as_far("handlers", _handlers(home))
     if home.coordination.is_dir():
-        yield from condition(home, SystemClock())
+        yield from _as_far("home", condition(home, SystemClock()))
+
+
+def _as_far(check: str, findings: Iterator[Finding]) -> Iterator[Finding]:
+    """The findings, up to where one cannot be told."""
+    try:
+        yield from findings
+    except HooklineError as error:
+        yield Finding(check, False, str(error))
+    except OSError as error:
+        yield Finding(check, False, f"{error.filename}: {error.strerror}")
 
 
 def lacks_atomic_append(path: os.PathLike[str]) -> str:
@@ -78,17 +88,18 @@ def _folders(home: Home) -> Iterator[Finding]:
             yield Finding("folder", True, str(folder))
 
 
-def _file_system(home: Home) -> Finding:
+def _file_system(home: Home) -> Iterator[Finding]:
     if not home.coordination.is_dir():
-        return Finding("file system", False, "cannot be told while the home is missing")
+        yield Finding("file system", False, "cannot be told while the home is missing")
+        return
     name = lacks_atomic_append(home.coordination)
     if not name:
-        return Finding("file system", True, "appends of several writers do not mix")
-    if home.locked_append.exists():
-        return Finding("file system", True, f"{name}: writers take a lock around each append")
-    return Finding(
-        "file system", False, f"{name} mixes appends of several writers: touch {home.locked_append}"
-    )
+        yield Finding("file system", True, "appends of several writers do not mix")
+    elif home.locked_append.exists():
+        yield Finding("file system", True, f"{name}: writers take a lock around each append")
+    else:
+        text = f"{name} mixes appends of several writers: touch {home.locked_append}"
+        yield Finding("file system", False, text)
 
 
 def _configuration(home: Home) -> Iterator[Finding]:

@@ -329,3 +329,17 @@ def test_dispatch_and_init_speak_json(made, capsys):
     assert main(["init", str(made.root), "--json"]) == 0
     (told,) = lines_of(capsys)
     assert told["root"] == str(made.root)
+
+
+def test_the_doctor_goes_on_where_a_check_cannot_be_made(home, monkeypatch, capsys):
+    def broken(path):
+        raise OSError(5, "Input/output error", str(path))
+
+    monkeypatch.setattr("hookline.app.doctor.lacks_atomic_append", broken)
+    (home.config / "hookline.toml").write_bytes(b"\xff")
+    assert main(["doctor"]) == os.EX_CONFIG
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert f"file system: {home.coordination}: Input/output error\n" in out
+    assert f"hookline.toml: {home.config}/hookline.toml: 'utf-8' codec" in out
+    assert "inotify: " in out
