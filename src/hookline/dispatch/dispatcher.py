@@ -149,6 +149,7 @@ class Dispatcher:
                 self._selector.select(RESTLESS_S)
         if self._core.short:
             raise TryAgain(f"{self._core.short}: what is left waits for the next")
+        self._core.commit()
         if trouble := self._books.trouble or next(iter(self._intake.unsynced.values()), ""):
             raise WriteFailed(trouble)
 

@@ -187,7 +187,8 @@ class Feed:
         begin = Position(segment, max(0, offset - CHUNK_BYTES))
         try:
             before = records(self.log.read(begin)) if offset else []
-        except LogReplaced:
+        except HooklineError:
+            # To go on without a mark is not to go on wrongly: who reads on is told what is wrong.
             before = []
         for record in reversed(before):
             if record.event and record.end <= position:
