@@ -20,7 +20,7 @@ from hookline.dispatch.settlement import Settlement
 from hookline.dispatch.spectator import Spectator
 from hookline.dispatch.subscription import Cursor, Delivery
 from hookline.model.clock import Clock
-from hookline.model.errors import HooklineError, TryAgain
+from hookline.model.errors import HooklineError, TryAgain, told
 
 COMMIT_S: Final = 0.2
 """The most that a power cut can take of what `batch` writers appended, while a dispatcher runs."""
@@ -277,8 +277,7 @@ class Core:
         try:
             run = self._starter.start(listener.handler, deliveries)
         except (OSError, MemoryError, TryAgain) as error:
-            why = getattr(error, "strerror", None) or str(error) or "there is not enough memory"
-            self.run_short(f"cannot start {listener.name} now: {why}")
+            self.run_short(f"cannot start {listener.name} now: {told(error)}")
             self._take_back([(listener, deliveries)], now_s)
             return
         except (HooklineError, ValueError) as error:

@@ -39,7 +39,7 @@ from hookline.dispatch.state import State
 from hookline.dispatch.subscription import Delivery
 from hookline.log.home import Home
 from hookline.model.clock import Clock
-from hookline.model.errors import HooklineError, TryAgain, WriteFailed, is_shortage
+from hookline.model.errors import HooklineError, TryAgain, WriteFailed, is_shortage, told
 
 LOOK_S: Final = 1.0
 """How often folders are looked at, whether the kernel says that they changed or not."""
@@ -210,7 +210,7 @@ class Dispatcher:
         except Exception as error:
             if not is_shortage(error):
                 raise
-            self._core.run_short(str(error) or "there is not enough memory")
+            self._core.run_short(told(error))
             self._overlooked = True
             return False
 
@@ -292,7 +292,7 @@ class Dispatcher:
             try:
                 self._selector.register(fd, selectors.EVENT_READ)
             except (OSError, MemoryError) as error:
-                self._core.run_short(f"a run cannot be watched now: {error}")
+                self._core.run_short(f"a run cannot be watched now: {told(error)}")
                 return
             self._unheard.discard(fd)
 

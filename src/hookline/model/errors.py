@@ -90,3 +90,11 @@ def is_shortage(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno in SCARCE
     return isinstance(error, (MemoryError, TryAgain))
+
+
+def told(error: BaseException) -> str:
+    """What went wrong, in words: for what, if that is known."""
+    if isinstance(error, OSError) and error.strerror:
+        where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+        return f"{where}{error.strerror}"
+    return str(error) or "there is not enough memory"

@@ -313,6 +313,19 @@ def test_leftovers_in_the_working_folder_are_removed(bench):
     assert not left.exists()
 
 
+def test_a_working_folder_that_a_handler_has_locked_is_removed_and_nothing_outside(bench):
+    outside = bench.home.root / "outside"
+    outside.mkdir(mode=0o500)
+    bench.shell(
+        "on-a-b.sh", f'mkdir -p a/b c; touch a/b/x; ln -s {outside} c/out; chmod 0 a/b a c "$PWD"'
+    )
+    bench.emit("a.b")
+    bench.drain()
+    assert bench.verdicts() == [("done", "settled")]
+    assert list((bench.home.state / "runs").iterdir()) == []
+    assert outside.stat().st_mode & 0o777 == 0o500
+
+
 def test_a_retry_does_not_wait_for_a_clock_that_was_set_back(bench):
     bench.shell("on-a-b.sh", 'echo x >>"$OUT"; exit 75', "# backoff: 100ms")
     bench.emit("a.b")

@@ -62,3 +62,16 @@ def test_shown_is_one_harmless_line(value, result):
 
 def test_printable_keeps_what_can_be_printed():
     assert printable("ä→😀\u00a0 'x'") == "ä→😀\u00a0 'x'"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(24, "Too many open files"), "Too many open files"),
+        (OSError(24, "Too many open files", b"/a"), "/a: Too many open files"),
+        (errors.TryAgain("later"), "later"),
+        (MemoryError(), "there is not enough memory"),
+    ],
+)
+def test_what_went_wrong_is_told_without_numbers(error: Exception, words: str) -> None:
+    assert errors.told(error) == words
