@@ -162,6 +162,8 @@ class Archive:
             begun = [need_of(each, each.at) for each in self._replays()]
             planned = plan(segments, begun, self._written_before_s)
             spare = spare_segments(self._home)
+            # The snapshot that makes them spare may be in memory only; one in a closed file is not.
+            _sync(self._home.deliveries)
             for segment in planned.delete:
                 if segment.ordinal in spare:
                     yield from self._delete_one(_JOURNAL, journal, segment)
