@@ -98,9 +98,12 @@ class Happenings:
         self.later(self.random.choice(HOLDS_S) / 2, "rotate", self.world.logs[domain].rotate)
 
     def _late_command(self):
+        """As above, of the journal."""
         paper = self.world.paper
         file, action = paper.journal.live, self.random.choice(("pause", "resume"))
-        self._hold(file, partial(self.world.say_to, action, self._handler(), file))
+        say = partial(self.world.say_to, action, self._handler(), file)
+        decide = partial(self.people.decide, file)
+        self._hold(file, self.random.choice((say, decide)))
         paper.bytes_max = 0
         self.world.was_late = True
 

@@ -1,7 +1,7 @@
 """What a world must not have come to: the oracle's word on each handler, and on the index."""
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 
 from hookline.app.selftest.history import History
 from hookline.dispatch.books import catch_up
@@ -105,29 +105,28 @@ def _doubled(world, name, again):
 
 
 def _unanswered(world):
-    """What was asked for and never came to anything; and what was refused, though its line is
-    there."""
-    asked, dropped, answered, found = {}, set(), set(), []
+    """What was asked for and never came to anything, or more often; and what was refused, though
+    its line is there."""
+    asked, answered, dropped, found = defaultdict(set), defaultdict(set), set(), []
     for entry in world.paper.entries():
         place = entry.handler, entry.domain, entry.position, entry.replay
         if entry.action == "drop":
             dropped.add(entry.letter)
         elif entry.action == "replay":
-            asked[place] = entry.letter
+            asked[place].add("" if entry.letter else entry.time)
         elif entry.action == "attempt" and entry.then in ("settled", "dead-letter"):
-            answered.add(place)
-            is_whole = _is_of_letter(entry) or not _is_shaken(world, entry.domain, entry.position)
+            # By its time: what a full disk took a part of stands there twice.
+            answered[place].add(entry.time)
+            is_whole = ":" in entry.replay or not _is_shaken(world, *place[1:3])
             if entry.error.startswith("its line is not") and is_whole and not world.power_cuts:
                 found.append(f"{entry.handler}: {entry.event} was refused for want of its line")
-    return found + [
-        f"{handler}: the replay {replay} at {domain} {position} never came"
-        for (handler, domain, position, replay), letter in asked.items()
-        if (handler, domain, position, replay) not in answered and letter not in dropped
-    ]
-
-
-def _is_of_letter(entry):
-    return ":" in entry.replay
+    for place, times in asked.items():
+        came = len(answered[place])
+        if not came and place[-1] not in dropped:
+            found.append("{}: the replay of {} {} as {} never came".format(*place))
+        if came > len(times) and not world.crashes:
+            found.append("{}: the replay of {} {} as {} came again".format(*place))
+    return found
 
 
 def differences(world, kept):

@@ -31,12 +31,12 @@ class People:
 
     # -- dead letters ----------------------------------------------------------------------
 
-    def decide(self):
+    def decide(self, file=None):
         """A person decides on some dead letter, perhaps once more."""
         found = [each for each in self.world.paper.dead() if each.identity]
         if found:
             action = self.random.choice(("replay", "drop"))
-            self._tell(letters.decision(self.random.choice(found), action, self.world.clock))
+            self._tell(letters.decision(self.random.choice(found), action, self.world.clock), file)
 
     def replay_letters(self):
         """All open letters again, so many a second."""
@@ -71,11 +71,11 @@ class People:
         """As one who only looks finds it."""
         return catch_up(self.world.index.load(), self.world.paper)
 
-    def _tell(self, entry):
+    def _tell(self, entry, file=None):
         """A word in the journal. What was asked for may run again."""
         if entry.action == "replay":
             self.world.replayed[entry.event] += 1
-        return self.world.tell(entry)
+        return self.world.tell(entry, file)
 
     # -- replays -----------------------------------------------------------------------------
 

@@ -4,9 +4,11 @@ import pytest
 
 from hookline.dispatch import core, decide, ledger, settlement, snapshot
 from hookline.dispatch.books import Books
+from hookline.dispatch.feed import Feed
 from hookline.dispatch.intake import Intake
 from hookline.dispatch.settlement import Settlement
-from hookline.dispatch.subscription import Subscription
+from hookline.dispatch.subscription import Cursor, Subscription
+from hookline.model.position import Position
 from testing.simulator.world import World
 
 HOURS = 3.0
@@ -98,10 +100,73 @@ def rest_of_a_stretch_done(monkeypatch):
     monkeypatch.setattr(Settlement, "ended", all_done)
 
 
+def command_for_nobody(monkeypatch):
+    """Pass over a command while its handler's file is away."""
+    commands = Books.commands
+
+    def heard(self):
+        return [each for each in commands(self) if each.letter or each.handler in here]
+
+    here = set()
+    look = core.Core.look
+
+    def look_around(self, domains):
+        here.clear()
+        here.update(self._roster.listeners)
+        return look(self, domains)
+
+    monkeypatch.setattr(Books, "commands", heard)
+    monkeypatch.setattr(core.Core, "look", look_around)
+
+
+def replaced_log_keeps_its_place(monkeypatch):
+    """Read on where one was, though the log is another."""
+    monkeypatch.setattr(Feed, "replaced_for", lambda *_: None)
+
+
+def what_waits_goes_with_the_cut(monkeypatch):
+    """Forget all that waits of a domain when a part of its log was cut."""
+    rewind = Subscription.rewind
+
+    def rewind_all(self, domain, position):
+        rewind(self, domain, Position(1, 0))
+        self._tracks[domain].read = Cursor(position)
+
+    monkeypatch.setattr(Subscription, "rewind", rewind_all)
+
+
+def cursor_that_is_no_more(monkeypatch):
+    """Believe a cursor, whatever lies there now."""
+    monkeypatch.setattr(Feed, "still_there", lambda _, cursor: cursor)
+
+
+def late_line_never(monkeypatch):
+    """Take every line for one that was read ahead when the dispatcher began."""
+    monkeypatch.setattr(Books, "_foreseen", lambda *_: True)
+
+
+def letter_without_its_log(monkeypatch):
+    """Replay a letter from the log alone."""
+    monkeypatch.setattr(Books, "buried", lambda *_: None)
+
+
+def one_log_less_to_sync(monkeypatch):
+    """Commit though a log cannot be synced."""
+    sync = Intake.sync
+
+    def sync_if_one_can(self, domains):
+        sync(self, domains)
+        return set()
+
+    monkeypatch.setattr(Intake, "sync", sync_if_one_can)
+
+
 MUTANTS = [
     no_sync, no_letter, cursor_ahead, attempt_not_counted, settled_ahead_forgotten,
     retry_behind_its_key, letter_not_closed, batch_folded_to_its_first, journal_not_folded,
-    no_last_attempt, snapshot_without_what_waits, rest_of_a_stretch_done,
+    no_last_attempt, snapshot_without_what_waits, rest_of_a_stretch_done, command_for_nobody,
+    replaced_log_keeps_its_place, what_waits_goes_with_the_cut, cursor_that_is_no_more,
+    late_line_never, letter_without_its_log, one_log_less_to_sync,
 ]  # fmt: skip
 
 

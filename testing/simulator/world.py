@@ -83,7 +83,7 @@ class World(Nobody):
         self.shaken, self.reread = set(), set()
         self.number = 0
         self.read, self.over = Position(1, 0), set()
-        self.poison = set()
+        self.poison, self.poisonous = set(), self.random.choice((0.0, 0.001, 0.003))
         self.settling = False
         self.happenings = Happenings(self)
 
@@ -177,7 +177,7 @@ class World(Nobody):
 
     def _is_poison(self, event):
         """Some events kill the dispatcher, again and again."""
-        if self.random.random() < 0.003:
+        if self.random.random() < self.poisonous:
             self.poison.add(event)
         return event in self.poison
 

@@ -118,22 +118,26 @@ def catch_up(known: Ledger, paper: Paper) -> Ledger:
         if pending.running
     ]  # fmt: skip
     ledger = paper.resume(known)
-    ledger.folded = _fold_from(ledger.folded, ledger, paper, patient=True)
+    ledger.folded, _ = _fold_from(ledger.folded, ledger, paper, patient=True)
     # What stands behind a closed segment that somebody may still write to has happened all the
     # same. It is folded once more when nobody can.
-    end = _fold_from(ledger.folded, ledger, paper, patient=False)
-    ledger.ahead = end if end > ledger.folded else None
+    _, ledger.ahead = _fold_from(ledger.folded, ledger, paper, patient=False)
     fold(ledger, underway)
     ledger.journal = paper.name(ledger.folded)
     return ledger
 
 
-def _fold_from(position: Position, ledger: Ledger, paper: Paper, *, patient: bool) -> Position:
+def _fold_from(
+    position: Position, ledger: Ledger, paper: Paper, *, patient: bool
+) -> tuple[Position, dict[int, int]]:
+    """Where it ends, and how far that is in each segment on the way."""
+    ends: dict[int, int] = {}
     # Where somebody emptied or removed the journal, what the index knows stays true.
     for chunk in chunks(partial(paper.read, patient=patient), position):
         fold(ledger, entries(line.raw for line in chunk.lines))
+        ends.update((line.position.segment, line.end) for line in chunk.lines)
         position = chunk.next
-    return position
+    return position, ends
 
 
 def entries(lines: Iterable[bytes]) -> Iterable[Entry]:
@@ -152,7 +156,7 @@ class Books:
         self._paper = paper
         self._index = index
         self._folded = self._read = Position(1, 0)
-        self._ahead = (Position(1, 0), Position(1, 0))
+        self._ahead: dict[int, int] = {}
         self._known_closed: set[str] = set()
         self._letters: list[bytes] = []
         self._entries: list[bytes] = []
@@ -229,7 +233,7 @@ class Books:
         """Go on where this ledger ends."""
         self._index.save(ledger)
         self._folded = self._read = ledger.folded
-        self._ahead = (Position(ledger.folded.segment + 1, 0), ledger.ahead or ledger.folded)
+        self._ahead = ledger.ahead
         self._known_closed = set(ledger.closed)
 
     def close_letter(self, letter: str) -> bool:
@@ -305,9 +309,9 @@ class Books:
         self._folded = self._read
 
     def _foreseen(self, position: Position) -> bool:
-        """Whether a line was folded ahead of a closed segment, when this began."""
-        first, end = self._ahead
-        return first <= position < end
+        """Whether a line was folded ahead of a closed segment, when this began. What has come to
+        stand behind that in a segment since then was not: there may be late writers to many."""
+        return position.offset < self._ahead.get(position.segment, 0)
 
     def begun(self, runs: Iterable[tuple[str, list[Delivery]]]) -> bool:
         """Count these attempts, whatever happens next; False when that cannot be written."""

@@ -158,9 +158,9 @@ class Ledger(msgspec.Struct, kw_only=True):
     folded: Position = Position(1, 0)
     journal: str = ""
     """What tells the journal that was folded from every other one; empty when nothing was."""
-    ahead: Position | None = None
-    """How far lines of later segments were folded too, though somebody may still write to the one
-    of `folded`; None when there are none."""
+    ahead: dict[int, int] = msgspec.field(default_factory=dict)
+    """How far, in each segment, lines were folded too that stand behind a closed segment to which
+    somebody may still write."""
 
     def progress(self, handler: str) -> Progress:
         """How far a handler has got; from nothing, if it was never heard of."""

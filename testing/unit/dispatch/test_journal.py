@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 
 import pytest
 
@@ -19,12 +20,13 @@ from hookline.dispatch.journal import (
     spare_segments,
     write_entry,
 )
-from hookline.dispatch.ledger import Entry, Ledger, fold
+from hookline.dispatch.ledger import Entry, Ledger, encode, fold
 from hookline.dispatch.letters import letters
 from hookline.log.rotate import remove_segment, rotate_stream
 from hookline.model.clock import SystemClock, rfc3339
 from hookline.model.position import Position
 
+NOW = "2026-01-01T00:00:00.000000Z"
 CLOSED = "deliveries.00000001.jsonl"
 
 
@@ -258,3 +260,24 @@ def test_what_is_written_behind_torn_lines_is_not_lost(bench):
     bench.drain()
     assert bench.verdicts() == [("rejected", "dead-letter")]
     assert load_ledger(bench.home, None).progress("on-a-b.sh").cursors["a"].position.offset
+
+
+def test_a_late_command_in_any_closed_segment_is_obeyed(bench):
+    """Two writers have the journal open, each since before one of its turns; more came behind."""
+    bench.shell("on-a-b.sh", "true")
+    bench.drain()
+    held = []
+    for _ in range(2):
+        held.append(bench.home.deliveries.open("ab", buffering=0))
+        with open_journal(bench.home) as journal:
+            rotate_stream(journal)
+        write_entry(bench.home, Entry(action="resumed", time=NOW, handler="on-x.sh"))
+    dispatcher = bench.dispatcher()
+    held[1].write(encode(Entry(action="paused", time=NOW, handler="on-a-b.sh", by="hand")) + b"\n")
+    for file in held:
+        file.close()
+    ends_s = time.monotonic() + 30
+    while not dispatcher.roster.listeners["on-a-b.sh"].standing.paused:
+        assert time.monotonic() < ends_s
+        dispatcher.tick(0.05)
+    dispatcher.close()
