@@ -120,11 +120,6 @@ def command_for_nobody(monkeypatch):
     monkeypatch.setattr(core.Core, "look", look_around)
 
 
-def replaced_log_keeps_its_place(monkeypatch):
-    """Read on where one was, though the log is another."""
-    monkeypatch.setattr(Feed, "replaced_for", lambda *_: None)
-
-
 def what_waits_goes_with_the_cut(monkeypatch):
     """Forget all that waits of a domain when a part of its log was cut."""
     rewind = Subscription.rewind
@@ -166,7 +161,7 @@ MUTANTS = [
     no_sync, no_letter, cursor_ahead, attempt_not_counted, settled_ahead_forgotten,
     retry_behind_its_key, letter_not_closed, batch_folded_to_its_first, journal_not_folded,
     no_last_attempt, snapshot_without_what_waits, rest_of_a_stretch_done, command_for_nobody,
-    replaced_log_keeps_its_place, what_waits_goes_with_the_cut, cursor_that_is_no_more,
+    what_waits_goes_with_the_cut, cursor_that_is_no_more,
     late_line_never, letter_without_its_log, one_log_less_to_sync,
 ]  # fmt: skip
 
