@@ -74,14 +74,16 @@ not do. `state/` may be deleted.
 
 
 def init(home: Home) -> Iterator[str]:
-    """Make what is missing; a line for each thing made or kept. What is there is never changed.
+    """Make what is missing; a line for each thing made or kept. What is there is never changed, and
+    a handler that was deleted stays deleted: ours come with the handlers' folder or not at all.
 
     Raises CannotCreate when the folder cannot be written to.
     """
+    has_handlers = home.handlers.is_dir()
     try:
         yield from make_folders(home)
         yield from _texts(home)
-        yield from _scripts(home)
+        yield from _scripts(home, has_handlers=has_handlers)
     except OSError as error:
         raise CannotCreate(f"{error.filename}: {error.strerror}") from error
     link_command(home)
@@ -142,7 +144,7 @@ def _texts(home: Home) -> Iterator[str]:
             yield f"made {path}"
 
 
-def _scripts(home: Home) -> Iterator[str]:
+def _scripts(home: Home, *, has_handlers: bool) -> Iterator[str]:
     source = shipped_scripts()
     target = home.root / "scripts"
     if source.resolve() == target.resolve():
@@ -156,6 +158,8 @@ def _scripts(home: Home) -> Iterator[str]:
             if not aim.is_dir():
                 _make_folder(aim)
         elif not aim.exists():
+            if has_handlers and aim.parent == home.handlers:
+                continue
             shutil.copyfile(path, aim)
             aim.chmod(0o750 if path.stat().st_mode & 0o100 else 0o640)
             made += 1

@@ -9,7 +9,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
     parser.description = (
         "Make a home in a folder: the coordination tree and the scripts. What is there already is "
-        "kept as it is, so that it may be run again."
+        "kept as it is, so that it may be run again. The handlers that come with Hookline are laid "
+        "down with their folder: one that was deleted does not come back."
     )
     parser.add_argument("dir", nargs="?", default=".", type=Path, help="default: this folder")
     parser.add_argument("--json", action="store_true", help="one JSON object")
