@@ -80,15 +80,16 @@ def _event(raw: bytes) -> dict[str, msgspec.Raw]:
 
 def _steady(text: str, trial: Trial) -> str:
     text = _SCRATCH.sub("<scratch>", text.replace(trial.home, "<home>"))
-    return _identities(_moments(text, trial), bytes(trial.event).decode())
+    return _identities(_moments(text, trial), trial)
 
 
-def _identities(text: str, event: str) -> str:
+def _identities(text: str, trial: Trial) -> str:
     """Identities that the event did not bring are numbered in the order of their coming."""
+    event = bytes(trial.event).decode()
     names: dict[str, str] = {}
 
     def name(found: re.Match[str]) -> str:
-        if found[0] in event:
+        if found[0] in event and found[0] != trial.made:
             return found[0]
         return names.setdefault(found[0], f"<id {len(names) + 1}>")
 

@@ -56,10 +56,11 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """What came of one run. `home` is where it ran, which is gone; `began` and `ended` are RFC
-    3339."""
+    3339. `made` is the event's id when it came without one."""
 
     handler: str
     event: msgspec.Raw
+    made: str = ""
     verdict: Verdict
     then: Then
     exit: int | None
@@ -91,7 +92,12 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def try_handler(
-    home: Home, handler: Path, line: bytes, clock: Clock, state: Path | None = None
+    home: Home,
+    handler: Path,
+    line: bytes,
+    clock: Clock,
+    state: Path | None = None,
+    made: str = "",
 ) -> Trial:
     """Run a handler once on an event's line, in a copy of its home that is thrown away.
 
@@ -101,18 +107,19 @@ def try_handler(
     """
     if not handler.is_file():
         raise BadData(f"no handler {handler}: hookline handlers lists them")
+    began = rfc3339(clock.now())
     parent = Path(tempfile.gettempdir()).absolute()
     with _staying_here(), throw_away(parent, PREFIX, named_by="TMPDIR") as folder:
         trial_home = _furnish(Home(folder.path / "home"), home, handler, state)
         _check_wanted(trial_home, handler, decode(line).type)
         before = _contents(trial_home)
-        began = rfc3339(clock.now())
         entry = _run_once(trial_home, line)
         # What it has left running would go on changing what is looked at now.
         end_all(folder.path)
         return Trial(
             handler=handler.name,
             event=msgspec.Raw(line),
+            made=made,
             verdict=entry.verdict or "failed",
             then=entry.then or "settled",
             exit=entry.exit,

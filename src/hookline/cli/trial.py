@@ -53,7 +53,8 @@ def run(args: argparse.Namespace) -> int:
     home = home_of(args)
     handler = Path(args.handler) if "/" in args.handler else home.handlers / args.handler
     state = Path(args.state) if args.state else None
-    trial = try_handler(home, handler, _line(home, args.event), SystemClock(), state)
+    line, made = _line(home, args.event)
+    trial = try_handler(home, handler, line, SystemClock(), state, made)
     if args.json:
         print(msgspec.json.encode(trial).decode())
     elif args.golden is None:
@@ -63,8 +64,9 @@ def run(args: argparse.Namespace) -> int:
     return 0 if trial.done else EXIT_NOT_DONE
 
 
-def _line(home: "Home", given: str) -> bytes:
-    """The line of the event that is meant. Raises BadData when there is none."""
+def _line(home: "Home", given: str) -> tuple[bytes, str]:
+    """The line of the event that is meant, and its id if that was made up. Raises BadData when
+    there is none."""
     from hookline.log.query import Query, find_event, select_last
     from hookline.model.types import is_type
 
@@ -80,16 +82,16 @@ def _line(home: "Home", given: str) -> bytes:
     if given.lstrip().startswith("{"):
         return _from_outside(given.encode("utf-8", "surrogateescape"))
     if not is_type(given):
-        return find_event(home, given).record.raw
+        return find_event(home, given).record.raw, ""
     found = select_last(home, Query(pattern=given), 1, on_trouble=lambda _: None)
     if not found:
         raise BadData(f"no log of {home.root} has an event of type {given}")
-    return found[0].record.raw
+    return found[0].record.raw, ""
 
 
-def _from_outside(text: bytes) -> bytes:
+def _from_outside(text: bytes) -> tuple[bytes, str]:
     """The line of an event that somebody wrote by hand: what it lacks is made up, but never the
-    same twice."""
+    same twice. And its id, if that was."""
     from hookline.model import envelope
     from hookline.model.clock import SystemClock, nanoseconds, rfc3339
     from hookline.model.ids import uuid7
@@ -97,11 +99,10 @@ def _from_outside(text: bytes) -> bytes:
     if len(text) > INPUT_BYTES_MAX:
         raise BadData(f"the event has more than {INPUT_BYTES_MAX} bytes")
     now = SystemClock().now()
+    made = uuid7(nanoseconds(now))
     try:
-        fields = envelope.from_outside(
-            text, id=uuid7(nanoseconds(now)), source="hookline-try", time=rfc3339(now)
-        )
-        return envelope.line(**fields)
+        fields = envelope.from_outside(text, id=made, source="hookline-try", time=rfc3339(now))
+        return envelope.line(**fields), made if fields["id"] == made else ""
     except BadData as error:
         raise BadData(
             f'{error}; enough is: {{"specversion":"1.0","type":"a.b","data":{{}}}}'

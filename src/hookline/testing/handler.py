@@ -10,12 +10,8 @@ import msgspec
 
 from hookline.app.root import root
 from hookline.app.trial import Trial
-from hookline.model import envelope
-from hookline.model.clock import SystemClock, nanoseconds, rfc3339
+from hookline.model import jsontext
 from hookline.model.errors import BadData, HooklineError
-from hookline.model.ids import uuid7
-
-SOURCE = "test"
 
 
 def try_handler(
@@ -37,20 +33,15 @@ def try_handler(
     In a process of its own: a dispatcher reaps children and takes signals, which are the tests' own
     here, and a handler may kill whoever runs it.
     """
-    now = SystemClock().now()
     text = event.encode() if isinstance(event, str) else event
-    fields = envelope.from_outside(
-        dict(text) if isinstance(text, Mapping) else text,
-        id=uuid7(nanoseconds(now)),
-        source=SOURCE,
-        time=rfc3339(now),
-    )
+    if isinstance(text, Mapping):
+        text = jsontext.dumps(dict(text), jsontext.LEVELS_MAX + 1)
     options = ["--json", "--home", root(os.fspath(home) if home is not None else None)]
     if state is not None:
         options += ["--state", os.fspath(state)]
     ended = subprocess.run(
         [sys.executable, "-m", "hookline", "try", *options, "--", os.fspath(handler), "-"],
-        input=envelope.line(**fields),
+        input=text,
         capture_output=True,
         check=False,
     )

@@ -82,6 +82,13 @@ def test_what_differs_from_run_to_run_is_replaced(said, kept):
     assert msgspec.json.decode(golden_text(trial(stdout=said)))["stdout"] == [kept]
 
 
+def test_an_identity_that_was_made_up_for_the_event_is_replaced_wherever_it_stands():
+    found = trial(made=OWN, stdout=OWN, emitted=(emitted(MADE[0], b'{"n":1}'),))
+    told = msgspec.json.decode(golden_text(found))
+    assert told["stdout"] == ["<id 1>"]
+    assert told["events"][0]["causationid"] == "<id 1>"
+
+
 def test_a_golden_file_is_compared_line_by_line(tmp_path):
     path = tmp_path / "g.json"
     keep(path, golden_text(trial(stdout="old")))

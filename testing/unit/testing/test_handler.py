@@ -28,7 +28,7 @@ def test_a_handler_is_tried_by_its_name_on_an_object(tmp_path):
     assert trial.done
     line, there = trial.stdout.splitlines()
     assert '"n":9007199254740993' in line
-    assert '"source":"test"' in line
+    assert '"source":"hookline-try"' in line
     assert there == "there"
 
 
