@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hookline.app.root import home_of
 from hookline.cli.ending import end_on_term
+from hookline.cli.options import some
 from hookline.cli.output import agreed, counted, on_terminal, print_json, print_table
 from hookline.model.errors import TryAgain, Usage, printable, shown
 
@@ -37,25 +38,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="default: list",
     )  # fmt: skip
     parser.add_argument(
-        "which", nargs="*", metavar="WHICH", help="which; for replay and drop also --all"
-    )
+        "which", nargs="*", metavar="WHICH", type=some,
+        help="which; for replay and drop also --all",
+    )  # fmt: skip
     choice = parser.add_argument_group("choosing")
     choice.add_argument("--all", action="store_true", help="every open letter")
-    choice.add_argument("--handler", metavar="HANDLER", default="", help="only of this handler")
-    choice.add_argument("--type", metavar="PATTERN", default="", help="only events like worker.*")
-    choice.add_argument("--fingerprint", metavar="F", default="", help="only this fault")
-    choice.add_argument("--since", metavar="T", help="only given up then or later")
-    choice.add_argument("--until", metavar="T", help="only given up before")
+    choice.add_argument("--handler", metavar="HANDLER", type=some, help="only of this handler")
+    choice.add_argument("--type", metavar="PATTERN", type=some, help="only events like worker.*")
+    choice.add_argument("--fingerprint", metavar="F", type=some, help="only this fault")
+    choice.add_argument("--since", metavar="T", type=some, help="only given up then or later")
+    choice.add_argument("--until", metavar="T", type=some, help="only given up before")
     choice.add_argument("-n", metavar="N", type=int, dest="first", help="only the N oldest")
     parser.add_argument("--each", action="store_true", help="list: every letter, not every fault")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done")
     parser.add_argument("--yes", "-y", action="store_true", help="do not ask, on a terminal")
     parser.add_argument(
-        "--rate", metavar="N/s", help=f"replay: at most N a second; default: {RATE}"
+        "--rate", metavar="N/s", type=some, help=f"replay: at most N a second; default: {RATE}"
     )
     parser.add_argument(
-        "--older-than", metavar="AGE", help="purge: such as 7d; default: as configured (30d)"
-    )
+        "--older-than", metavar="AGE", type=some,
+        help="purge: such as 7d; default: as configured (30d)",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
 
 
@@ -93,9 +96,9 @@ def _wanted(args: argparse.Namespace) -> "Wanted":
     now = SystemClock().now()
     return Wanted(
         names=tuple(args.which),
-        handler=args.handler,
-        type=args.type,
-        fingerprint=args.fingerprint,
+        handler=args.handler or "",
+        type=args.type or "",
+        fingerprint=args.fingerprint or "",
         since=stored_time(args.since, now) or "",
         until=stored_time(args.until, now) or "",
     )

@@ -9,6 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from hookline.app.root import home_of
+from hookline.cli.options import some
 from hookline.model.errors import Usage, printable, shown
 
 if TYPE_CHECKING:
@@ -31,14 +32,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "else one is run for it. hookline replay is for one handler, long stretches and a pace."
     )
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--event-id", metavar="ID", help="the event of this id")
-    which.add_argument("--date", metavar="YYYY-MM-DD", help="the events of a day, in local time")
-    parser.add_argument("--type", metavar="RE", default="", help="only types that this matches")
-    parser.add_argument("--source", metavar="RE", default="", help="only sources that it matches")
-    parser.add_argument(
-        "--priority", metavar="P", default="", help=f"only {' '.join(PRIORITIES)} (none is medium)"
+    which.add_argument("--event-id", metavar="ID", type=some, help="the event of this id")
+    which.add_argument(
+        "--date", metavar="YYYY-MM-DD", type=some, help="the events of a day, in local time"
     )
-    parser.add_argument("--correlation", metavar="ID", default="", help="only this correlation")
+    parser.add_argument("--type", metavar="RE", type=some, help="only types that this matches")
+    parser.add_argument("--source", metavar="RE", type=some, help="only sources that it matches")
+    parser.add_argument(
+        "--priority", metavar="P", type=some, help=f"only {' '.join(PRIORITIES)} (none is medium)"
+    )
+    parser.add_argument("--correlation", metavar="ID", type=some, help="only this correlation")
     parser.add_argument("--dry-run", action="store_true", help="say what would be replayed")
     parser.add_argument("--verbose", "-v", action="store_true", help="show each event")
     parser.add_argument(
@@ -99,7 +102,7 @@ def _choice(args: argparse.Namespace) -> "Choice":
         raise Usage(f"Invalid priority: {shown(args.priority)} is none of {' '.join(PRIORITIES)}")
     for name in ("type", "source"):
         try:
-            re.compile(getattr(args, name))
+            re.compile(getattr(args, name) or "")
         except re.error as error:
             raise Usage(
                 f"Invalid pattern: --{name} {shown(getattr(args, name))}: {error}"
@@ -109,10 +112,10 @@ def _choice(args: argparse.Namespace) -> "Choice":
         event_id=args.event_id or "",
         since=since,
         until=until,
-        type=args.type,
-        source=args.source,
-        priority=args.priority,
-        correlation=args.correlation,
+        type=args.type or "",
+        source=args.source or "",
+        priority=args.priority or "",
+        correlation=args.correlation or "",
     )
 
 

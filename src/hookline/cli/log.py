@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import cast
 
 from hookline.app.root import home_of
+from hookline.cli.options import some
 from hookline.cli.output import Style
 from hookline.cli.times import stored_time
 from hookline.log.follow import Follower
@@ -34,11 +35,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "(2026-11-21T01:35:31Z), a day (2026-11-21, in UTC) or how long ago (10m, 2h, 1d)."
     )
     parser.add_argument(
-        "pattern", metavar="PATTERN", nargs="?", default="*",
+        "pattern", metavar="PATTERN", nargs="?", type=some, default="*",
         help="a type, or worker.* or *.failed; default: all",
     )  # fmt: skip
-    parser.add_argument("--since", metavar="T", help="only events of that time or later")
-    parser.add_argument("--until", metavar="T", help="only events before that time")
+    parser.add_argument("--since", metavar="T", type=some, help="only events of that time or later")
+    parser.add_argument("--until", metavar="T", type=some, help="only events before that time")
     parser.add_argument(
         "--follow", "-f", action="store_true",
         help="go on with what comes; without -n or --since, begin with it",

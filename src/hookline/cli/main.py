@@ -10,6 +10,7 @@ from importlib import import_module
 from io import TextIOWrapper
 from typing import Any, NoReturn, Protocol, cast
 
+from hookline.cli.options import some
 from hookline.model.errors import (
     SCARCE,
     BadConfig,
@@ -118,7 +119,9 @@ def _run(arguments: list[str]) -> int:
         parser = Parser(prog=f"hookline {name}", description=summary)
         command.configure(parser)
         if name != "init":
-            parser.add_argument("--home", metavar="DIR", help="the home; default: see hookline -h")
+            parser.add_argument(
+                "--home", metavar="DIR", type=some, help="the home; default: see hookline -h"
+            )
         return command.run(parser.parse_intermixed_args(arguments[1:]))
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0

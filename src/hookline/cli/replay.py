@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hookline.app.root import home_of
 from hookline.cli.ending import end_on_term
+from hookline.cli.options import some
 from hookline.cli.output import agreed, counted, print_json
 from hookline.model.errors import BadData, TryAgain, Usage, printable, shown
 
@@ -26,29 +27,35 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "of their times. The handler sees the attribute replayof and EVENT_REPLAYOF. T is a time "
         "(2026-11-21T01:35:31Z), a day (2026-11-21, in UTC) or how long ago (10m, 2h, 1d)."
     )
-    parser.add_argument("--to", metavar="HANDLER", help="the file name of the handler")
-    parser.add_argument("--since", metavar="T", help="only events of that time or later")
-    parser.add_argument("--until", metavar="T", help="only events before that time; default: now")
+    parser.add_argument("--to", metavar="HANDLER", type=some, help="the file name of the handler")
+    parser.add_argument("--since", metavar="T", type=some, help="only events of that time or later")
     parser.add_argument(
-        "--type", metavar="PATTERN", action="append", default=[], dest="types",
+        "--until", metavar="T", type=some, help="only events before that time; default: now"
+    )
+    parser.add_argument(
+        "--type", metavar="PATTERN", type=some, action="append", default=[], dest="types",
         help="a type, or worker.* or *.failed; may be repeated; default: all that it wants",
     )  # fmt: skip
     parser.add_argument(
-        "--id", metavar="EVENT", action="append", default=[], dest="ids",
+        "--id", metavar="EVENT", type=some, action="append", default=[], dest="ids",
         help="only the event of this id; may be repeated",
     )  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="say what it would be, and end")
     parser.add_argument(
-        "--speed", metavar="N", help="keep the time between the events, divided by N; 1: as it was"
-    )
-    parser.add_argument("--rate", metavar="N/s", help="at most N events a second")
+        "--speed", metavar="N", type=some,
+        help="keep the time between the events, divided by N; 1: as it was",
+    )  # fmt: skip
+    parser.add_argument("--rate", metavar="N/s", type=some, help="at most N events a second")
     parser.add_argument(
-        "--name", metavar="NAME", help="what the replay is called; default: made from the time"
-    )
+        "--name", metavar="NAME", type=some,
+        help="what the replay is called; default: made from the time",
+    )  # fmt: skip
     parser.add_argument("--yes", "-y", action="store_true", help="do not ask, on a terminal")
-    parser.add_argument("--resume", metavar="NAME", help="go on with a replay that was interrupted")
     parser.add_argument(
-        "--end", metavar="NAME",
+        "--resume", metavar="NAME", type=some, help="go on with a replay that was interrupted"
+    )
+    parser.add_argument(
+        "--end", metavar="NAME", type=some,
         help="give up what a replay has not asked for yet; until then its events are not deleted",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="one JSON object at the end")

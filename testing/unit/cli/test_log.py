@@ -102,7 +102,7 @@ def test_how_long_ago_is_a_time_too(log: Log, printed: Run) -> None:
     assert ids(printed("--until", "1.5h")) == ["o"]
 
 
-@pytest.mark.parametrize("bad", ["yesterday", "", "10", "10x", "2026-13-01", "-5m", "99999999d"])
+@pytest.mark.parametrize("bad", ["yesterday", "10", "10x", "2026-13-01", "-5m", "99999999d"])
 @pytest.mark.parametrize("option", ["--since", "--until"])
 def test_no_time_is_a_usage_error(home: Home, printed: Run, option: str, bad: str) -> None:
     assert printed(f"{option}={bad}", status=64, says="is not like 2026-11-21T01:35:31Z") == ""
