@@ -37,7 +37,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--state", metavar="DIR", help="what lies in coordination/ when it begins; default: nothing"
     )
-    parser.add_argument("--json", action="store_true", help="all of it as one JSON object")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="all of it as one JSON object; with --golden also golden.same and golden.diff",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -55,12 +59,12 @@ def run(args: argparse.Namespace) -> int:
     state = Path(args.state) if args.state else None
     line, made = _line(home, args.event)
     trial = try_handler(home, handler, line, SystemClock(), state, made)
+    if args.golden is not None:
+        return _compare(trial, Path(args.golden), update=args.update, json=args.json)
     if args.json:
         print(msgspec.json.encode(trial).decode())
-    elif args.golden is None:
+    else:
         _show(trial)
-    if args.golden is not None:
-        return _compare(trial, Path(args.golden), update=args.update)
     return 0 if trial.done else EXIT_NOT_DONE
 
 
@@ -136,7 +140,9 @@ def _shown(line: str) -> str:
     return "\t".join(map(printable, line.split("\t")))
 
 
-def _compare(trial: "Trial", path: Path, *, update: bool) -> int:
+def _compare(trial: "Trial", path: Path, *, update: bool, json: bool) -> int:
+    import msgspec
+
     from hookline.app.golden import differences, golden_text, keep
 
     text = golden_text(trial)
@@ -144,10 +150,13 @@ def _compare(trial: "Trial", path: Path, *, update: bool) -> int:
         keep(path, text)
         told = f"wrote {printable(str(path))}: look at it, and keep it beside the tests"
         print(f"hookline: {told}", file=sys.stderr)
-        return 0
     found = differences(path, text)
-    for line in found:
-        print(_shown(line))
+    if json:
+        golden = {"same": not found, "diff": found}
+        print(msgspec.json.encode({**msgspec.structs.asdict(trial), "golden": golden}).decode())
+    else:
+        for line in found:
+            print(_shown(line))
     if not found:
         return 0
     sys.stdout.flush()

@@ -103,6 +103,17 @@ def test_a_golden_file_is_made_kept_to_and_written_anew(handler, tmp_path, capsy
     assert main(["try", "on-a-b.sh", EVENT, *golden]) == 0
 
 
+def test_what_a_golden_file_differs_in_is_in_the_one_object_of_json(handler, tmp_path, capsys):
+    golden = ["--golden", str(tmp_path / "g.json"), "--json"]
+    assert main(["try", "on-a-b.sh", EVENT, *golden, "--update"]) == 0
+    assert json.loads(capsys.readouterr().out)["golden"] == {"same": True, "diff": []}
+    handler.write_text("#!/bin/bash\nexit 1\n")
+    assert main(["try", "on-a-b.sh", EVENT, *golden]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["verdict"], told["golden"]["same"]) == ("failed", False)
+    assert '-  "verdict": "done",' in told["golden"]["diff"]
+
+
 def test_the_state_of_the_home_itself_can_be_the_beginning(home, handler, capsys):
     (home.coordination / "seen").write_text("before\n")
     handler.write_text('#!/bin/bash\necho after >"$HOOKLINE_HOME/coordination/seen"\n')
