@@ -25,6 +25,7 @@ from hookline.dispatch.identities import forget_before
 from hookline.dispatch.journal import open_journal, read_ledger, spare_segments
 from hookline.dispatch.ledger import Ledger, Progress
 from hookline.dispatch.lock import holder
+from hookline.dispatch.replays import none_begins
 from hookline.dispatch.retention import Held, Need, Segment, need_of, needs, plan
 from hookline.log.holders import holders
 from hookline.log.home import Home
@@ -139,13 +140,16 @@ class Archive:
     def _delete_domain(
         self, domain: str, segments: Sequence[Segment], found: Handlers
     ) -> Iterator[Step]:
-        # Anew for each: a replay may have been asked for while others were deleted.
-        ledger = read_ledger(self._home)
-        # What these say was done must not be undone by a power cut once the events are gone.
-        _sync(self._home.deliveries)
-        _sync(self._home.dead_letters)
-        with Stream.of_domain(self._home, domain) as stream:
-            kept, gone = needs(self._home, domain, stream, found, ledger, self._replays())
+        locked = contextlib.nullcontext() if self._dry_run else none_begins(self._home)
+        with locked, Stream.of_domain(self._home, domain) as stream:
+            # The replays first: what one asks for meanwhile is held twice, never not at all. And
+            # anew for each domain: one may have begun while others were deleted.
+            begun = self._replays()
+            ledger = read_ledger(self._home)
+            # What these say was done must not be undone by a power cut once the events are gone.
+            _sync(self._home.deliveries)
+            _sync(self._home.dead_letters)
+            kept, gone = needs(self._home, domain, stream, found, ledger, begun)
             planned = plan(segments, kept, self._written_before_s)
             for segment in planned.delete:
                 unread = [need.handler for need in gone if need.position.segment <= segment.ordinal]

@@ -21,6 +21,7 @@ from hookline.dispatch.asks import Asker
 from hookline.dispatch.journal import open_journal, write_entry
 from hookline.dispatch.ledger import Entry, decode
 from hookline.dispatch.pace import Pace, batches
+from hookline.log.files import LOCK_WAIT_S, flock_within
 from hookline.log.home import Home
 from hookline.log.query import Found, OnTrouble, Query, select
 from hookline.log.stream import BEGINNING
@@ -96,7 +97,7 @@ def new_name(clock: Clock) -> str:
 
 
 def begin(home: Home, replay: Replay, clock: Clock) -> Begun:
-    """Write down what it is of."""
+    """Write down what it is of. Raises TryAgain while an archiver deletes segments."""
     query: dict[str, str | list[str]] = {"until": replay.until, "types": list(replay.types)}
     if replay.since:
         query["since"] = replay.since
@@ -109,7 +110,8 @@ def begin(home: Home, replay: Replay, clock: Clock) -> Begun:
         replay=replay.name,
         query=query,
     )
-    write_entry(home, entry)
+    with none_begins(home):
+        write_entry(home, entry)
     return Begun(replay=replay)
 
 
@@ -249,6 +251,21 @@ def _entry(replay: Replay, found: Found, now: str) -> Entry:
         type=event.type,
         replay=replay.name,
     )
+
+
+@contextmanager
+def none_begins(home: Home) -> Iterator[None]:
+    """No replay begins meanwhile: what one wants that nobody has heard of could be deleted between
+    its reading and its asking. Raises TryAgain when somebody else makes sure of that for long."""
+    home.state.mkdir(mode=0o750, parents=True, exist_ok=True)
+    # On the folder: to close a file is to lose all that this process has locked in it (`alone`).
+    fd = os.open(home.state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if not flock_within(fd, LOCK_WAIT_S):
+            raise TryAgain("an archiver deletes old segments just now: try again when it is done")
+        yield
+    finally:
+        os.close(fd)
 
 
 @contextmanager

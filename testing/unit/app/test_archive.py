@@ -3,7 +3,6 @@
 import contextlib
 import os
 from datetime import UTC, datetime
-from itertools import islice
 
 import apsw
 import msgspec
@@ -13,48 +12,20 @@ from hookline.app import archive as archiving
 from hookline.app.archive import Archive
 from hookline.app.config import ArchiveConfig, load_config
 from hookline.app.pausing import set_paused
-from hookline.dispatch import replays
 from hookline.dispatch.dead_letter import DeadLetter
 from hookline.dispatch.journal import STATE_FILE, open_journal, write_entry
-from hookline.dispatch.ledger import Entry, decode
-from hookline.dispatch.pace import Pace
-from hookline.dispatch.replays import Replay
+from hookline.dispatch.ledger import Entry
 from hookline.log import packing
 from hookline.log.append import append_event
 from hookline.log.files import append_line
 from hookline.log.log import Log
 from hookline.log.rotate import rotate, rotate_stream
-from hookline.model.clock import SystemClock, rfc3339
+from hookline.model.clock import rfc3339
 from hookline.model.errors import BadConfig, BadData, TryAgain
+from testing.unit.app.archives import NOW, archive, close, emit, handler, told
 from testing.unit.log.clocks import HandClock
 
-DAY_S = 86_400.0
-NOW = "2026-11-21T00:00:00.000000Z"
-LATER = "2999-01-01T00:00:00.000000Z"
 BIG = {"text": "x" * 300_000}
-
-
-def archive(home, *parts, days=0.0, dry_run=False, **config):
-    """The steps of a run so many days from now."""
-    clock = HandClock()
-    clock.advance(days * DAY_S + 60)
-    run = Archive(home, ArchiveConfig(**config), clock, dry_run=dry_run)
-    return list(run.run(*([parts] if parts else [])))
-
-
-def told(steps):
-    return [(step.action, step.log, step.segment) for step in steps]
-
-
-def emit(home, type="a.b", **more):
-    return Log(home).append(type, source="test", **more).id
-
-
-def close(home, events=1):
-    """One more closed segment of the domain `a`."""
-    for _ in range(events):
-        emit(home, data={"n": 1})
-    rotate(home, "a")
 
 
 def names(folder):
@@ -66,12 +37,6 @@ def tree(home):
         path.relative_to(home.root): path.read_bytes() if path.is_file() else None
         for path in home.coordination.rglob("*")
     }
-
-
-def handler(home, name, header="# from: beginning"):
-    path = home.handlers / name
-    path.write_text(f"#!/bin/bash\n{header}\nexit 0\n")
-    path.chmod(0o750)
 
 
 def test_a_large_log_is_closed_and_compressed_and_a_small_one_stays(home):
@@ -200,106 +165,6 @@ def test_what_is_asked_for_again_while_another_domain_is_deleted_stays(home, mon
     monkeypatch.setattr(archiving, "remove_segment", removed)
     steps = archive(home, "cleanup", days=91)
     assert told(steps) == [("deleted", "a", 1), ("held", "b", 1)]
-
-
-def replaying(home, name="weekly", **more):
-    """A replay of the domain `a` that was begun."""
-    replay = Replay(name=name, handler="on-a-b.sh", until=LATER, types=("a.b",), **more)
-    return replays.begin(home, replay, SystemClock())
-
-
-def ask_for(home, begun, count):
-    """So many of its events are asked for, and delivered."""
-    events = islice(replays.chosen(home, begun, pytest.fail), count)
-    replays.ask(home, begun, events, Pace(None, None, 0.0), SystemClock())
-    done = {"action": "attempt", "verdict": "done", "then": "settled", "attempt": 1}
-    for entry in map(decode, home.deliveries.read_bytes().splitlines()):
-        if entry.action == "replay":
-            write_entry(home, msgspec.structs.replace(entry, **done))
-
-
-def test_what_a_named_replay_has_still_to_ask_for_stays_until_it_is_over(home):
-    handler(home, "on-a-b.sh", "# from: now")
-    for _ in range(4):
-        close(home)
-    ask_for(home, replaying(home), 1)
-    for dry_run in (True, False):
-        deleted, held = archive(home, "cleanup", days=91, dry_run=dry_run)
-        assert told([deleted, held]) == [("deleted", "a", 1), ("held", "a", 2)]
-        assert (held.last, held.handler, held.replay) == (3, "on-a-b.sh", "weekly")
-        assert (held.why, held.next) == (
-            "the replay weekly is not over",
-            "hookline replay --resume weekly (or --end weekly)",
-        )
-    ask_for(home, replays.find(home, "weekly"), 1)
-    assert told(archive(home, "cleanup", days=91)) == [("deleted", "a", 2), ("held", "a", 3)]
-    replays.finish(home, replays.find(home, "weekly").replay, SystemClock())
-    assert told(archive(home, "cleanup", days=91)) == [("deleted", "a", 3)]
-
-
-def test_a_replay_holds_only_what_it_is_of(home):
-    handler(home, "on-a-b.sh", "# from: now")
-    emit(home, id="wanted")
-    for _ in range(2):
-        close(home)
-    begun = replaying(home, ids=("wanted",))
-    assert told(archive(home, "cleanup", days=91)) == [("held", "a", 1)]
-    # As an older version left it: all of it was asked for, and nothing says that it is over.
-    ask_for(home, begun, 1)
-    assert told(archive(home, "cleanup", days=91)) == [("deleted", "a", 1)]
-
-
-def test_a_replay_to_a_handler_that_is_gone_holds_nothing(home):
-    for _ in range(2):
-        close(home)
-    replaying(home)
-    (deleted,) = archive(home, "cleanup", days=91)
-    assert deleted.why == "on-a-b.sh: listens no more to what is in it"
-
-
-def test_a_replay_that_is_begun_while_another_domain_is_deleted_counts(home, monkeypatch):
-    handler(home, "on-b-c.sh", "# from: now")
-    for type in ("a.b", "b.c"):
-        for _ in range(2):
-            emit(home, type)
-            rotate(home, type[0])
-    remove = archiving.remove_segment
-
-    def removed(stream, ordinal, **more):
-        replay = Replay(name="new", handler="on-b-c.sh", until=LATER, types=("b.c",))
-        replays.begin(home, replay, SystemClock())
-        return remove(stream, ordinal, **more)
-
-    monkeypatch.setattr(archiving, "remove_segment", removed)
-    assert told(archive(home, "cleanup", days=91)) == [("deleted", "a", 1), ("held", "b", 1)]
-
-
-def test_the_part_of_the_journal_where_a_replay_begins_stays_until_it_is_over(home, monkeypatch):
-    monkeypatch.setattr(archiving, "spare_segments", lambda _: [1, 2])
-    handler(home, "on-a-b.sh", "# from: now")
-    begun = replaying(home)
-    with open_journal(home) as journal:
-        rotate_stream(journal)
-        for _ in range(2):
-            append_line(home.deliveries, b"{}")
-            rotate_stream(journal)
-    (held,) = archive(home, "cleanup", days=91)
-    assert (told([held]), held.replay) == ([("held", "deliveries", 1)], "weekly")
-    replays.finish(home, begun.replay, SystemClock())
-    assert told(archive(home, "cleanup", days=91)) == [
-        ("deleted", "deliveries", 1),
-        ("deleted", "deliveries", 2),
-    ]
-
-
-def test_a_line_of_the_journal_that_is_no_replay_holds_up_nothing(home):
-    handler(home, "on-a-b.sh", "# from: now")
-    for _ in range(2):
-        close(home)
-    for query in ({}, {"until": "soon", "types": ["a.b"]}, {"until": LATER, "types": ["A"]}):
-        entry = Entry(action="replaying", time=NOW, handler="on-a-b.sh", replay="x", query=query)
-        write_entry(home, entry)
-    assert told(archive(home, "cleanup", days=91)) == [("deleted", "a", 1)]
 
 
 def test_for_a_paused_handler_it_says_how_to_resume_it(home):
