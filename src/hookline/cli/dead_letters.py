@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from hookline.app.root import home_of
 from hookline.cli.ending import end_on_term
-from hookline.cli.options import some
-from hookline.cli.output import agreed, counted, on_terminal, print_json, print_table
+from hookline.cli.options import refuse_others, some
+from hookline.cli.output import agreed, asks, counted, on_terminal, print_json, print_table
 from hookline.model.errors import TryAgain, Usage, printable, shown
 
 if TYPE_CHECKING:
@@ -17,11 +17,22 @@ if TYPE_CHECKING:
 
     from hookline.dispatch.dead_letter import DeadLetter
     from hookline.dispatch.letters import Group, Wanted
+    from hookline.dispatch.purge import Purged
     from hookline.log.home import Home
 
 RATE = 100
 """Replays a second, unless said otherwise: a mended handler is not run over."""
 _ERROR_COLUMNS = 80
+_EVERY_ACTION = frozenset({"action", "home", "json"})
+_CHOOSING = frozenset({"which", "all", "handler", "type", "fingerprint", "since", "until"})
+_DECIDING = frozenset({"dry_run", "yes"})
+_TAKES = {
+    "list": _CHOOSING | {"n", "each"},
+    "show": _CHOOSING,
+    "replay": _CHOOSING | _DECIDING | {"n", "rate"},
+    "drop": _CHOOSING | _DECIDING | {"n"},
+    "purge": _DECIDING | {"older_than"},
+}
 _DONE = {"replay": "asked for the replay of", "drop": "dropped"}
 
 
@@ -34,24 +45,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "ago (10m, 2h, 1d)."
     )
     parser.add_argument(
-        "action", nargs="?", choices=["list", "show", "replay", "drop", "purge"], default="list",
-        help="default: list",
-    )  # fmt: skip
+        "action", nargs="?", choices=list(_TAKES), default="list", help="default: list"
+    )
     parser.add_argument(
         "which", nargs="*", metavar="WHICH", type=some,
         help="which; for replay and drop also --all",
     )  # fmt: skip
-    choice = parser.add_argument_group("choosing")
+    choice = parser.add_argument_group("choosing (not for purge, which goes by age alone)")
     choice.add_argument("--all", action="store_true", help="every open letter")
     choice.add_argument("--handler", metavar="HANDLER", type=some, help="only of this handler")
     choice.add_argument("--type", metavar="PATTERN", type=some, help="only events like worker.*")
     choice.add_argument("--fingerprint", metavar="F", type=some, help="only this fault")
     choice.add_argument("--since", metavar="T", type=some, help="only given up then or later")
     choice.add_argument("--until", metavar="T", type=some, help="only given up before")
-    choice.add_argument("-n", metavar="N", type=int, dest="first", help="only the N oldest")
+    choice.add_argument("-n", metavar="N", type=int, help="only the N oldest; not for show")
     parser.add_argument("--each", action="store_true", help="list: every letter, not every fault")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be done")
-    parser.add_argument("--yes", "-y", action="store_true", help="do not ask, on a terminal")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="replay, drop, purge: say what would be done"
+    )
+    parser.add_argument(
+        "--yes", "-y", action="store_true", help="the same: do not ask, on a terminal"
+    )
     parser.add_argument(
         "--rate", metavar="N/s", type=some, help=f"replay: at most N a second; default: {RATE}"
     )
@@ -64,6 +78,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """List, show, replay, drop or purge."""
+    refuse_others(args, f"dead-letters {args.action}", _EVERY_ACTION | _TAKES[args.action])
     home = home_of(args)
     if args.action == "purge":
         return _purge(args, home)
@@ -91,7 +106,7 @@ def _wanted(args: argparse.Namespace) -> "Wanted":
         )
     if args.type and not is_pattern(args.type):
         raise Usage(f"type {shown(args.type)} is not like 'worker.started' or 'worker.*'")
-    if args.first is not None and args.first < 1:
+    if args.n is not None and args.n < 1:
         raise Usage("-n takes a number from 1 on")
     now = SystemClock().now()
     return Wanted(
@@ -119,8 +134,8 @@ def _open(
             if letter.handler not in without:
                 yield letter
 
-    yield from islice(seen(), args.first)
-    if missing and args.first is None:
+    yield from islice(seen(), args.n)
+    if missing and args.n is None:
         narrowed = wanted != Wanted(names=wanted.names)
         among = " among those that the other options choose" if narrowed else ""
         name = shown(min(missing), 200)
@@ -278,16 +293,29 @@ def _purge(args: argparse.Namespace, home: "Home") -> int:
         keep_s = None if args.older_than is None else seconds(args.older_than)
     except BadData as error:
         raise Usage(f"--older-than: {error}") from error
-    purged = purge_letters(home, keep_s, dry_run=args.dry_run)
+    is_dry = args.dry_run or asks(args)
+    purged = purge_letters(home, keep_s, dry_run=is_dry)
     if purged is None:
         _say("keep is never in coordination/config/hookline.toml: --older-than says how old")
         return 0
+    _print_purged(purged, args, is_dry=is_dry)
+    if is_dry and not args.dry_run and (purged.dropped or purged.files):
+        if not agreed(args, "purge them?"):
+            print("nothing was done")
+            return 0
+        purged = purge_letters(home, keep_s)
+        if purged is not None:
+            _print_purged(purged, args, is_dry=False)
+    return 0
+
+
+def _print_purged(purged: "Purged", args: argparse.Namespace, *, is_dry: bool) -> None:
     if args.json:
         from msgspec.json import encode
 
         print(encode(purged).decode())
-        return 0
-    would = "would be " if args.dry_run else ""
+        return
+    would = "would be " if is_dry else ""
     print(
         f"open letters from before {purged.before} {would}dropped: {sum(purged.dropped.values())}"
     )
@@ -298,7 +326,6 @@ def _purge(args: argparse.Namespace, home: "Home") -> int:
         print(f"files of old letters held for replays that are pending: {purged.held_files}")
     for handler, count in purged.held.items():
         print(f"  {count:>8}  {printable(handler)}: hookline handlers")
-    return 0
 
 
 def _say(text: str) -> None:

@@ -1,6 +1,9 @@
-"""Options that choose: none of them is empty."""
+"""Options that choose: none of them is empty, and none is passed over in silence."""
 
 import argparse
+from collections.abc import Collection
+
+from hookline.model.errors import Usage
 
 
 def some(text: str) -> str:
@@ -12,3 +15,20 @@ def some(text: str) -> str:
     if not text:
         raise argparse.ArgumentTypeError("is empty (is a variable not set?)")
     return text
+
+
+def refuse_others(args: argparse.Namespace, what: str, taken: Collection[str]) -> None:
+    """Raises Usage for what was given and `what` (such as `dead-letters purge`) does not take.
+
+    `taken`: the names of its options as attributes of `args`.
+    """
+    for name, value in vars(args).items():
+        if name not in taken and value is not None and value is not False and value != []:
+            command = what.split(maxsplit=1)[0]
+            raise Usage(f"{what} takes no {_spelled(name)}; see: hookline {command} --help")
+
+
+def _spelled(name: str) -> str:
+    if name == "which":
+        return "WHICH"
+    return f"-{name}" if len(name) == 1 else f"--{name.replace('_', '-')}"

@@ -53,11 +53,14 @@ def counted(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
+def asks(args: argparse.Namespace) -> bool:
+    """Whether a person on a terminal is asked, whom `--yes` has not answered for."""
+    return not args.yes and not args.json and sys.stdin.isatty() and sys.stdout.isatty()
+
+
 def agreed(args: argparse.Namespace, question: str) -> bool:
     """What a person on a terminal answers, unless `--yes` did; nobody else is asked."""
-    if args.yes or args.json or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return True
-    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    return not asks(args) or input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
 
 def print_table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

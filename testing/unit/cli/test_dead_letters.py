@@ -378,20 +378,30 @@ def test_a_dry_run_changes_nothing(failed, capsys):
     assert len(open_names(failed)) == 4
 
 
+@pytest.mark.parametrize("command", [["drop", "--all"], ["purge", "--older-than", "0s"]])
 @pytest.mark.parametrize(("answer", "left"), [("n\n", 4), ("\n", 4), ("y\n", 0)])
-def test_a_person_is_asked(failed, monkeypatch, answer, left):
+def test_a_person_is_asked(failed, monkeypatch, command, answer, left):
     monkeypatch.setattr(sys, "stdin", Terminal(answer))
     monkeypatch.setattr(sys, "stdout", Terminal())
-    assert main(["dead-letters", "drop", "--all"]) == 0
-    assert "drop them? [y/N]" in sys.stdout.getvalue()
+    assert main(["dead-letters", *command]) == 0
+    assert f"{command[0]} them? [y/N]" in sys.stdout.getvalue()
     assert len(open_names(failed)) == left
 
 
-def test_yes_is_an_answer(failed, monkeypatch):
+@pytest.mark.parametrize("command", [["drop", "--all"], ["purge", "--older-than", "0s"]])
+def test_yes_is_an_answer(failed, monkeypatch, command):
     monkeypatch.setattr(sys, "stdin", Terminal(""))
     monkeypatch.setattr(sys, "stdout", Terminal())
-    assert main(["dead-letters", "drop", "--all", "--yes"]) == 0
+    assert main(["dead-letters", *command, "--yes"]) == 0
     assert open_names(failed) == []
+
+
+def test_a_person_is_not_asked_for_nothing(failed, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", Terminal(""))
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    assert main(["dead-letters", "purge", "--older-than", "1d"]) == 0
+    assert "[y/N]" not in sys.stdout.getvalue()
+    assert len(open_names(failed)) == 4
 
 
 @pytest.mark.parametrize(

@@ -53,3 +53,32 @@ def test_an_option_that_is_empty_chooses_nothing(home, capsys, command):
     assert (status, told.out) == (os.EX_USAGE, "")
     assert len(told.err.splitlines()) == 1
     assert home.deliveries.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("action", "option"),
+    [
+        *(
+            ("purge", given)
+            for given in (
+                ["on-a.sh"], ["--all"], ["--handler", "on-a.sh"], ["--type", "a.*"],
+                ["--fingerprint", "f"], ["--since", "1h"], ["--until", "1h"], ["-n", "1"],
+                ["-n", "0"], ["--rate", "3"], ["--each"],
+            )
+        ),
+        ("list", ["--older-than", "3d"]),
+        ("list", ["--rate", "3"]),
+        ("list", ["--dry-run"]),
+        ("show", ["--yes"]),
+        ("show", ["--each"]),
+        ("show", ["-n", "1"]),
+        ("drop", ["--all", "--rate", "3"]),
+        ("drop", ["--all", "--older-than", "3d"]),
+        ("replay", ["--all", "--older-than", "3d"]),
+    ],
+)  # fmt: skip
+@pytest.mark.usefixtures("home")
+def test_an_action_on_letters_takes_no_option_that_it_would_pass_over(capsys, action, option):
+    assert main(["dead-letters", action, *option]) == os.EX_USAGE
+    name = next((each for each in reversed(option) if each.startswith("-")), "WHICH")
+    assert f"{action} takes no {name}; see: hookline dead-letters --help" in capsys.readouterr().err
