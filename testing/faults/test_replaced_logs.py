@@ -305,3 +305,25 @@ def test_a_replay_of_what_a_closed_segment_has_lost_makes_nobody_read_again(benc
     bench.drain()
     assert sorted(bench.said()) == sorted([lost, *sent])
     assert not bench.alerts
+
+
+def test_a_closed_segment_that_cannot_be_read_holds_up_no_other_log(bench):
+    bench.shell("on-any.sh", 'echo "$EVENT_ID" >>"$OUT"', "# on: a.* b.*")
+    bench.drain()
+    bench.emit("a.x", id="a1")
+    bench.emit("b.x", id="b1")
+    bench.drain()
+    rotate(bench.home, "a")
+    (closed,) = bench.home.segments.iterdir()
+    aside = bench.home.root / "aside"
+    closed.rename(aside)
+    closed.symlink_to(aside)
+    bench.emit("a.x", id="a2")
+    bench.emit("b.x", id="b2")
+    bench.drain()
+    assert sorted(bench.said()) == ["a1", "b1", "b2"]
+    assert any("a-events.00000001" in note for note in bench.spectator.notes)
+    closed.unlink()
+    aside.rename(closed)
+    bench.drain()
+    assert sorted(bench.said()) == ["a1", "a2", "b1", "b2"]

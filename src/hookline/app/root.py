@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from hookline.model.errors import BadConfig
+from hookline.model.errors import BadConfig, printable
 
 if TYPE_CHECKING:
     from hookline.log.home import Home
@@ -15,9 +15,9 @@ def root(given: str | None = None) -> str:
 
     `given` (an option) comes first, then HOOKLINE_HOME, CORTEX_HOME, the nearest folder upwards
     that has `coordination/`, the checkout. An empty value says nothing. Raises BadConfig when none
-    of them says anything; the folder that was named need not exist.
+    of them says anything, or its name is no text; the folder that was named need not exist.
     """
-    return find_root(given, os.environ, _folder(), _checkout())
+    return as_text(find_root(given, os.environ, _folder(), _checkout()))
 
 
 def home_of(args: object) -> "Home":
@@ -43,6 +43,15 @@ def find_root(
     if found or checkout:
         return found or checkout or ""
     raise BadConfig("no home here: make one with `hookline init DIR`, or set HOOKLINE_HOME")
+
+
+def as_text(path: str) -> str:
+    """The path. Raises BadConfig where its bytes are no UTF-8, in which the state is kept."""
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise BadConfig(f"{printable(path)}: this name is no UTF-8; rename the folder") from error
+    return path
 
 
 def _nearest(folder: str) -> str | None:

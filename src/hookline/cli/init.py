@@ -19,13 +19,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Make it and say what to do next."""
     from hookline.app.init import init
+    from hookline.app.root import as_text
     from hookline.cli.output import print_json
     from hookline.log.home import Home
     from hookline.model.errors import CannotCreate
 
     if args.dir.exists() and not args.dir.is_dir():
         raise CannotCreate(f"{args.dir} is not a folder: name another one")
-    home = Home(args.dir.absolute())
+    home = Home(Path(as_text(str(args.dir.absolute()))))
     made = list(init(home))
     if args.json:
         print_json({"root": str(home.root), "done": made})

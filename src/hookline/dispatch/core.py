@@ -134,13 +134,17 @@ class Core:
         return pulled or started > 0
 
     def pull(self) -> bool:
-        """Take in what there is room for; whether there was something."""
+        """Take in what there is room for; whether there was something, or there is more to read:
+        what nobody wants fills many a round."""
         before = self._intake.admitted
         for listener in self._roster:
             for domain in sorted(listener.behind):
                 if not self._intake.pull(listener, domain):
                     listener.behind.discard(domain)
-        return self._intake.admitted > before
+        return self._intake.admitted > before or self._has_more()
+
+    def _has_more(self) -> bool:
+        return any(each.behind and each.subscription.room > 0 for each in self._roster)
 
     def ended(self, run: Run, ended: Ended) -> bool:
         """A run is over; False when it was given up before."""
@@ -165,7 +169,7 @@ class Core:
 
     def next_s(self) -> float:
         """When there is something to do again, unless something changes before; monotonic."""
-        if any(each.behind and each.subscription.room > 0 for each in self._roster):
+        if self._has_more():
             return -math.inf
         moments = [self._commit_at_s, *(run.deadline_s for run in self.runs)]
         if not self.stopping:

@@ -249,10 +249,10 @@ class Feed:
     def _catch_up(self, position: Position) -> bool:
         """Look at what nobody has looked at yet, up to where one wants to read; False when there is
         more of it than fits into one round."""
+        self.catching_up = False
         for _ in range(CHUNKS_CAUGHT_UP):
             reached = self._identities.reached(self.domain)
             if reached >= position:
-                self.catching_up = False
                 return True
             try:
                 raw = self.log.read(reached)

@@ -2,6 +2,7 @@
 it."""
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Final
 
 from hookline.dispatch.feed import Chunk, Feed, Log, line_of
@@ -41,8 +42,10 @@ class Intake:
         self._feeds: dict[str, Feed] = {}
         self._seen: dict[str, Position] = {}
         self._unlooked: set[str] = set()
+        self._starts: dict[str, Position] = {}
+        """Of the domains whose events could not be remembered yet, from where on they are to be."""
         self._unread = ""
-        """Why a line could last not be read again."""
+        """Why a log could last not be read."""
         self._written: set[str] = set()
         self.unsynced: dict[str, str] = {}
         """The domains that could last not be brought to disk, and why."""
@@ -58,7 +61,9 @@ class Intake:
         return feed
 
     def follow(self, listener: Listener, domain: str, progress: Progress) -> Position | None:
-        """Let a listener follow a domain; where it starts, when it never did before."""
+        """Let a listener follow a domain; where it starts, when it never did before. Raises
+        HooklineError for a log that cannot be read."""
+        self._remember(domain)
         feed = self.feed(domain)
         known = progress.cursors.get(domain)
         if known is not None:
@@ -76,15 +81,27 @@ class Intake:
         return position
 
     def remember(self, starts: Mapping[str, Position], domains: Iterable[str]) -> None:
-        """Know all events again since somebody first listened, also if what was known is lost."""
+        """Know all events again since somebody first listened, also if what was known is lost; of a
+        log that cannot be read, before anybody follows it."""
+        self._starts = {domain: starts[domain] for domain in domains if domain in starts}
         for domain in domains:
-            if domain in starts:
-                self.feed(domain).begin(starts[domain])
+            with suppress(HooklineError):
+                self._remember(domain)
+
+    def _remember(self, domain: str) -> None:
+        if domain in self._starts:
+            try:
+                self.feed(domain).begin(self._starts[domain])
+            except HooklineError as error:
+                self._cannot_read(domain, error)
+                raise
+            del self._starts[domain]
 
     def look_from_here(self, domain: str) -> None:
         """What lies in a domain already is no news."""
-        position = self._seen[domain] = self.feed(domain).log.end()
-        self.feed(domain).begin(position)
+        with suppress(HooklineError):
+            self._seen[domain] = self.feed(domain).log.end()
+            self.feed(domain).begin(self._seen[domain])
 
     def look(self, domains: Iterable[str]) -> None:
         """Read what arrived in these domains, for whoever watches.
@@ -96,15 +113,18 @@ class Intake:
             # Their writers await a sync, whether somebody reads them or not.
             self._written.add(domain)
         for domain in sorted(self._unlooked):
-            if not self._look(domain):
-                self._unlooked.discard(domain)
+            # One that cannot be read just now is looked at with the next.
+            with suppress(HooklineError):
+                if not self._look(domain):
+                    self._unlooked.discard(domain)
 
     def _look(self, domain: str) -> bool:
         feed = self.feed(domain)
         position = self._seen.get(domain)
         if position is None:
-            position = self._seen[domain] = feed.log.first()
+            position = feed.log.first()
             feed.begin(position)
+            self._seen[domain] = position
         position = feed.replaced_for(_WATCHER) or position
         if not feed.looked_at(position):
             return True
@@ -161,10 +181,13 @@ class Intake:
                 return line_of(record)
             return buried(delivery) if delivery.replay else None
         except HooklineError as error:
-            if self._unread != str(error):
-                self._unread = str(error)
-                self._noted(f"{delivery.domain}: {error}")
+            self._cannot_read(delivery.domain, error)
             raise
+
+    def _cannot_read(self, domain: str, error: HooklineError) -> None:
+        if self._unread != str(error):
+            self._unread = str(error)
+            self._noted(f"{domain}: {error}")
 
     def save_beginnings(self) -> None:
         """Write down what a restart could not find out again."""

@@ -116,7 +116,7 @@ def open_read(path: str) -> int:
         raise
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise NotAllowed(f"{path} is a symbolic link: remove it") from error
+            raise NotAllowed(f"{path} is a symbolic link: put the file itself there") from error
         if error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOMEM}:
             raise TryAgain(f"{path}: {error.strerror}") from error
         if error.errno == errno.EIO:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hookline.app import root as module
-from hookline.app.root import find_root, home_of, root
+from hookline.app.root import as_text, find_root, home_of, root
 from hookline.model.errors import BadConfig
 
 
@@ -87,3 +87,9 @@ def test_the_root_has_no_dots_in_it():
 def test_a_home_that_is_none_says_how_to_make_it(tmp_path):
     with pytest.raises(BadConfig, match="hookline init"):
         home_of(argparse.Namespace(home=str(tmp_path)))
+
+
+def test_a_name_that_is_no_text_is_refused() -> None:
+    with pytest.raises(BadConfig, match=r"/tmp/bad\\udcff: this name is no UTF-8"):
+        as_text("/tmp/bad\udcff")
+    assert as_text("/tmp/größe") == "/tmp/größe"

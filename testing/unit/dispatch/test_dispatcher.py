@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -480,3 +481,18 @@ def test_what_a_python_handler_appends_says_what_caused_it(bench):
     bench.drain()
     caused = json.loads(bench.home.live("c").read_text())
     assert (caused["causationid"], caused["correlationid"], caused["hops"]) == (event, event, 4)
+
+
+@pytest.mark.parametrize("lost", ["nothing", "identities"])
+def test_a_drain_comes_to_what_lies_behind_much_that_nobody_wants(bench, lost):
+    bench.shell("on-a-b.sh", 'echo "$EVENT_ID" >>"$OUT"', "# from: beginning")
+    for _ in range(40):
+        bench.emit("a.other", "x" * 200_000)
+    bench.emit("a.b", id="first")
+    bench.drain()
+    assert bench.said() == ["first"]
+    if lost == "identities":
+        shutil.rmtree(bench.home.state / "identities")
+    bench.emit("a.b", id="second")
+    bench.drain()
+    assert bench.said() == ["first", "second"]
