@@ -32,6 +32,8 @@ class HandlerView(msgspec.Struct, kw_only=True):
     waiting: int = 0
     replays: int = 0
     """How many of those that wait or run were asked for again."""
+    due_at_s: float | None = None
+    """When the first of those that wait may run, in seconds since 1970; null: none waits."""
     running: int = 0
     dead_letters: int = 0
     paused: str = ""
@@ -123,13 +125,24 @@ def _absent(found: Handlers, ledger: Ledger, letters: dict[str, int]) -> Iterato
 
 def _view(name: str, state: str, progress: Progress, letters: dict[str, int]) -> HandlerView:
     running = sum(each.running for each in progress.pending.values())
+    dues = [each.due_at_s for each in progress.pending.values() if not each.running]
     return HandlerView(
         name=name,
         state=state,
-        waiting=len(progress.pending) - running,
+        waiting=len(dues),
+        due_at_s=min(dues, default=None),
         replays=sum(bool(each.replay) for each in progress.pending.values()),
         running=running,
         dead_letters=letters.get(name, 0),
+    )
+
+
+def deliverable(found: Survey, now_s: float) -> bool:
+    """Whether a dispatcher would find something to do at this moment, in seconds since 1970."""
+    able = [each for each in found.handlers if each.state in ("listening", "new")]
+    return found.drop_box > 0 or any(
+        each.behind_bytes or each.running or (each.due_at_s is not None and each.due_at_s <= now_s)
+        for each in able
     )
 
 

@@ -4,14 +4,15 @@ import argparse
 import sys
 
 from hookline.app.root import home_of
-from hookline.cli.output import Style, print_json, print_table
+from hookline.cli.output import Style, counted, print_json, print_table
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
     parser.description = (
         "The health of a home on one screen: whether somebody dispatches, what lies in the logs, "
-        "what waits, what failed. Exits 0 when all is well, 75 when something needs you."
+        "what waits, what failed. Exits 0 when all is well, 75 when something needs you: also when "
+        "events, replays or files in the drop box wait and nobody dispatches."
     )
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
@@ -20,16 +21,16 @@ def run(args: argparse.Namespace) -> int:
     """Show it."""
     from msgspec import to_builtins
 
-    from hookline.app.survey import Survey, gone, survey
+    from hookline.app.survey import Survey, deliverable, gone, survey
+    from hookline.model.clock import SystemClock
 
     home = home_of(args)
     found: Survey = survey(home)
     needs: list[str] = []
-    behind = sum(handler.behind_bytes for handler in found.handlers)
-    if found.dispatcher is None and behind:
+    if found.dispatcher is None and deliverable(found, SystemClock().now().timestamp()):
         needs.append("events wait and nobody dispatches: hookline up, or hookline dispatch --once")
     if found.dead_letters:
-        needs.append(f"{found.dead_letters} dead letters: hookline dead-letters list")
+        needs.append(f"{counted(found.dead_letters, 'dead letter')}: hookline dead-letters list")
     needs += [f"{each.name} is paused ({each.paused}): hookline handlers resume {each.name}"
               for each in found.handlers if each.paused]  # fmt: skip
     needs += [
@@ -46,7 +47,8 @@ def run(args: argparse.Namespace) -> int:
     who = f"process {found.dispatcher}" if found.dispatcher is not None else "nobody"
     print(f"{style.bold('Home')}        {found.root}")
     print(f"{style.bold('Dispatcher')}  {who}")
-    print(f"{style.bold('Drop box')}    {found.drop_box} files    rejected {found.rejected}")
+    dropped = counted(found.drop_box, "file")
+    print(f"{style.bold('Drop box')}    {dropped}    rejected {found.rejected}")
     print()
     print_table(
         ["DOMAIN", "LIVE BYTES", "CLOSED SEGMENTS"],

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,7 @@ from hookline.app.config import Config
 from hookline.cli.main import main
 from hookline.dispatch.lock import Lock
 from hookline.log.home import Home
+from hookline.model.clock import SystemClock
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 
@@ -132,7 +134,56 @@ def test_status_says_what_needs_somebody(made, capsys):
     assert main(["status", "--json"]) == os.EX_TEMPFAIL
     (found,) = lines_of(capsys)
     assert found["dead_letters"] == 1
-    assert found["needs"] == ["1 dead letters: hookline dead-letters list"]
+    assert found["needs"] == ["1 dead letter: hookline dead-letters list"]
+
+
+NOBODY = "events wait and nobody dispatches: hookline up, or hookline dispatch --once"
+
+
+def needs(capsys):
+    capsys.readouterr()
+    status = main(["status", "--json"])
+    (found,) = lines_of(capsys)
+    assert status == (os.EX_TEMPFAIL if found["needs"] else 0)
+    return found["needs"]
+
+
+def test_what_is_due_or_dropped_needs_a_dispatcher(made, capsys):
+    install(made, "on-a-b.sh")
+    main(["emit", "a.b", "exit:=0"])
+    main(["dispatch", "--once"])
+    assert needs(capsys) == []
+    main(["replay", "--to", "on-a-b.sh", "--since", "1h"])
+    assert needs(capsys) == [NOBODY]
+    lock = Lock(made)
+    assert needs(capsys) == []
+    lock.close()
+    main(["dispatch", "--once"])
+    assert needs(capsys) == []
+    (made.queue / "e.json").write_text('{"specversion":"1.0","type":"c.d"}')
+    assert needs(capsys) == [NOBODY]
+
+
+LATER = """# run: python
+from hookline import Retry, on
+
+@on("a.*")
+def handle(event):
+    if event.replayof:
+        raise Retry(after_s=3600)
+"""
+
+
+def test_a_replay_that_is_tried_again_needs_a_dispatcher_when_it_is_due(made, capsys, monkeypatch):
+    install(made, "on-a.py", LATER)
+    main(["emit", "a.b"])
+    main(["dispatch", "--once"])
+    main(["replay", "--to", "on-a.py", "--since", "1h"])
+    main(["dispatch", "--once"])
+    assert needs(capsys) == []
+    later = SystemClock().now() + timedelta(hours=3)
+    monkeypatch.setattr(SystemClock, "now", lambda _: later)
+    assert needs(capsys) == [NOBODY]
 
 
 def test_status_names_the_dispatcher(made, capsys):
@@ -212,8 +263,7 @@ def test_a_link_and_a_folder_above_that_others_may_write_to_are_refused(made, ca
     assert main(["handlers"]) == os.EX_DATAERR
     assert f"chmod go-w {made.root}\n" in capsys.readouterr().err
 
-
-def test_explain_tells_what_became_of_an_event(made, capsys):
+    event, told, *_ = lines_of(capsys)  # its second attempt may be due at once
     install(made, "on-a-b.sh")
     install(made, "on-other-thing.sh")
     main(["emit", "a.b", "exit:=3", "--id", "the-one"])
