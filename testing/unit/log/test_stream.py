@@ -283,7 +283,7 @@ def test_a_damaged_segment_gives_what_it_has_and_is_then_told(bench: Bench) -> N
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/dev/null")])
 def test_what_is_no_regular_file_is_not_read(bench: Bench, make: Callable[[Path], object]) -> None:
     make(bench.live)
-    with pytest.raises(NotAllowed, match="remove it|put the file itself there"):
+    with pytest.raises(NotAllowed, match=r"remove it|put the file itself there"):
         bench.read(BEGINNING)
 
 
