@@ -16,7 +16,7 @@ from hookline.app.bus import dispatcher
 from hookline.app.survey import find_handlers
 from hookline.dispatch.asks import NoRoom
 from hookline.dispatch.feed import line_of
-from hookline.dispatch.handlers import Handler
+from hookline.dispatch.handlers import Handler, Handlers
 from hookline.dispatch.journal import open_journal
 from hookline.dispatch.ledger import Entry, Place, decode
 from hookline.dispatch.lock import holder
@@ -99,12 +99,15 @@ def chosen(home: Home, choice: Choice, on_trouble: OnTrouble) -> Iterator[Found]
             yield found
 
 
-def wanting(home: Home, events: Iterable[Found]) -> Iterator[tuple[Event, list[str]]]:
-    """Each event and the handlers that would get it."""
-    handlers = find_handlers(home).handlers
+def rehearse(home: Home, events: Iterable[Found]) -> Iterator[Outcome]:
+    """Who would get each event, and who would not."""
+    there = find_handlers(home)
     for found in events:
         event = _event(found)
-        yield event, [handler.name for handler in handlers if handler.wants(event.type)]
+        names = [handler.name for handler in there.handlers if handler.wants(event.type)]
+        refused = _refused(there, event)
+        why = "; ".join([f"would go to {', '.join(names) or 'nobody'}", *refused])
+        yield _outcome(event, "waiting" if refused else "skipped", why=why)
 
 
 def enqueue(home: Home, events: Iterable[Found], clock: Clock) -> Iterator[Outcome]:
@@ -130,23 +133,23 @@ def deliver(home: Home, events: Iterable[Found], clock: Clock) -> Iterator[Outco
     By the dispatcher that runs, or else by one that is run for it (which delivers whatever else is
     due, too). Raises as a dispatcher does, and KeyboardInterrupt once that was told to stop.
     """
-    handlers = find_handlers(home).handlers
+    there = find_handlers(home)
     name = new_name(clock)
     events = iter(events)
     while batch := list(islice(events, TOGETHER)):
         with open_journal(home) as journal:
             verdicts = _Verdicts(journal, name)
             full: dict[str, str] = {}
-            for handler in handlers:
+            for handler in there.handlers:
                 try:
                     _ask(home, name, handler, batch, clock)
                 except NoRoom as error:
                     full[handler.name] = str(error)
-            asked = [handler for handler in handlers if handler.name not in full]
+            asked = [handler for handler in there.handlers if handler.name not in full]
             stopped = _settle(home, verdicts, sum(_wants(asked, batch)))
             verdicts.read()
         for found in batch:
-            yield _answer(found, handlers, verdicts, full)
+            yield _answer(found, there, verdicts, full)
         if stopped:
             raise KeyboardInterrupt
 
@@ -230,26 +233,36 @@ def _settle(home: Home, verdicts: _Verdicts, expected: int) -> bool:
     return False
 
 
-def _answer(
-    found: Found, handlers: Iterable[Handler], verdicts: _Verdicts, full: Mapping[str, str]
-) -> Outcome:
+def _answer(found: Found, there: Handlers, verdicts: _Verdicts, full: Mapping[str, str]) -> Outcome:
     event = _event(found)
     said: dict[str, str] = {}
-    result: Result = "skipped"
-    why = "nobody wants it"
-    for handler in handlers:
+    failed: list[str] = []
+    waiting = _refused(there, event)
+    for handler in there.handlers:
         if not handler.wants(event.type):
             continue
         entry = verdicts.of(handler.name, found)
         said[handler.name] = (entry.verdict or "") if entry else ""
         if entry is not None and entry.then == "dead-letter":
-            result, why = "failed", f"{handler.name}: {entry.error or entry.verdict}"
-        elif (entry is None or entry.then != "settled") and result != "failed":
-            why = full.get(handler.name, f"{handler.name} has not settled it")
-            result = "waiting"
-        elif result == "skipped":
-            result, why = "successful", ""
-    return _outcome(event, result, said, why)
+            failed.append(f"{handler.name}: {entry.error or entry.verdict}")
+        elif entry is None or entry.then != "settled":
+            waiting.append(full.get(handler.name, f"{handler.name} has not settled it"))
+    if failed or waiting:
+        return _outcome(
+            event, "failed" if failed else "waiting", said, "; ".join(failed or waiting)
+        )
+    if said:
+        return _outcome(event, "successful", said)
+    return _outcome(event, "skipped", why="nobody wants it")
+
+
+def _refused(there: Handlers, event: Event) -> list[str]:
+    """Why an event would not go to those that perhaps want it, and cannot be run."""
+    return [
+        f"refused: {each.reason}, then replay it again"
+        for each in there.refused
+        if each.may_want(event.type)
+    ]
 
 
 def _outcome(

@@ -3,7 +3,7 @@
 from hookline.app.survey import find_handlers
 from hookline.dispatch.books import entries
 from hookline.dispatch.feed import line_of
-from hookline.dispatch.handlers import Handler
+from hookline.dispatch.handlers import Handler, Handlers
 from hookline.dispatch.journal import open_journal, read_ledger
 from hookline.dispatch.ledger import Entry, Ledger, Progress
 from hookline.log.home import Home
@@ -22,10 +22,7 @@ def explain_type(home: Home, type: str) -> list[Row]:
     found = find_handlers(home)
     ledger = read_ledger(home)
     rows = [_would(handler, type, ledger) for handler in found.handlers]
-    rows += [
-        {"handler": each.name, "answer": "refused", "why": each.reason} for each in found.refused
-    ]
-    return rows
+    return rows + _refused(found)
 
 
 def explain_event(home: Home, identity: str) -> tuple[bytes, list[Row]]:
@@ -35,8 +32,9 @@ def explain_event(home: Home, identity: str) -> tuple[bytes, list[Row]]:
     type = record.event.type if record.event else ""
     entries_of = _attempts(home, domain, record)
     ledger = read_ledger(home)
+    found = find_handlers(home)
     rows = []
-    for handler in find_handlers(home).handlers:
+    for handler in found.handlers:
         told = entries_of.get(handler.name, [])
         if told:
             rows += [_told(handler, entry) for entry in told]
@@ -45,7 +43,13 @@ def explain_event(home: Home, identity: str) -> tuple[bytes, list[Row]]:
         if row["answer"] == "yes":
             row = _not_yet(handler, domain, record, ledger)
         rows.append(row)
-    return line_of(record), rows
+    return line_of(record), rows + _refused(found)
+
+
+def _refused(found: Handlers) -> list[Row]:
+    return [
+        {"handler": each.name, "answer": "refused", "why": each.reason} for each in found.refused
+    ]
 
 
 def _would(handler: Handler, type: str, ledger: Ledger) -> Row:

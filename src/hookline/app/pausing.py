@@ -13,7 +13,11 @@ def set_paused(home: Home, handler: str | None, action: str, reason: str) -> Non
 
     Raises Usage when there is no such handler.
     """
-    names = [each.name for each in find_handlers(home).handlers]
+    found = find_handlers(home)
+    for refused in found.refused:
+        if refused.name == handler:
+            raise Usage(f"{handler} is refused: {refused.reason}")
+    names = [each.name for each in found.handlers]
     if handler not in names:
         known = ", ".join(names) or "there is none"
         which = f"no handler {shown(handler)}" if handler else f"{action} which handler?"

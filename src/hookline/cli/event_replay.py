@@ -13,11 +13,9 @@ from hookline.cli.options import some
 from hookline.model.errors import Usage, printable, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from hookline.app.event_replay import Choice, Outcome
-    from hookline.log.home import Home
-    from hookline.log.query import Found
 
 PRIORITIES: Final = ("low", "medium", "high", "critical")
 _DATE: Final = re.compile(r"(\d{4})-(\d\d)-(\d\d)\Z", re.ASCII)
@@ -67,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.json:
         _print_head(args)
     if args.dry_run:
-        outcomes = _rehearsed(home, events)
+        outcomes = event_replay.rehearse(home, events)
     elif args.queue:
         outcomes = event_replay.enqueue(home, events, SystemClock())
     else:
@@ -137,19 +135,6 @@ def _day(text: str) -> tuple[str, str]:
     raise Usage(f"Invalid date format: {shown(text)} is not a day such as 2026-11-21")
 
 
-def _rehearsed(home: "Home", events: "Iterable[Found]") -> "Iterator[Outcome]":
-    from hookline.app.event_replay import Outcome, wanting
-
-    for event, handlers in wanting(home, events):
-        yield Outcome(
-            event=event.id,
-            type=event.type,
-            time=event.time,
-            result="skipped",
-            why=f"would go to {', '.join(handlers) or 'nobody'}",
-        )
-
-
 def _print_head(args: argparse.Namespace) -> None:
     print("Event Replay Tool")
     if args.dry_run:
@@ -173,7 +158,7 @@ def _print(outcomes: "Iterable[Outcome]", args: argparse.Namespace) -> Counter[s
 
     counts: Counter[str] = Counter()
     # Of a whole day, most events may be wanted by nobody.
-    told = {"failed", "skipped"} if args.event_id else {"failed"}
+    told = {"failed", "waiting", "skipped"} if args.event_id else {"failed", "waiting"}
     for outcome in outcomes:
         counts[outcome.result] += 1
         if args.json:

@@ -35,6 +35,6 @@ def run(args: argparse.Namespace) -> int:
     print_table(
         ["HANDLER", "ANSWER", "WHY"], [(row["handler"], row["answer"], row["why"]) for row in rows]
     )
-    if not any(row["answer"] not in ("no", "refused") for row in rows):
+    if all(row["answer"] == "no" for row in rows):
         print("hookline: unhandled: no handler wants this type of event", file=sys.stderr)
     return 0

@@ -77,6 +77,12 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     reason: str
+    patterns: tuple[str, ...] = ("*",)
+    """What it asks for; everything, where that cannot be told."""
+
+    def may_want(self, type: str) -> bool:
+        """Whether an event of this type would perhaps be for it."""
+        return any(matches(pattern, type) for pattern in self.patterns)
 
 
 class Handlers(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,7 +114,8 @@ def discover(folder: Path, describe: Describe, known: Iterable[Handler] = ()) ->
         except (HooklineError, OSError) as error:
             if is_shortage(error):
                 raise
-            refused.append(Refused(name=name, reason=str(error)))
+            told = _as_told(folder / name)
+            refused.append(Refused(name=name, reason=str(error), patterns=told))
     return Handlers(handlers=tuple(handlers), refused=tuple(refused))
 
 
@@ -174,9 +181,7 @@ def _look_at(path: Path, describe: Describe, known: Handler | None) -> Handler:
         raise BadData(reason)
     if known is not None and known.version == version_of(path):
         return known
-    with path.open("rb") as file:
-        text = file.read(_HEADER_BYTES).decode("utf-8", "replace")
-    header = _header(path.name, text)
+    header = _header(path)
     kind = _kind(path, header)
     if kind == "exec" and not os.access(path, os.X_OK):
         raise BadData(f"{path} is not executable: chmod +x {path}")
@@ -200,8 +205,21 @@ def _look_at(path: Path, describe: Describe, known: Handler | None) -> Handler:
     )
 
 
-def _header(name: str, text: str) -> dict[str, str]:
+def _as_told(path: Path) -> tuple[str, ...]:
+    """What the file of a refused handler asks for; everything, where that cannot be told."""
+    try:
+        if distrust_handler(path) or (header := _header(path)).get("run") == "python":
+            return ("*",)
+        return _patterns(path.name, header)
+    except (HooklineError, OSError):
+        return ("*",)
+
+
+def _header(path: Path) -> dict[str, str]:
     """The options in the comment lines at the top of a file."""
+    name = path.name
+    with path.open("rb") as file:
+        text = file.read(_HEADER_BYTES).decode("utf-8", "replace")
     options: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), 1):
         comment = _COMMENT.match(line)

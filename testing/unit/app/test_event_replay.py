@@ -5,7 +5,7 @@ import os
 import pytest
 
 from hookline.app import event_replay
-from hookline.app.event_replay import Choice, chosen, deliver, enqueue
+from hookline.app.event_replay import Choice, chosen, deliver, enqueue, rehearse
 from hookline.dispatch import asks, dropbox
 from hookline.dispatch.journal import write_entry
 from hookline.dispatch.ledger import Entry
@@ -143,3 +143,27 @@ def test_a_dispatcher_that_is_busy_with_other_things_is_not_waited_for_for_ever(
 
 def other_news(home):
     write_entry(home, Entry(action="attempt", time=NOW, handler="on-c-d.sh", verdict="done"))
+
+
+@pytest.mark.parametrize("header", ["# on: a.*", "# backoff: 1s\n# backoff: 1s"])
+def test_one_that_is_refused_and_may_want_it_keeps_it_waiting(bench, no_trouble, header):
+    bench.shell("on-a-b.sh", "true")
+    bench.shell("on-bad.sh", "true", header).chmod(0o640)
+    emit(bench.home, "x")
+    bench.drain()
+    everything = list(chosen(bench.home, Choice(), no_trouble))
+    clock = SystemClock()
+    for replayed in (rehearse(bench.home, everything), deliver(bench.home, everything, clock)):
+        (outcome,) = replayed
+        assert outcome.result == "waiting"
+        assert "refused: " in outcome.why
+    assert outcome.handlers == {"on-a-b.sh": "done"}
+
+
+def test_one_that_is_refused_and_wants_other_events_does_not(bench, no_trouble):
+    bench.shell("on-a-b.sh", "true")
+    bench.shell("on-c-d.sh", "true").chmod(0o640)
+    emit(bench.home, "x")
+    bench.drain()
+    (outcome,) = deliver(bench.home, chosen(bench.home, Choice(), no_trouble), SystemClock())
+    assert outcome.result == "successful"

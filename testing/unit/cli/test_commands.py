@@ -281,6 +281,21 @@ def test_explain_tells_what_became_of_an_event(made, capsys):
     assert "attempt 1" in told["why"]
 
 
+def test_explain_shows_who_is_refused_and_does_not_say_that_nobody_wants_it(made, capsys):
+    install(made, "on-a-b.sh")
+    (made.handlers / "on-a-b.sh").chmod(0o640)
+    main(["emit", "a.b", "--id", "the-one"])
+    for what in ("a.b", "the-one"):
+        capsys.readouterr()
+        assert main(["explain", what]) == 0
+        out, err = capsys.readouterr()
+        assert "on-a-b.sh\trefused\t" in out
+        assert "chmod +x" in out
+        assert err == ""
+    assert main(["handlers", "pause", "on-a-b.sh"]) == os.EX_USAGE
+    assert "on-a-b.sh is refused: " in capsys.readouterr().err
+
+
 @pytest.mark.usefixtures("made")
 def test_explain_of_what_is_nowhere(capsys):
     assert main(["explain", "no-such-event"]) == os.EX_DATAERR

@@ -99,3 +99,20 @@ def test_a_python_handler_says_its_types_in_its_functions(bench):
     bench.handler("on-a-py.py", "# run: python\n# on: a.b\n")
     found = discover(bench.home.handlers, lambda _: ("a.b",))
     assert "@on" in found.refused[0].reason
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "mode", "patterns"),
+    [
+        ("on-a-b.sh", "", 0o640, ("a.b",)),
+        ("on-a-b.sh", "# on: c.* d.e", 0o640, ("c.*", "d.e")),
+        ("on-a-b.sh", "# on: c.*", 0o777, ("*",)),
+        ("on-a-b.sh", "# key: a\n# key: b", 0o750, ("*",)),
+        ("on-a-b.py", "# run: python\n# batch: 3", 0o640, ("*",)),
+    ],
+)
+def test_of_one_that_is_refused_it_is_known_what_it_asks_for(bench, name, header, mode, patterns):
+    bench.shell(name, "true", header).chmod(mode)
+    (refused,) = discover(bench.home.handlers, lambda _: ("a.b",)).refused
+    assert refused.patterns == patterns
+    assert refused.may_want("c.d") == (patterns != ("a.b",))
