@@ -167,6 +167,8 @@ class Books:
         self._starts: list[tuple[str, str, Position]] = []
         self._told: dict[tuple[str, str], Cursor] = {}
         self._turn_again_s = 0.0
+        self._unreadable = 0
+        """The segment in which a snapshot was written that does not read back."""
         self.trouble = self._told_trouble = ""
         self._untold = 0
         self.cursors_due_s = 0.0
@@ -392,13 +394,18 @@ class Books:
         if clock.monotonic_s() < self._turn_again_s:
             return ""
         try:
-            if self._paper.lacks_snapshot(self._folded):
+            segment = self._folded.segment
+            if segment != self._unreadable and self._paper.lacks_snapshot(self._folded):
                 self.write_cursors(cursors, clock)
                 self._freshen()
                 ledger = self._index.load()
                 # A damage that was found just now leaves nothing to take a picture of.
                 if not self._index.is_fresh and not self.trouble:
                     self._paper.snap(ledger, rfc3339(clock.now()))
+                    if self._paper.lacks_snapshot(self._folded):
+                        # One more would be no better: not before the journal is closed again.
+                        self._unreadable = segment
+                        return "a snapshot does not read back: the closed parts of the journal stay"
             else:
                 self._paper.turn()
         except (HooklineError, OSError) as error:

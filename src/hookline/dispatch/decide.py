@@ -19,6 +19,8 @@ HOPS_MAX: Final = 16
 PAUSE_AFTER: Final = 10
 """So many dead letters in a row, and a handler is paused."""
 BACKOFF_CAP_S: Final = 300.0
+WAIT_MAX_S: Final = 86_400.0
+"""The longest pause that a handler may ask for."""
 
 _BY_EXIT: Final[Mapping[int, Verdict]] = {
     0: "done",
@@ -112,7 +114,7 @@ _PAUSE_WORDS: Final = "it says that it is not allowed to work or is set up wrong
 def _wait_s(outcome: Outcome, attempt: int, policy: Policy, jitter: float) -> float:
     """Full jitter over an exponential cap (Brooker, "Exponential Backoff And Jitter", 2015)."""
     if outcome.retry_after_s is not None:
-        return outcome.retry_after_s
+        return min(max(outcome.retry_after_s, 0.0), WAIT_MAX_S)
     if outcome.verdict == "interrupted" and attempt == 1:
         return 0.0
     return jitter * window_s(attempt, policy)

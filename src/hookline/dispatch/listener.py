@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from hookline.dispatch.decide import window_s
+from hookline.dispatch.decide import WAIT_MAX_S, window_s
 from hookline.dispatch.handlers import Handler
 from hookline.dispatch.ledger import Pending, Place, Progress, Standing
 from hookline.dispatch.subscription import Cursor, Delivery, Subscription
@@ -16,7 +16,6 @@ PROBE_S: Final = 60.0
 """How long a handler that cannot be run is left alone before one event tries it again."""
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _NULL: Final = msgspec.Raw(b"null")
-WAIT_MAX_S: Final = 86_400.0
 _TYPES_KEPT: Final = 10_000
 
 
@@ -97,7 +96,7 @@ class Listener:
         delivery.interrupted = pending.running
         delivery.alone = True
         # The clock of the wall may have been set meanwhile: it may shorten a pause, not prolong it.
-        # Only a Python handler chooses its own; that is believed for a day.
+        # Only a Python handler chooses its own.
         chosen = self.handler.kind == "python"
         most_s = WAIT_MAX_S if chosen else window_s(pending.attempt, self.handler.policy)
         wait_s = pending.due_at_s - self._clock.now().timestamp()

@@ -11,7 +11,7 @@ MARK = "__hookline_on__"
 
 
 class Retry(Exception):
-    """The event is to be tried again later; this counts as an attempt."""
+    """The event is to be tried again later, in a day at most; this counts as an attempt."""
 
     def __init__(self, after_s: float | None = None) -> None:
         if after_s is not None and not 0.0 <= after_s < math.inf:

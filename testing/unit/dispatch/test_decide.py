@@ -2,7 +2,14 @@
 
 import pytest
 
-from hookline.dispatch.decide import BACKOFF_CAP_S, Outcome, Policy, decide, verdict_of_exit
+from hookline.dispatch.decide import (
+    BACKOFF_CAP_S,
+    WAIT_MAX_S,
+    Outcome,
+    Policy,
+    decide,
+    verdict_of_exit,
+)
 
 POLICY = Policy(attempts=3, backoff_s=1.0)
 
@@ -57,6 +64,12 @@ def test_the_backoff_is_spread_over_all_of_an_exponential_window_with_a_cap(atte
 def test_a_handler_may_say_when_to_try_again():
     plan = decide(outcome("retry", retry_after_s=90.0), 1, POLICY, 0.5)
     assert plan.wait_s == 90.0
+
+
+@pytest.mark.parametrize(("asked_s", "wait_s"), [(1.8e12, WAIT_MAX_S), (-1e300, 0.0)])
+def test_what_a_handler_asks_for_is_a_day_at_most(asked_s, wait_s):
+    plan = decide(outcome("retry", retry_after_s=asked_s), 1, POLICY, 0.5)
+    assert plan.wait_s == wait_s
 
 
 def test_the_first_interruption_is_tried_again_at_once():

@@ -22,6 +22,8 @@ from hookline.dispatch.journal import (
 )
 from hookline.dispatch.ledger import Entry, Ledger, encode, fold
 from hookline.dispatch.letters import letters
+from hookline.dispatch.state import State
+from hookline.dispatch.subscription import Delivery
 from hookline.log.rotate import remove_segment, rotate_stream
 from hookline.model.clock import SystemClock, rfc3339
 from hookline.model.position import Position
@@ -111,6 +113,36 @@ def test_a_snapshot_that_was_cut_short_is_written_again(busy, kept):
         path.unlink()
     busy.run_until(lambda: spare_segments(busy.home)[-1:] == [live - 1], 30.0)
     assert busy.said() == said
+
+
+def test_a_snapshot_that_does_not_read_back_is_said_once_and_not_written_again(busy):
+    busy.emit("a.b", 0)
+    busy.drain()
+    state = State(busy.home.state / STATE_FILE)
+    with state.transaction():
+        # As a version has left it that believed every pause.
+        state.waiting("on-x.sh", [Delivery(
+            domain="a", position=Position(1, 0), end=Position(1, 0), event="e", source="s",
+            type="a.x", attempt=1, due_at_s=1.8e12,
+        )])  # fmt: skip
+    state.close()
+    dispatcher = busy.dispatcher()
+
+    def said():
+        return sum("does not read back" in note for note in busy.spectator.notes)
+
+    ends_s = time.monotonic() + 30
+    while said() < 2:
+        assert time.monotonic() < ends_s
+        busy.emit("a.b", 0)
+        dispatcher.tick(0.05)
+    for _ in range(20):
+        dispatcher.tick(0.05)
+    dispatcher.close()
+    closed = [*busy.home.segments.glob("deliveries.*")]
+    files = [path for path in (*closed, busy.home.deliveries) if path.exists()]
+    written = sum(path.read_text().count('{"action":"snapshot"') for path in files)
+    assert said() == written <= len(closed)
 
 
 def test_nothing_is_taken_for_a_snapshot_while_somebody_writes_to_the_closed_file(busy):
