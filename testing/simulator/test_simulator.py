@@ -13,7 +13,7 @@ from testing.simulator.world import World
 
 SEEDS = tomllib.loads((Path(__file__).parent / "seeds.toml").read_text())["seed"]
 CHECKOUT = Path(__file__).resolve().parents[2]
-FRESH_S = 10.0
+FRESH_S = 5.0
 HOURS = 6.0
 
 
