@@ -2,39 +2,40 @@
 whether they fit together."""
 
 import tempfile
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
 
-from hookline.dispatch import ledger as journal_lines
+from hookline.app.config import load_config
+from hookline.app.journal_check import (
+    AWAY,
+    JOURNAL,
+    LETTERS,
+    JournalCheck,
+    Places,
+    finding_of_line,
+)
 from hookline.dispatch.dead_letter import decode_letter
 from hookline.dispatch.identities import Identities
 from hookline.dispatch.journal import open_journal, open_letters_log, read_ledger
-from hookline.dispatch.ledger import Entry
 from hookline.log.home import Home
 from hookline.log.lines import Line
-from hookline.log.read import domains, records
+from hookline.log.read import domains
 from hookline.log.stream import BEGINNING, Stream
 from hookline.log.verify import (
     Finding,
-    Level,
     LogCheck,
     Tally,
     check_files,
     check_tail,
-    json_object,
+    nuls,
     read_all,
 )
-from hookline.model.clock import SystemClock
-from hookline.model.errors import HooklineError, Usage, printable, shown
+from hookline.model.clock import SystemClock, from_epoch_s, rfc3339
+from hookline.model.errors import Usage, shown
 from hookline.model.position import Position
 from hookline.model.types import domain_of_pattern, is_pattern
 
-JOURNAL: Final = "deliveries"
-LETTERS: Final = "dead-letters"
-_PLACES_KEPT: Final = 16
 Judge = Callable[[Line], Iterator[Finding]]
 """Says what is wrong with a line."""
 
@@ -52,10 +53,19 @@ def verify(home: Home, wanted: Sequence[str], tally: Tally) -> Iterator[Finding]
             twin = partial(known.is_twin, domain)
             yield from LogCheck(home, domain, twin, tally, SystemClock()).findings()
     if not wanted:
-        places = _Places(home)
-        yield from _stored(open_journal(home), JOURNAL, tally, partial(_entry, places))
+        places = Places(home)
+        check = JournalCheck(places)
+        yield from _stored(open_journal(home), JOURNAL, tally, check.entry)
         yield from _cursors(home, places)
-        yield from _stored(open_letters_log(home), LETTERS, tally, _letter)
+        # Behind the journal: a letter is there before the journal says so.
+        yield from _stored(open_letters_log(home), LETTERS, tally, partial(_letter, check))
+        yield from check.missing_letters(_kept_since(home), read_ledger(home).closed)
+
+
+def _kept_since(home: Home) -> str:
+    """From when on letters are kept: those from before are purged."""
+    oldest_s = SystemClock().now().timestamp() - load_config(home).dead_letters.keep_s
+    return rfc3339(from_epoch_s(max(0.0, oldest_s)))
 
 
 def _choose(home: Home, wanted: Sequence[str]) -> list[str]:
@@ -73,41 +83,6 @@ def _choose(home: Home, wanted: Sequence[str]) -> list[str]:
     return sorted(chosen)
 
 
-class _Places:
-    """Which event lies where, for questions that mostly go forward."""
-
-    def __init__(self, home: Home) -> None:
-        self._streams = {domain: Stream.of_domain(home, domain) for domain in domains(home)}
-        self._kept: OrderedDict[tuple[str, Position], dict[Position, str]] = OrderedDict()
-
-    def event_at(self, domain: str, position: Position) -> str | None:
-        """The id of the event there, empty where none is; None when the segment is not there any
-        more."""
-        for (of, _), kept in reversed(self._kept.items()):
-            if of == domain and position in kept:
-                return kept[position]
-        stream = self._streams.get(domain)
-        if stream is None or position < stream.first():
-            return None
-        try:
-            chunk = stream.read(position, patient=False)
-        except HooklineError:
-            return ""
-        found = {each.position: each.event.id for each in records(chunk) if each.event}
-        self._kept[domain, position] = found
-        if len(self._kept) > _PLACES_KEPT:
-            self._kept.popitem(last=False)
-        return found.get(position, "")
-
-    def end(self, domain: str) -> Position | None:
-        """Behind the last line of a domain; None when it has no log."""
-        stream = self._streams.get(domain)
-        try:
-            return stream.end() if stream else None
-        except HooklineError:
-            return None
-
-
 def _stored(stream: Stream, log: str, tally: Tally, judge: Judge) -> Iterator[Finding]:
     """Every line of a log that is not of a domain."""
     with stream:
@@ -117,77 +92,26 @@ def _stored(stream: Stream, log: str, tally: Tally, judge: Judge) -> Iterator[Fi
                 yield chunk
                 continue
             tally.count(chunk, len(chunk.lines))
+            yield from nuls(chunk, log, "what it told is lost", AWAY[log])
             for line in chunk.lines:
                 yield from judge(line)
         yield from check_tail(stream, log)
 
 
-def _entry(places: _Places, line: Line) -> Iterator[Finding]:
-    """A line of the journal, and whether the event that it tells of is there."""
-    entry = journal_lines.decode(line.raw)
-    if entry is None:
-        yield _no_entry(line)
-    elif entry.action in ("attempt", "batch") and not entry.snapshot:
-        yield from _event_there(line, entry, places)
-
-
-def _letter(line: Line) -> Iterator[Finding]:
+def _letter(check: JournalCheck, line: Line) -> Iterator[Finding]:
     """A line of the dead-letter queue."""
-    if not line.too_long and decode_letter(line.raw) is not None:
+    letter = None if line.too_long else decode_letter(line.raw)
+    if letter is not None:
+        check.see_letter(letter)
         return
-    yield _of_line(
-        LETTERS, line, "wrong", "no dead letter: torn by a full disk, a kill or a power cut",
-        "it is passed over: the journal says that its delivery was given up",
-        "hookline dead-letters purge takes it away with the old ones",
+    yield finding_of_line(
+        LETTERS, "letter", line, "wrong", "no dead letter: torn or damaged",
+        "it is passed over; which one is missing for it, the journal tells",
+        AWAY[LETTERS],
     )  # fmt: skip
 
 
-def _no_entry(line: Line) -> Finding:
-    if json_object(line.raw):
-        return _of_line(
-            JOURNAL,
-            line,
-            "note",
-            "a line of another version, of somebody else's, or with a value that cannot be",
-            "it is passed over",
-        )
-    return _of_line(
-        JOURNAL, line, "wrong", "no JSON: torn by a full disk, a kill or a power cut",
-        "it is passed over: a run that it told the end of may be run again",
-        "hookline archive takes that part of the journal away when it is old",
-    )  # fmt: skip
-
-
-def _event_there(line: Line, entry: Entry, places: _Places) -> Iterator[Finding]:
-    at = Position(entry.position.segment, entry.mark or 0) if entry.end else entry.position
-    if entry.end and entry.end.segment != at.segment:
-        return
-    there = places.event_at(entry.domain, at)
-    if there is not None and there != entry.event:
-        where = f"{entry.domain} {at.segment:08d}:{at.offset}"
-        yield _of_line(
-            JOURNAL, line, "wrong",
-            f"{entry.handler} had {entry.event} of {where}, which is not there now",
-            "the log lost it after it was handled: to a power cut, or to whoever changed the log",
-            f"hookline explain {printable(entry.event)}",
-        )  # fmt: skip
-
-
-def _of_line(log: str, line: Line, level: Level, found: str, means: str, next: str = "") -> Finding:
-    return Finding(
-        level=level,
-        check="letter" if log == LETTERS else "entry",
-        log=log,
-        segment=line.position.segment,
-        offset=line.position.offset,
-        length=line.end - line.position.offset,
-        found=found,
-        means=means,
-        next=next,
-    )
-
-
-def _cursors(home: Home, places: _Places) -> Iterator[Finding]:
+def _cursors(home: Home, places: Places) -> Iterator[Finding]:
     """Whether the handlers' cursors are at places that there are."""
     for name, progress in read_ledger(home).handlers.items():
         for domain, cursor in progress.cursors.items():

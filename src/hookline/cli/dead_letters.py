@@ -83,13 +83,31 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "purge":
         return _purge(args, home)
     wanted = _wanted(args)
+    passed_over = _pass_over(home)
     if args.action == "show":
         from hookline.cli.letter_page import show
 
-        return show(args, home, wanted)
+        return show(args, home, wanted) or passed_over
     if args.action == "list":
-        return _list(args, home, wanted)
-    return _decide(args, home, wanted)
+        return _list(args, home, wanted) or passed_over
+    return _decide(args, home, wanted) or passed_over
+
+
+def _pass_over(home: "Home") -> int:
+    """Say what of the queue cannot be read; the exit status for it."""
+    from hookline.dispatch.letters import damaged_places
+    from hookline.model.errors import BadData
+
+    first, count = None, 0
+    for place in damaged_places(home):
+        first, count = first or place, count + 1
+    if first is None:
+        return 0
+    _say(
+        f"passed over, {counted(count, 'damaged place')} of {home.dead_letters}, the first at "
+        f"{first.segment:08d}:{first.offset}: hookline verify says which letters are missing"
+    )
+    return BadData.exit_code
 
 
 def _wanted(args: argparse.Namespace) -> "Wanted":

@@ -18,8 +18,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
     parser.description = (
         "Look at every line of every segment, of the journal and of the dead letters, as a reader "
-        "does, and say what is wrong, where, and what became of it. Changes nothing; may be used "
-        "at any time. Exits 0 when nothing is wrong (there may be notes), 65 when something is."
+        "does, and say what is wrong, where, and what became of it; and whether the dead letters "
+        "that the journal tells of are there. Changes nothing; may be used at any time. Exits 0 "
+        "when nothing is wrong (there may be notes), 65 when something is."
     )
     parser.add_argument(
         "wanted", nargs="*", metavar="DOMAIN|PATTERN",

@@ -1,12 +1,14 @@
 """A line of the dead-letter queue (docs/FORMAT.md section 10)."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 
 from hookline.dispatch.ledger import can_be
 from hookline.model.position import Count, Ordinal
 from hookline.model.types import TYPE_BYTES_MAX
+
+_NO_EVENT: Final = b"null"
 
 
 class DeadLetter(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -29,7 +31,7 @@ class DeadLetter(msgspec.Struct, kw_only=True, omit_defaults=True):
     traceback: str = ""
     fingerprint: str = ""
     """See `hookline.dispatch.fingerprint`."""
-    event: msgspec.Raw = msgspec.Raw(b"null")
+    event: msgspec.Raw = msgspec.Raw(_NO_EVENT)
 
     @property
     def identity(self) -> "Identity | None":
@@ -52,10 +54,14 @@ _DECODER = msgspec.json.Decoder(DeadLetter)
 
 
 def decode_letter(line: bytes) -> DeadLetter | None:
-    """The dead letter of a line, or None for a line that is none: a torn one, or one that says what
-    cannot be."""
+    """The dead letter of a line, or None for a line that is none: a torn one, one with bytes or an
+    event that are damaged, or one that says what cannot be."""
     try:
+        # The decoder takes the event as it is, and does not look whether it is UTF-8.
+        line.decode()
         letter = _DECODER.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    if letter.identity is None and bytes(letter.event) != _NO_EVENT:
         return None
     return letter if can_be(letter.time, letter.handler, letter.domain) else None

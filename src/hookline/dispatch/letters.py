@@ -16,12 +16,14 @@ from hookline.dispatch.asks import LINES_MAX, Asker, NoRoom, write_some
 from hookline.dispatch.books import entries
 from hookline.dispatch.dead_letter import DeadLetter, Identity, decode_letter
 from hookline.dispatch.fingerprint import fingerprint
-from hookline.dispatch.journal import letter_lines, open_journal, read_ledger
+from hookline.dispatch.journal import letter_lines, open_journal, open_letters_log, read_ledger
 from hookline.dispatch.ledger import Entry
 from hookline.dispatch.pace import Pace, batches
 from hookline.log.home import Home
+from hookline.log.verify import nul_runs
 from hookline.model.clock import Clock, rfc3339
 from hookline.model.errors import BadData
+from hookline.model.position import Position
 from hookline.model.types import matches
 
 
@@ -87,6 +89,17 @@ def letters(home: Home) -> Iterator[DeadLetter]:
                 letter.handler, letter.verdict, letter.exit, letter.signal, letter.error
             )
             yield letter
+
+
+def damaged_places(home: Home) -> Iterator[Position]:
+    """Where the dead-letter queue has what is no letter, and is passed over."""
+    with open_letters_log(home) as queue:
+        for chunk in queue.look():
+            places = [place for place, _ in nul_runs(chunk)]
+            for line in chunk.lines:
+                if line.too_long or decode_letter(line.raw) is None:
+                    places.append(line.position)
+            yield from sorted(places)
 
 
 def open_letters(home: Home) -> list[DeadLetter]:

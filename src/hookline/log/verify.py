@@ -107,8 +107,10 @@ class LogCheck:
 
     def _chunk(self, chunk: Chunk) -> Iterator[Finding]:
         found = records(chunk)
-        if b"\0" in chunk.data:
-            yield from self._nuls(chunk)
+        yield from nuls(
+            chunk, self._domain, "what parses around them is delivered",
+            "hookline emit again what is needed",
+        )  # fmt: skip
         # Blank lines and glued ones are rare, and their places are looked for only then.
         in_order = chunk.data.count(b"\n") == len(found)
         events = 0
@@ -210,24 +212,34 @@ class LogCheck:
             "delivered once, at its first place",
         )  # fmt: skip
 
-    def _nuls(self, chunk: Chunk) -> Iterator[Finding]:
-        for run in _NULS.finditer(chunk.data):
-            yield Finding(
-                level="wrong",
-                check="nuls",
-                log=self._domain,
-                segment=chunk.start.segment,
-                offset=chunk.start.offset + run.start(),
-                length=len(run[0]),
-                found=f"{len(run[0])} NUL bytes: a power cut took what was written here",
-                means="what parses around them is delivered",
-                next="hookline emit again what is needed",
-            )
-
     @staticmethod
     def _is_glued(chunk: Chunk, record: Record) -> bool:
         at = record.position.offset - chunk.start.offset
         return 0 < at <= len(chunk.data) and chunk.data[at - 1] not in b"\n\0"
+
+
+def nul_runs(chunk: Chunk) -> Iterator[tuple[Position, int]]:
+    """Where NULs stand in a chunk, and how many."""
+    if b"\0" in chunk.data:
+        segment, offset = chunk.start
+        for run in _NULS.finditer(chunk.data):
+            yield Position(segment, offset + run.start()), len(run[0])
+
+
+def nuls(chunk: Chunk, log: str, means: str, next: str) -> Iterator[Finding]:
+    """The NULs in a chunk, as findings."""
+    for (segment, offset), length in nul_runs(chunk):
+        yield Finding(
+            level="wrong",
+            check="nuls",
+            log=log,
+            segment=segment,
+            offset=offset,
+            length=length,
+            found=f"{length} NUL bytes: a power cut took what was written here",
+            means=means,
+            next=next,
+        )
 
 
 def read_all(stream: Stream, log: str) -> Iterator[Chunk | Finding]:

@@ -117,6 +117,82 @@ def test_a_dead_letter_that_is_torn_is_found(used, capsys):
     assert (status, [each["log"] for each in findings]) == (os.EX_DATAERR, ["dead-letters"])
 
 
+def missing(capsys):
+    """The findings of letters that the journal tells of and that are not there."""
+    return [each for each in verify(capsys)[1] if each["check"] == "missing"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _: b"",
+        lambda line: b"\0" * (len(line) - 1) + b"\n",
+        lambda line: line[: len(line) // 2] + b"\n",
+        lambda line: line.replace(b'"source":"', b'"source":"\xff', 1),
+        lambda line: line.replace(b'"data":', b'"data":"\xff",', 1),
+    ],
+    ids=["gone", "nuls", "torn", "identity", "data"],
+)
+def test_a_letter_that_is_lost_is_found_until_its_event_is_asked_for(used, capsys, damage):
+    id = used.letters()[0]["event"]["id"]
+    used.home.dead_letters.write_bytes(damage(used.home.dead_letters.read_bytes()))
+    (finding,) = missing(capsys)
+    assert finding["next"] == f"hookline replay --to on-a-b.sh --id {id}"
+    assert main(finding["next"].split()[1:]) == 0
+    capsys.readouterr()
+    assert missing(capsys) == []
+    used.drain()
+    assert missing(capsys) == [], "the new letter is there"
+    used.home.dead_letters.write_bytes(b"")
+    assert len(missing(capsys)) == 1
+
+
+def test_letters_that_are_decided_or_old_are_not_missed(used, capsys):
+    assert main(["dead-letters", "drop", "--all"]) == 0
+    capsys.readouterr()
+    used.home.dead_letters.unlink()
+    assert missing(capsys) == []
+    used.emit("a.b", 65)
+    used.drain()
+    used.home.dead_letters.unlink()
+    assert len(missing(capsys)) == 1
+    config = used.home.coordination / "config"
+    config.mkdir()
+    config.joinpath("hookline.toml").write_text('[dead_letters]\nkeep = "1ms"\n')
+    assert missing(capsys) == []
+
+
+@pytest.mark.parametrize("action", [["list", "--each"], ["show"], ["replay", "--all"]])
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_a_damaged_letter_is_passed_over_and_named(used, capsys, action, form):
+    for _ in range(2):
+        used.emit("a.b", 65)
+        used.drain()
+    first, second, third = used.home.dead_letters.read_bytes().splitlines(keepends=True)
+    bad_byte = second.replace(b'"source":"', b'"source":"\xff')
+    nuls = b"\0" * (len(third) - 1) + b"\n"
+    used.home.dead_letters.write_bytes(b"".join([first, bad_byte, nuls]))
+    assert main(["dead-letters", *action, *form]) == os.EX_DATAERR
+    told = capsys.readouterr()
+    assert (json.loads(first)["letter"] in told.out) == (action[0] != "replay")
+    assert json.loads(second)["letter"] not in told.out
+    assert (
+        f"2 damaged places of {used.home.dead_letters}, the first at 00000001:{len(first)}: "
+        "hookline verify" in told.err
+    )
+
+
+def test_many_lost_letters_of_a_handler_are_one_line(used, capsys):
+    for _ in range(11):
+        used.emit("a.b", 65)
+    used.drain()
+    used.home.dead_letters.unlink()
+    (finding,) = missing(capsys)
+    assert finding["found"].endswith(": 12")
+    assert finding["next"].count("--id") == 10
+    assert finding["next"].endswith("then hookline verify names more")
+
+
 def test_verify_changes_nothing(used, capsys):
     def everything():
         return {

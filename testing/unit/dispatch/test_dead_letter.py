@@ -50,4 +50,19 @@ def test_a_line_of_an_older_version_is_one():
 
 def test_an_event_says_who_it_is_if_it_is_there():
     assert decode_letter(line()).identity.id == "e"
-    assert decode_letter(line(event={"id": "e"})).identity is None
+    assert decode_letter(line(event=None)).identity is None
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        line(event={"id": "e"}),
+        line().replace(b'"source":', b'"sourcf":'),
+        line(error="xy").replace(b"xy", b"x\xff"),
+        line(event={"id": "e", "source": "s", "type": "a.b", "data": "xy"}).replace(
+            b"xy", b"x\xff"
+        ),
+    ],
+)
+def test_a_line_whose_bytes_or_event_are_damaged_is_none(damaged):
+    assert decode_letter(damaged) is None

@@ -11,6 +11,7 @@ from hookline.dispatch.ledger import letter_of
 from hookline.dispatch.letters import Wanted
 from hookline.model.clock import SystemClock
 from hookline.model.errors import BadData
+from hookline.model.position import Position
 
 CLOCK = SystemClock()
 FAILING = 'echo "no row $(jq .data "$1")" >&2; exit 3'
@@ -37,6 +38,14 @@ def write(home, *lines):
 def test_torn_and_doubled_lines_are_passed_over(bench):
     write(bench.home, line(1), '{"letter":"h:e2","ti\n', line(1, error="again"), line(3))
     assert [each.letter for each in letters.letters(bench.home)] == ["h:e1", "h:e3"]
+
+
+def test_what_is_no_letter_is_told_with_its_place(bench):
+    lines = line(1), "\0" * 30 + "\n", '{"letter":"h:e2","ti\n', line(3)
+    write(bench.home, *lines)
+    first = len(lines[0])
+    places = list(letters.damaged_places(bench.home))
+    assert places == [Position(1, first), Position(1, first + 31)]
 
 
 def test_a_group_has_what_its_letters_have_in_common(bench):
