@@ -138,9 +138,9 @@ def test_to_begin_with_a_snapshot_is_to_fold_it_all(data):
     own = [each for each in everything[read:wrote] if each.action not in FOREIGN]
     index = folded(everything[:read] + own)
     index.folded = Position(1, read)
-    lines = entries_of(index, "s", everything[0].time, index.closed)
+    lines = entries_of(index, "s", everything[0].time)
     kept = lines[: data.draw(st.integers(0, len(lines)))]
-    whole = entries_of(index, "t", everything[0].time, index.closed)
+    whole = entries_of(index, "t", everything[0].time)
     written = [*everything[:wrote], *kept, *whole, *everything[wrote:]]
     again = [journal.decode(journal.encode(each)) for each in written]
 
@@ -174,16 +174,10 @@ def test_a_snapshot_without_its_end_is_none():
     ledger = folded(
         [Entry(action="subscribed", time="", handler="h", since=1.0, start={"d": Position(1, 0)})]
     )
-    lines = entries_of(ledger, "s", "2026-11-21T00:00:00.000000Z", ())
+    lines = entries_of(ledger, "s", "2026-11-21T00:00:00.000000Z")
     for missing in range(len(lines)):
         snapshots = Snapshots()
         for number, line in enumerate(lines):
             if number != missing:
                 snapshots.see(line)
         assert snapshots.newest is None
-
-
-def test_a_letter_that_is_in_no_file_any_more_is_not_remembered():
-    ledger = Ledger(closed={"h:1", "h:2"})
-    lines = entries_of(ledger, "s", "2026-11-21T00:00:00.000000Z", {"h:2"})
-    assert [line.letter for line in lines if line.action == "drop"] == ["h:2"]

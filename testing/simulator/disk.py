@@ -257,9 +257,11 @@ class SimPaper:
         self.snapped = newest
         return False
 
+    def in_queue(self, letters):
+        return {each.letter for each in self.dead() if each.letter in letters}
+
     def snap(self, ledger, time):
-        letters = {each.letter for each in self.dead()}
-        found = entries_of(ledger, str(self.world.random.random()), time, letters)
+        found = entries_of(ledger, str(self.world.random.random()), time)
         lines = [journal.encode(entry) for entry in found]
         self.bytes_max = max(JOURNAL_BYTES_MAX, 4 * sum(map(len, lines)))
         for start in range(0, len(lines), SNAPSHOT_LINES):

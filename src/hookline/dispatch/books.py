@@ -5,7 +5,7 @@ A dead letter is on disk before the journal says so; the journal says a verdict 
 does; the index commits a cursor only when the log is on disk up to there.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Final, Protocol
@@ -50,6 +50,9 @@ class Paper(Journal, Protocol):
 
     def lacks_snapshot(self, folded: Position) -> bool:
         """Whether the live file, read up to there, is to get a snapshot."""
+
+    def in_queue(self, letters: Container[str]) -> set[str]:
+        """Which of these dead letters lie there still. Raises HooklineError."""
 
     def snap(self, ledger: Ledger, time: str) -> None:
         """Append a snapshot, on disk when this returns. Raises HooklineError or OSError."""
@@ -401,11 +404,16 @@ class Books:
                 ledger = self._index.load()
                 # A damage that was found just now leaves nothing to take a picture of.
                 if not self._index.is_fresh and not self.trouble:
+                    # Nobody asks again what was decided on a letter that was purged.
+                    ledger.closed = self._paper.in_queue(ledger.closed)
                     self._paper.snap(ledger, rfc3339(clock.now()))
                     if self._paper.lacks_snapshot(self._folded):
                         # One more would be no better: not before the journal is closed again.
                         self._unreadable = segment
                         return "a snapshot does not read back: the closed parts of the journal stay"
+                    # It is to know no more than who begins with the snapshot.
+                    self._index.save(ledger)
+                    self._known_closed = ledger.closed
             else:
                 self._paper.turn()
         except (HooklineError, OSError) as error:

@@ -222,9 +222,14 @@ class JournalFiles:
             return False
         return True
 
+    def in_queue(self, letters: Container[str]) -> set[str]:
+        """Which of these dead letters lie there still. Raises HooklineError."""
+        found = (decode_letter(line.raw) for line in letter_lines(self._home))
+        return {each.letter for each in found if each is not None and each.letter in letters}
+
     def snap(self, ledger: Ledger, time: str) -> None:
         """Append a snapshot, on disk when this returns. Raises HooklineError or OSError."""
-        found = entries_of(ledger, str(uuid.uuid4()), time, _letters(self._home, ledger.closed))
+        found = entries_of(ledger, str(uuid.uuid4()), time)
         encoded = [lines.encode(entry) for entry in found]
         self._snapshot_bytes = sum(map(len, encoded))
         for start in range(0, len(encoded), _WRITE_LINES):
@@ -249,13 +254,3 @@ class JournalFiles:
     def buried(self, delivery: Delivery) -> bytes | None:
         """The event of the dead letter that a delivery repeats, for when its log is gone."""
         return event_of_letter(self._home, delivery)
-
-
-def _letters(home: Home, wanted: Container[str]) -> set[str]:
-    """Which of these letters lie in the dead-letter queue."""
-    found: set[str] = set()
-    for line in letter_lines(home):
-        letter = decode_letter(line.raw)
-        if letter is not None and letter.letter in wanted:
-            found.add(letter.letter)
-    return found

@@ -7,15 +7,15 @@ was torn by a crash and is none.
 """
 
 import math
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 
 import msgspec
 
 from hookline.dispatch.ledger import Entry, Ledger, Pending, Progress, apply
 
 
-def entries_of(ledger: Ledger, name: str, time: str, letters: Container[str]) -> list[Entry]:
-    """The lines of a snapshot, in order; of the letters decided on, only those in `letters`.
+def entries_of(ledger: Ledger, name: str, time: str) -> list[Entry]:
+    """The lines of a snapshot, in order.
 
     Of a run under way, what the journal knows: that it is to be run once more, or nothing.
     """
@@ -27,7 +27,6 @@ def entries_of(ledger: Ledger, name: str, time: str, letters: Container[str]) ->
     found += [
         Entry(action="drop", time=time, snapshot=name, letter=letter)
         for letter in sorted(ledger.closed)
-        if letter in letters
     ]
     segment, offset = ledger.folded
     last = Entry(

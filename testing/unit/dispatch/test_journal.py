@@ -1,5 +1,6 @@
 """The journal is kept short: closed when it is large, begun anew with a snapshot."""
 
+import contextlib
 import json
 import shutil
 import time
@@ -21,7 +22,7 @@ from hookline.dispatch.journal import (
     write_entry,
 )
 from hookline.dispatch.ledger import Entry, Ledger, encode, fold
-from hookline.dispatch.letters import letters
+from hookline.dispatch.letters import drop, letters
 from hookline.dispatch.state import State
 from hookline.dispatch.subscription import Delivery
 from hookline.log.rotate import remove_segment, rotate_stream
@@ -91,6 +92,21 @@ def test_what_is_older_than_the_snapshot_is_not_needed(busy):
     busy.drain()
     assert len(busy.said()) == len(set(busy.said()))
     assert set(said) <= set(busy.said())
+
+
+def test_what_was_decided_on_letters_that_are_purged_is_forgotten_with_the_next_snapshot(busy):
+    for n in range(20):
+        write_entry(busy.home, Entry(action="drop", time=NOW, handler="h", letter=f"h:{n}"))
+    busy.emit("a.b", 65)
+    busy.drain()
+    there = next(letters(busy.home))
+    drop(busy.home, there, SystemClock())
+    busy.drain()
+    assert len(read_ledger(busy.home).closed) == 21
+    work(busy)
+    with contextlib.closing(State(busy.home.state / STATE_FILE, readonly=True)) as state:
+        assert state.load().closed == {there.letter}
+    assert load_ledger(busy.home, None) == read_ledger(busy.home)
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.3, 0.9])
