@@ -56,12 +56,13 @@ def purge(home: Home, keep_s: float, clock: Clock, say: Say, *, dry_run: bool = 
     now_s = clock.now().timestamp()
     oldest_s = max(0.0, now_s - keep_s)
     purged = Purged(before=rfc3339(from_epoch_s(oldest_s)))
-    found = list(each_open(home, Wanted(until=purged.before)))
-    purged.dropped = dict(Counter(letter.handler for letter in found))
-    if found and not dry_run:
+    old_ones = Wanted(until=purged.before)
+    # Counted, then read once more: there may be more of them than memory.
+    purged.dropped = dict(Counter(letter.handler for letter in each_open(home, old_ones)))
+    if purged.dropped and not dry_run:
         # Said before it is done: a crash in between says it twice, never not at all.
         say(purged)
-        drop_all(home, found, clock, f"older than {purged.before}")
+        drop_all(home, each_open(home, old_ones), clock, f"older than {purged.before}")
     with open_letters_log(home) as queue:
         begun = _first_time(home)
         if begun and begun < rfc3339(from_epoch_s(max(oldest_s, now_s - PART_S))) and not dry_run:

@@ -2,9 +2,12 @@
 
 import os
 import time
+import tracemalloc
 from datetime import timedelta
 
 import pytest
+from msgspec.json import encode
+from msgspec.structs import replace
 
 from hookline.dispatch import letters
 from hookline.dispatch.journal import event_of_letter
@@ -64,6 +67,23 @@ def test_old_open_letters_are_counted_and_said_and_dropped(two):
     assert letters.open_letters(two.home) == []
     assert len(list(letters.letters(two.home))) == 2
     assert purge(two.home, 30 * DAY_S, Later(31), pytest.fail).dropped == {}
+
+
+def test_letters_are_not_kept_in_memory_until_all_are_read(two):
+    (letter,) = letters.open_letters(two.home)
+    letter.stdout = "x" * 50_000
+    with two.home.dead_letters.open("ab") as queue:
+        for n in range(300):
+            queue.write(encode(replace(letter, letter=f"{letter.letter}:{n}")) + b"\n")
+    size = two.home.dead_letters.stat().st_size
+    tracemalloc.start()
+    try:
+        assert purge(two.home, 30 * DAY_S, Later(31), lambda _: None).dropped[letter.handler] == 301
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < size / 3
+    assert letters.open_letters(two.home) == []
 
 
 def test_a_dry_run_changes_nothing(two):
