@@ -176,7 +176,7 @@ class Archive:
 
     def _replays(self) -> list[replays.Begun]:
         """The replays that have still something to ask for, as far as the journal says."""
-        return [begun for begun in self._known.now().values() if not begun.is_over]
+        return self._known.open()
 
     def _delete_one(
         self, name: str, stream: Stream, segment: Segment, why: str = ""
@@ -421,7 +421,7 @@ def _why(need: Need, state: Progress) -> str:
 
 def _next(home: Home, need: Need, state: Progress) -> str:
     if need.why == "replay":
-        return f"hookline replay --resume {need.replay} (or --end {need.replay})"
+        return replays.go_on(need.replay)
     if state.paused:
         return f"hookline handlers resume {need.handler}"
     if state.held or holder(home) is not None:

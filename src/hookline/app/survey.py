@@ -14,6 +14,7 @@ from hookline.dispatch.ledger import Ledger, Progress
 from hookline.dispatch.letters import each_open
 from hookline.dispatch.lock import holder
 from hookline.dispatch.python_runner import describe
+from hookline.dispatch.replays import Known, go_on, is_asked_for
 from hookline.log.home import Home
 from hookline.log.read import domains
 from hookline.log.stream import Stream
@@ -52,6 +53,19 @@ class DomainView(msgspec.Struct, kw_only=True):
     segments: int
     modified: float | None
     """When its live log was written to last, in seconds since 1970."""
+
+
+class ReplayView(msgspec.Struct, kw_only=True):
+    """A replay that has still something to ask for."""
+
+    replay: str
+    handler: str
+    asked: int
+    """For how many events so far."""
+    is_asked_for: bool
+    """Whether a process is at it just now."""
+    next: str
+    """What goes on with it."""
 
 
 class Survey(msgspec.Struct, kw_only=True):
@@ -135,6 +149,23 @@ def _view(name: str, state: str, progress: Progress, letters: dict[str, int]) ->
         running=running,
         dead_letters=letters.get(name, 0),
     )
+
+
+def open_replays(home: Home) -> list[ReplayView]:
+    """The replays that are not over."""
+    known = Known(home)
+    asked_for = {each.replay.name: is_asked_for(home, each.replay.name) for each in known.open()}
+    # Looked at once more: the last one who asked may have said meanwhile that it is over.
+    return [
+        ReplayView(
+            replay=each.replay.name,
+            handler=each.replay.handler,
+            asked=each.asked,
+            is_asked_for=asked_for.get(each.replay.name, True),
+            next=go_on(each.replay.name),
+        )
+        for each in known.open()
+    ]
 
 
 def deliverable(found: Survey, now_s: float) -> bool:

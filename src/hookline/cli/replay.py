@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hookline.app.root import home_of
 from hookline.cli.ending import end_on_term
-from hookline.cli.options import some
+from hookline.cli.options import refuse_others, some
 from hookline.cli.output import agreed, counted, print_json
 from hookline.model.errors import BadData, TryAgain, Usage, printable, shown
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from hookline.dispatch.replays import Begun, Preview, Replay
     from hookline.log.home import Home
     from hookline.log.query import Found
+
+
+_RESUMING = frozenset({"resume", "speed", "rate", "dry_run", "yes", "json", "home"})
+_ENDING = frozenset({"end", "json", "home"})
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -33,11 +37,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--until", metavar="T", type=some, help="only events before that time; default: now"
     )
     parser.add_argument(
-        "--type", metavar="PATTERN", type=some, action="append", default=[], dest="types",
+        "--type", metavar="PATTERN", type=some, action="append", default=[],
         help="a type, or worker.* or *.failed; may be repeated; default: all that it wants",
     )  # fmt: skip
     parser.add_argument(
-        "--id", metavar="EVENT", type=some, action="append", default=[], dest="ids",
+        "--id", metavar="EVENT", type=some, action="append", default=[],
         help="only the event of this id; may be repeated",
     )  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="say what it would be, and end")
@@ -48,7 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", metavar="N/s", type=some, help="at most N events a second")
     parser.add_argument(
         "--name", metavar="NAME", type=some,
-        help="what the replay is called; default: made from the time",
+        help="what the replay is called, as none before was; default: made from the time",
     )  # fmt: skip
     parser.add_argument("--yes", "-y", action="store_true", help="do not ask, on a terminal")
     parser.add_argument(
@@ -64,14 +68,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Preview, then ask. 75: not all could be asked for yet, and what is printed says how to go
     on."""
+    if args.end is not None:
+        refuse_others(args, "replay --end", _ENDING)
+        return _end(args, home_of(args))
+    if args.resume is not None:
+        refuse_others(args, "replay --resume", _RESUMING)
+    return _replay(args, home_of(args))
+
+
+def _replay(args: argparse.Namespace, home: "Home") -> int:
     from contextlib import nullcontext
 
     from hookline.dispatch.replays import alone, begin, chosen, finish, new_name, preview
     from hookline.model.clock import SystemClock
 
-    home = home_of(args)
-    if args.end:
-        return _end(args, home)
     pace = _pace(args)
     name = args.resume or args.name or new_name(SystemClock())
     # Before it is read how far it has come: what another asks for is not asked for twice.
@@ -94,10 +104,10 @@ def run(args: argparse.Namespace) -> int:
             if not agreed(args, f"ask {replay.handler} to do them again?"):
                 print("nothing was done")
                 return 0
-            if is_new or begun.is_over:
+            if is_new:
                 begin(home, replay, SystemClock())
             return _ask(args, home, begun, told, events(), pace)
-        if not (told.events or is_new or begun.is_over or args.dry_run):
+        if not (told.events or is_new or args.dry_run):
             finish(home, replay, SystemClock())
     if args.json:
         _print_json(begun, told)
@@ -130,19 +140,14 @@ def _begun(args: argparse.Namespace, home: "Home", name: str) -> "tuple[Begun, b
 
     now = SystemClock().now()
     known = replays.find(home, name) if args.resume or args.name else None
-    if known is not None:
-        replay = known.replay
-        if args.to not in (None, replay.handler) or (
-            (args.types and tuple(args.types) != replay.types)
-            or (args.ids and tuple(args.ids) != replay.ids)
-        ):
-            raise Usage(
-                f"the replay {replay.name} was begun with other events or another handler: go on "
-                f"with hookline replay --resume {replay.name}, or choose another --name"
-            )
-        return known, False
     if args.resume:
-        raise Usage(f"no replay {shown(args.resume)} was begun here: begin one with --to HANDLER")
+        if known is None or known.is_over:
+            why = "was begun here" if known is None else "is left to go on with: it is over"
+            raise Usage(f"no replay {shown(name)} {why}; begin one with --to HANDLER")
+        return known, False
+    if known is not None:
+        what = "is over:" if known.is_over else f"was begun: {replays.go_on(name)}; or"
+        raise Usage(f"the replay {name} {what} choose another --name")
     if not args.to:
         raise Usage("to whom? --to HANDLER names it; hookline handlers lists them")
     since, until = stored_time(args.since, now), stored_time(args.until, now)
@@ -154,8 +159,8 @@ def _begun(args: argparse.Namespace, home: "Home", name: str) -> "tuple[Begun, b
             handler=args.to,
             since=since or "",
             until=until or rfc3339(now),
-            types=tuple(args.types) or _handler(home, args.to).patterns,
-            ids=tuple(args.ids),
+            types=tuple(args.type) or _handler(home, args.to).patterns,
+            ids=tuple(args.id),
         )
     except BadData as error:
         raise Usage(str(error)) from error

@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
     """Show it."""
     from msgspec import to_builtins
 
-    from hookline.app.survey import Survey, deliverable, gone, survey
+    from hookline.app.survey import Survey, deliverable, gone, open_replays, survey
     from hookline.model.clock import SystemClock
 
     home = home_of(args)
@@ -40,8 +40,15 @@ def run(args: argparse.Namespace) -> int:
     ]
     needs += [f"refused: {reason}" for reason in found.refused]
     needs += gone(home, found)
+    replays = open_replays(home)
+    needs += [
+        f"the replay {each.replay} to {each.handler} is not over, "
+        f"{counted(each.asked, 'event')} asked for: {each.next}"
+        for each in replays
+        if not each.is_asked_for
+    ]
     if args.json:
-        print_json({**to_builtins(found), "needs": needs})
+        print_json({**to_builtins(found), "replays": to_builtins(replays), "needs": needs})
         return 75 if needs else 0
     style = Style(sys.stdout)
     who = f"process {found.dispatcher}" if found.dispatcher is not None else "nobody"
@@ -69,6 +76,10 @@ def run(args: argparse.Namespace) -> int:
             for each in found.handlers
         ],
     )
+    for each in replays:
+        if each.is_asked_for:
+            so_far = f"{counted(each.asked, 'event')} so far"
+            print(f"\nthe replay {each.replay} to {each.handler} goes on, {so_far}")
     for need in needs:
         print(f"\n{style.paint(need, 'yellow')}", end="")
     print("" if needs else f"\n{style.paint('all is well', 'green')}")

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from struct import Struct
 from typing import Final
 from zlib import crc32
 
@@ -31,6 +32,9 @@ from hookline.model.position import Position
 from hookline.model.types import domain_of_pattern, is_pattern, matches
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+_LOCK: Final = "replays.lock"
+_FLOCK: Final = Struct("hhqqi")
+"""`struct flock`: type, whence, start, length, process (fcntl(2))."""
 _REPLAY: Final = b'{"action":"repl'
 """How the lines begin that are of a replay."""
 
@@ -127,6 +131,11 @@ def finish(home: Home, replay: Replay, clock: Clock, reason: str = "") -> None:
     write_entry(home, entry)
 
 
+def go_on(name: str) -> str:
+    """The commands that bring a replay to its end."""
+    return f"hookline replay --resume {name} (or --end {name})"
+
+
 def find(home: Home, name: str) -> Begun | None:
     """The replay of that name as far as it was asked for; None: there is none."""
     return Known(home, b'"replayof":' + msgspec.json.encode(name)).now().get(name)
@@ -152,6 +161,10 @@ class Known:
                             self._fold(decode(line.raw), line.position)
                 self._read_to = chunk.next
         return self._begun
+
+    def open(self) -> list[Begun]:
+        """Those that have still something to ask for."""
+        return [begun for begun in self.now().values() if not begun.is_over]
 
     def _fold(self, entry: Entry | None, at: Position) -> None:
         if entry is None:
@@ -272,7 +285,7 @@ def none_begins(home: Home) -> Iterator[None]:
 def alone(home: Home, name: str) -> Iterator[None]:
     """Nobody else asks under this name meanwhile. Raises TryAgain when somebody does."""
     home.state.mkdir(mode=0o750, parents=True, exist_ok=True)
-    fd = os.open(home.state / "replays.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    fd = os.open(home.state / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     try:
         # A byte a name: names that share one wait for each other, and no file stays behind.
         fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, crc32(name.encode()))
@@ -281,5 +294,19 @@ def alone(home: Home, name: str) -> Iterator[None]:
         raise TryAgain(f"another process asks for the replay {name} just now") from error
     try:
         yield
+    finally:
+        os.close(fd)
+
+
+def is_asked_for(home: Home, name: str) -> bool:
+    """Whether another process is `alone` with it just now."""
+    try:
+        fd = os.open(home.state / _LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        # Only asked, not taken: whoever wants it this moment gets it.
+        asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, crc32(name.encode()), 1, 0)
+        return bool(_FLOCK.unpack(fcntl.fcntl(fd, fcntl.F_GETLK, asked))[0] != fcntl.F_UNLCK)
     finally:
         os.close(fd)

@@ -103,9 +103,83 @@ def test_a_replay_goes_on_by_its_name_and_the_same_again_adds_nothing(logged, ca
     assert [line for line in delivered(logged) if "weekly" in line] == [
         f"e{n} weekly" for n in range(3)
     ]
-    status, out, _ = run(capsys, *command)
-    assert (status, out) == (0, "0 events left for on-a.sh\n")
     assert len(delivered(logged)) == 4
+
+
+@pytest.mark.parametrize("more", [[], ["--type", "a.b"], ["--since", "1h"], ["--dry-run"]])
+def test_a_name_is_one_replays_alone(logged, capsys, monkeypatch, more):
+    monkeypatch.setattr(asks, "OPEN_MAX", 2)
+    command = ["--to", "on-a.sh", "--name", "weekly", *more]
+    run(capsys, "--to", "on-a.sh", "--name", "weekly")
+    status, out, err = run(capsys, *command)
+    assert (status, out) == (os.EX_USAGE, "")
+    assert (
+        "the replay weekly was begun: hookline replay --resume weekly (or --end weekly); "
+        "or choose another --name"
+    ) in err
+    run(capsys, "--end", "weekly")
+    status, out, err = run(capsys, *command)
+    assert (status, out) == (os.EX_USAGE, "")
+    assert "the replay weekly is over: choose another --name" in err
+    assert delivered(logged) == ["e0 weekly", "e1 weekly"]
+
+
+def test_a_replay_that_is_over_is_not_resumed(logged, capsys):
+    run(capsys, "--to", "on-a.sh", "--name", "weekly")
+    before = logged.deliveries.read_bytes()
+    status, out, err = run(capsys, "--resume", "weekly")
+    assert (status, out) == (os.EX_USAGE, "")
+    assert "is over" in err
+    assert logged.deliveries.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("which", "options"),
+    [
+        ("--resume", [["--since", "1h"], ["--until", "1h"], ["--to", "on-a.sh"], ["--id", "e0"],
+                      ["--type", "a.b"], ["--name", "x"]]),
+        ("--end", [["--dry-run"], ["--resume", "weekly"], ["--yes"], ["--rate", "1"],
+                   ["--speed", "1"], ["--to", "on-a.sh"], ["--since", "1h"]]),
+    ],
+)  # fmt: skip
+def test_to_go_on_and_to_end_take_nothing_that_they_would_pass_over(
+    logged, capsys, monkeypatch, which, options
+):
+    monkeypatch.setattr(asks, "OPEN_MAX", 2)
+    run(capsys, "--to", "on-a.sh", "--name", "weekly")
+    before = logged.deliveries.read_bytes()
+    for option in options:
+        status, out, err = run(capsys, which, "weekly", *option)
+        assert (status, out) == (os.EX_USAGE, "")
+        assert f"replay {which} takes no {option[0]};" in err
+    assert logged.deliveries.read_bytes() == before
+
+
+@pytest.mark.usefixtures("logged")
+def test_the_status_names_the_replays_that_are_not_over(capsys, monkeypatch):
+    monkeypatch.setattr(asks, "OPEN_MAX", 2)
+    run(capsys, "--to", "on-a.sh", "--name", "over", "--id", "e0")
+    run(capsys, "--to", "on-a.sh", "--name", "weekly")
+    main(["dispatch", "--once"])
+    capsys.readouterr()
+    assert main(["status"]) == os.EX_TEMPFAIL
+    line = (
+        "the replay weekly to on-a.sh is not over, 1 event asked for: "
+        "hookline replay --resume weekly (or --end weekly)"
+    )
+    assert line in capsys.readouterr().out
+    assert main(["status", "--json"]) == os.EX_TEMPFAIL
+    told = json.loads(capsys.readouterr().out)
+    assert told["needs"] == [line]
+    assert told["replays"] == [
+        {
+            "replay": "weekly", "handler": "on-a.sh", "asked": 1, "is_asked_for": False,
+            "next": "hookline replay --resume weekly (or --end weekly)",
+        }
+    ]  # fmt: skip
+    run(capsys, "--resume", "weekly")
+    main(["dispatch", "--once"])
+    assert main(["status"]) == 0
 
 
 def test_ctrl_c_says_how_to_go_on(logged, capsys, monkeypatch):
@@ -122,7 +196,8 @@ def test_ctrl_c_says_how_to_go_on(logged, capsys, monkeypatch):
     assert delivered(logged) == [f"e{n} slow" for n in range(3)]
 
 
-def test_a_handler_that_is_gone_is_said_and_nothing_is_asked(logged, capsys):
+def test_a_handler_that_is_gone_is_said_and_nothing_is_asked(logged, capsys, monkeypatch):
+    monkeypatch.setattr(asks, "OPEN_MAX", 2)
     run(capsys, "--to", "on-a.sh", "--name", "gone")
     before = logged.deliveries.read_bytes()
     logged.handlers.joinpath("on-a.sh").unlink()
@@ -175,8 +250,7 @@ def test_when_all_was_asked_for_the_journal_says_so_once(logged, capsys, monkeyp
     run(capsys, "--to", "on-a.sh", "--name", "weekly")
     assert over(logged) == []
     delivered(logged)
-    for _ in range(2):
-        assert run(capsys, "--resume", "weekly")[0] == 0
+    assert run(capsys, "--resume", "weekly")[0] == 0
     (entry,) = over(logged)
     assert (entry["replayof"], entry["handler"], "reason" in entry) == ("weekly", "on-a.sh", False)
 
@@ -191,7 +265,7 @@ def test_one_that_was_killed_before_it_could_say_so_says_it_when_it_is_resumed(l
     assert len(over(logged)) == 1
 
 
-def test_a_replay_is_given_up_and_may_be_resumed_all_the_same(logged, capsys, monkeypatch):
+def test_a_replay_is_given_up_once(logged, capsys, monkeypatch):
     monkeypatch.setattr(asks, "OPEN_MAX", 2)
     run(capsys, "--to", "on-a.sh", "--name", "weekly")
     for _ in range(2):
@@ -201,9 +275,6 @@ def test_a_replay_is_given_up_and_may_be_resumed_all_the_same(logged, capsys, mo
     assert delivered(logged) == ["e0 weekly", "e1 weekly"]
     assert json.loads(run(capsys, "--end", "weekly", "--json")[1])["asked"] == 2
     assert replays.find(logged, "weekly").is_over
-    assert run(capsys, "--resume", "weekly")[0] == 0
-    assert delivered(logged)[2:] == ["e2 weekly"]
-    assert len(over(logged)) == 2
     assert run(capsys, "--end", "nothing")[0] == os.EX_USAGE
 
 
@@ -219,7 +290,7 @@ def test_a_person_is_asked(logged, monkeypatch, answer, again):
     assert [line.split()[0] for line in delivered(logged)] == again
 
 
-def test_who_is_told_to_end_says_how_to_go_on(logged):
+def test_who_is_told_to_end_says_how_to_go_on(logged, capsys):
     asking = subprocess.Popen(
         [
             sys.executable, "-m", "hookline", "replay", "--to", "on-a.sh",
@@ -232,6 +303,10 @@ def test_who_is_told_to_end_says_how_to_go_on(logged):
     while b'"action":"replay"' not in logged.deliveries.read_bytes():
         assert asking.poll() is None
         time.sleep(0.02)  # an entry of another process: nobody tells
+    main(["status", "--json"])
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert told["replays"][0]["is_asked_for"]
+    assert not [need for need in told["needs"] if "replay slow" in need]
     asking.terminate()
     # Told while it syncs the first one, it has not counted it.
     assert re.search(
@@ -239,14 +314,6 @@ def test_who_is_told_to_end_says_how_to_go_on(logged):
         asking.communicate(timeout=60)[1],
     )
     assert asking.returncode == 128 + signal.SIGTERM
-
-
-def test_another_choice_under_the_same_name_is_refused(logged, capsys):
-    run(capsys, "--to", "on-a.sh", "--name", "weekly", "--type", "a.c")
-    status, _, err = run(capsys, "--to", "on-a.sh", "--name", "weekly", "--type", "a.b")
-    assert status == os.EX_USAGE
-    assert "--resume weekly" in err
-    assert delivered(logged) == ["e2 weekly"]
 
 
 @pytest.mark.parametrize(("text", "number"), [("2", 2.0), ("0.5/s", 0.5), (None, None)])
@@ -273,8 +340,9 @@ def test_what_another_has_asked_for_by_the_time_of_the_lock_is_not_asked_for_aga
             yield
 
     monkeypatch.setattr(replays, "alone", late)
-    status, out, _ = run(capsys, "--to", "on-a.sh", "--name", "twice")
-    assert (status, out.splitlines()[-1]) == (0, "0 events left for on-a.sh")
+    status, _, err = run(capsys, "--to", "on-a.sh", "--name", "twice")
+    assert status == os.EX_USAGE
+    assert "the replay twice is over" in err
     assert delivered(logged) == [f"e{n} twice" for n in range(3)]
 
 
