@@ -265,7 +265,7 @@ def _do(
     rate: float,
 ) -> tuple[int, int]:
     """How many it was done to, and the exit status."""
-    from hookline.cli.replay import in_the_way
+    from hookline.cli.replay import tell_next
     from hookline.dispatch.letters import drop_all
     from hookline.model.clock import SystemClock
 
@@ -277,8 +277,7 @@ def _do(
     if not args.json:
         print(f"{_DONE[args.action]} {done} of {total}", flush=True)
     if args.action == "replay" and not status:
-        for why in in_the_way(home, counts):
-            _say(why)
+        status = tell_next(home, counts, _say)
     return done, status
 
 

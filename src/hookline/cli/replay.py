@@ -11,7 +11,7 @@ from hookline.cli.output import agreed, counted, print_json
 from hookline.model.errors import BadData, TryAgain, Usage, printable, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from hookline.dispatch.handlers import Handler, Handlers
     from hookline.dispatch.pace import Pace
@@ -66,8 +66,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Preview, then ask. 75: not all could be asked for yet, and what is printed says how to go
-    on."""
+    """Preview, then ask. 75: not all could be asked for yet, or the handler will not get them by
+    itself; what is printed says how to go on."""
     if args.end is not None:
         refuse_others(args, "replay --end", _ENDING)
         return _end(args, home_of(args))
@@ -199,19 +199,18 @@ def _why_none(replay: "Replay", handler: "Handler") -> str:
     return f"{wants}; no event {when} and before {replay.until} is all of it: hookline log"
 
 
-def in_the_way(home: "Home", handlers: "Iterable[str]") -> "Iterator[str]":
-    """Why these handlers will not get what was asked for by itself, each with what helps."""
-    from hookline.dispatch import asks
-    from hookline.dispatch.journal import read_ledger
+def tell_next(home: "Home", handlers: "Collection[str]", say: "Callable[[str], None]") -> int:
+    """Say what these handlers need to get what was asked for; 75 when one will not get it before
+    somebody helps."""
+    from hookline.dispatch.asks import stopped
     from hookline.dispatch.lock import holder
 
-    ledger = read_ledger(home)
-    for name in handlers:
-        progress = ledger.progress(name)
-        if why := asks.in_the_way(home, name, progress.paused, progress.held):
-            yield why
-    if holder(home) is None:
-        yield "nobody dispatches now: hookline dispatch --once delivers them"
+    in_the_way = stopped(home, handlers)
+    for why in in_the_way.values():
+        say(why)
+    if len(in_the_way) < len(handlers) and holder(home) is None:
+        say("nobody dispatches now: hookline dispatch --once delivers them")
+    return TryAgain.exit_code if in_the_way else 0
 
 
 def _pace(args: argparse.Namespace) -> "Pace":
@@ -267,10 +266,7 @@ def _ask(
         _print_json(begun, told)
     else:
         print(f"asked for {begun.asked - before} of {_events(told)} as {name}", flush=True)
-    if not status:
-        for trouble in in_the_way(home, [begun.replay.handler]):
-            _say(trouble)
-    return status
+    return status or tell_next(home, [begun.replay.handler], _say)
 
 
 def _print_preview(told: "Preview", begun: "Begun") -> None:

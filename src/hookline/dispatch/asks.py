@@ -108,6 +108,17 @@ def in_the_way(home: Home, handler: str, paused: str, held: str) -> str:
     return ""
 
 
+def stopped(home: Home, handlers: Iterable[str]) -> dict[str, str]:
+    """Those of these handlers that will not get what waits for them by itself, and why."""
+    ledger = read_ledger(home)
+    found = {}
+    for name in handlers:
+        progress = ledger.progress(name)
+        if why := in_the_way(home, name, progress.paused, progress.held):
+            found[name] = why
+    return found
+
+
 def _full(handler: str, why: str) -> str:
     return printable(f"as many replays as may wait for {handler} are asked for. {why}")
 

@@ -92,13 +92,16 @@ def test_a_rate_that_is_none_is_refused_before_anything_is_shown(failed, capsys)
 
 
 @pytest.mark.usefixtures("failed")
-def test_a_paused_handler_is_told_of(capsys):
+def test_a_paused_handler_is_told_of_and_it_is_not_for_a_dispatcher_to_help(capsys):
     main(["handlers", "pause", "on-a-b.sh"])
     main(["dispatch", "--once"])
-    capsys.readouterr()
-    assert main(["dead-letters", "replay", "--all"]) == 0
-    why = "on-a-b.sh is paused (by hand): hookline handlers resume on-a-b.sh"
-    assert why in capsys.readouterr().err
+    why = "on-a-b.sh is paused (by hand): hookline handlers resume on-a-b.sh\n"
+    for which, dispatch in (("on-a-b.sh:e0", False), ("--all", True)):
+        capsys.readouterr()
+        assert main(["dead-letters", "replay", which]) == os.EX_TEMPFAIL
+        err = capsys.readouterr().err
+        assert why in err
+        assert ("dispatch --once" in err) == dispatch
 
 
 @pytest.mark.usefixtures("failed")

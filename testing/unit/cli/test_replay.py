@@ -69,6 +69,17 @@ def test_what_the_handler_wants_is_delivered_again_and_marked(logged, capsys):
     assert ", the replay of again" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("logged")
+def test_a_paused_handler_has_to_be_resumed_before_it_gets_them(capsys):
+    main(["handlers", "pause", "on-a.sh"])
+    status, out, err = run(capsys, "--to", "on-a.sh", "--name", "again")
+    assert status == os.EX_TEMPFAIL
+    assert "asked for 3 of 3 events as again" in out
+    assert err == (
+        "hookline replay: on-a.sh is paused (by hand): hookline handlers resume on-a.sh\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("choice", "events"),
     [
