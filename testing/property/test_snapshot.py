@@ -1,6 +1,7 @@
 """A ledger is the same whether the whole journal is folded, or the part from a snapshot on, or what
 an index has kept of it."""
 
+import json
 import tempfile
 from pathlib import Path
 
@@ -154,6 +155,50 @@ def test_to_begin_with_a_snapshot_is_to_fold_it_all(data):
     found = folded(rest, found)
     found.folded = Position(1, 0)
     assert found == folded(again)
+
+
+DOMAINS = st.sampled_from(["d", "d", "é", "", "../d", "d" * 97])
+NUMBERS = st.sampled_from([0, 1, 1, 1, 2, 3, -1, (1 << 53) - 1, 1 << 53])
+MOMENTS = st.sampled_from([0.0, 1.5, 2.5, -1.0, 253_402_300_800.0])
+WILD = st.fixed_dictionaries(
+    {
+        "action": st.sampled_from(
+            ["subscribed", "begun", "attempt", "attempt", "batch", "cursor", "rewound", "paused",
+             "replay"]
+        ),
+        "time": st.just("2026-11-21T00:00:00.000000Z"),
+        "handler": st.sampled_from(["one", "two"]),
+    },
+    optional={
+        "domain": DOMAINS,
+        "segment": NUMBERS,
+        "offset": NUMBERS,
+        "event": st.sampled_from(["e", "e", "\ud800"]),
+        "attempt": NUMBERS,
+        "then": st.sampled_from(["settled", "retry", "held", "dead-letter", "?"]),
+        "due": MOMENTS,
+        "since": MOMENTS,
+        "installed": MOMENTS,
+        "failures": NUMBERS,
+        "end": st.tuples(NUMBERS, NUMBERS),
+        "mark": NUMBERS,
+        "from": st.dictionaries(DOMAINS, st.tuples(NUMBERS, NUMBERS), max_size=2),
+        "replayof": st.sampled_from(["", "again"]),
+    },
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(WILD, min_size=1, max_size=4))
+def test_whatever_others_write_a_snapshot_of_it_reads_back(lines):
+    decoded = [journal.decode(json.dumps(line).encode()) for line in lines]
+    ledger = folded(entry for entry in decoded if entry)
+    snapshots = Snapshots()
+    for entry in entries_of(ledger, "s", "2026-11-21T00:00:00.000000Z", ()):
+        again = journal.decode(journal.encode(entry))
+        assert again == entry
+        snapshots.see(again)
+    assert snapshots.newest is not None
 
 
 @settings(max_examples=40, deadline=None)

@@ -22,6 +22,7 @@ Place = tuple[str, Position, str]
 _YEAR_10000_S = 253_402_300_800.0
 Moment = Annotated[float, msgspec.Meta(ge=0, lt=_YEAR_10000_S)]
 """Seconds since 1970 that are a date too."""
+Domain = Annotated[str, msgspec.Meta(max_length=TYPE_BYTES_MAX)]
 
 
 class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -36,7 +37,7 @@ class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
     snapshot: str = ""
     """The name of the snapshot that the line belongs to; empty for what happened."""
     handler: str = ""
-    domain: Annotated[str, msgspec.Meta(max_length=TYPE_BYTES_MAX)] = ""
+    domain: Domain = ""
     segment: Ordinal | None = None
     offset: Count | None = None
     event: str = ""
@@ -59,7 +60,7 @@ class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
     query: dict[str, str | list[str]] | None = None
     """Which events a replay is of."""
     since: Moment | None = None
-    start: dict[str, Position] | None = msgspec.field(default=None, name="from")
+    start: dict[Domain, Position] | None = msgspec.field(default=None, name="from")
     reason: str = ""
     by: str = ""
     """`hand` for a pause that a person asked for."""
@@ -191,7 +192,10 @@ def decode(line: bytes) -> Entry | None:
         entry = _DECODER.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
-    return entry if can_be(entry.time, entry.handler, entry.domain) else None
+    if entry.start and not all(map(str.isidentifier, entry.start)):
+        return None
+    can = can_be(entry.time, entry.handler, entry.domain) and _is_numbered(entry)
+    return entry if can else None
 
 
 def can_be(time: str, handler: str, domain: str) -> bool:
@@ -203,6 +207,13 @@ def can_be(time: str, handler: str, domain: str) -> bool:
     except ValueError:
         return False
     return "\0" not in handler and (domain.isidentifier() or not domain)
+
+
+def _is_numbered(entry: Entry) -> bool:
+    """Whether its attempt is one: they count from 1. A snapshot tells of what has had none too."""
+    if entry.attempt or entry.action not in ("attempt", "begun"):
+        return True
+    return bool(entry.snapshot) and entry.action == "attempt" and entry.then != "held"
 
 
 def begun(handler: str, pending: Pending, time: str) -> Entry:
