@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from hookline.app.leftovers import SELFTEST, dead_folders
+from hookline.dispatch.index_check import RESTORE, journal_differs
 from hookline.dispatch.journal import STATE_FILE, open_journal, read_ledger, spare_segments
 from hookline.dispatch.letters import groups, open_letters
 from hookline.dispatch.lock import holder
@@ -104,6 +105,9 @@ def _dead_selftests(home: Home) -> Iterator[Finding]:
 
 
 def _journal(home: Home) -> Finding:
+    why = journal_differs(home)
+    if why:
+        return Finding("journal", False, why, RESTORE)
     with open_journal(home) as stream:
         closed = len(stream.ordinals())
     size = home.deliveries.stat().st_size if home.deliveries.exists() else 0

@@ -17,6 +17,7 @@ from hookline.app.journal_check import (
 )
 from hookline.dispatch.dead_letter import decode_letter
 from hookline.dispatch.identities import Identities
+from hookline.dispatch.index_check import RESTORE, journal_differs
 from hookline.dispatch.journal import open_journal, open_letters_log, read_ledger
 from hookline.log.home import Home
 from hookline.log.lines import Line
@@ -53,6 +54,11 @@ def verify(home: Home, wanted: Sequence[str], tally: Tally) -> Iterator[Finding]
             twin = partial(known.is_twin, domain)
             yield from LogCheck(home, domain, twin, tally, SystemClock()).findings()
     if not wanted:
+        if why := journal_differs(home):
+            yield Finding(
+                level="wrong", check="journal", log=JOURNAL, segment=1, found=why,
+                means="the index knows what it does not tell", next=RESTORE,
+            )  # fmt: skip
         places = Places(home)
         check = JournalCheck(places)
         yield from _stored(open_journal(home), JOURNAL, tally, check.entry)

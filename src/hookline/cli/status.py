@@ -22,6 +22,7 @@ def run(args: argparse.Namespace) -> int:
     from msgspec import to_builtins
 
     from hookline.app.survey import Survey, deliverable, gone, open_replays, survey
+    from hookline.dispatch.index_check import RESTORE, journal_differs
     from hookline.model.clock import SystemClock
 
     home = home_of(args)
@@ -47,6 +48,8 @@ def run(args: argparse.Namespace) -> int:
         for each in replays
         if not each.is_asked_for
     ]
+    if why := journal_differs(home):
+        needs.append(f"{why}: {RESTORE}")
     if args.json:
         print_json({**to_builtins(found), "replays": to_builtins(replays), "needs": needs})
         return 75 if needs else 0

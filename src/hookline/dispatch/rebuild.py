@@ -17,6 +17,7 @@ from hookline.dispatch.books import catch_up
 from hookline.dispatch.domain_log import DomainLog
 from hookline.dispatch.feed import Feed
 from hookline.dispatch.identities import Identities
+from hookline.dispatch.index_check import forgotten
 from hookline.dispatch.journal import STATE_FILE, JournalFiles, load_ledger, write_entry
 from hookline.dispatch.ledger import Ledger, begun
 from hookline.dispatch.lock import Lock, holder
@@ -24,7 +25,7 @@ from hookline.dispatch.python_runner import attribute
 from hookline.dispatch.state import State, known_underway
 from hookline.log.home import Home
 from hookline.model.clock import Clock, rfc3339
-from hookline.model.errors import TryAgain
+from hookline.model.errors import BadData, TryAgain
 
 KEPT: Final = frozenset({"dispatcher.pid", "hookline", "locks", "replays.lock"})
 """What lies in `state/` and is not derived: who holds the lock, the scripts' way to this
@@ -43,18 +44,28 @@ class Rebuilt(msgspec.Struct, kw_only=True):
     """Runs that were under way when a dispatcher died: they stay counted."""
     lost: str = ""
     """Why it cannot be told which runs were under way; empty when it can."""
+    forgotten: list[str]
+    """What only the index knew."""
 
 
-def rebuild(home: Home, clock: Clock, *, dry_run: bool = False) -> Rebuilt:
-    """Delete what is derived in `state/` and make it again; nothing runs twice for it.
+def rebuild(home: Home, clock: Clock, *, dry_run: bool = False, force: bool = False) -> Rebuilt:
+    """Delete what is derived in `state/` and make it again; nothing runs twice for it, unless it is
+    forced to forget.
 
-    Raises TryAgain when a dispatcher runs (beside which it may be previewed), WriteFailed or
-    CannotCreate when the disk does not take it: then it may be called again.
+    Raises BadData when the index knows what the journal does not tell, TryAgain when a dispatcher
+    runs (beside which it may be previewed), WriteFailed or CannotCreate when the disk does not take
+    it: then it may be called again.
     """
     # A preview writes nothing, not even a lock.
     with nullcontext() if dry_run else _locked(home):
         there = home.state.iterdir() if home.state.is_dir() else ()
         names = sorted(path.name for path in there if path.name not in KEPT)
+        only_known = forgotten(home)
+        if only_known and not (force or dry_run):
+            raise BadData(
+                f"a rebuild would forget: {'; '.join(only_known)}: restore the journal from a "
+                "backup, or hookline rebuild --force does it all the same"
+            )
         known, lost = known_underway(home.state / STATE_FILE)
         ledger = catch_up(known, JournalFiles(home))
         attribute(ledger, home.state / "runs")
@@ -74,6 +85,7 @@ def rebuild(home: Home, clock: Clock, *, dry_run: bool = False) -> Rebuilt:
             waiting=len(pending) - underway,
             underway=underway,
             lost=lost,
+            forgotten=only_known,
         )
 
 

@@ -220,6 +220,28 @@ def test_rebuild_says_what_it_did_and_can_be_called_again(used, capsys):
     assert len(used.attempts()) == attempts
 
 
+def test_a_lost_journal_is_told_by_all_and_stops_a_rebuild(used, capsys):
+    assert main(["dead-letters", "drop", "--all"]) == 0
+    used.drain()
+    used.home.deliveries.unlink()
+    index = used.home.state / STATE_FILE
+    capsys.readouterr()
+    (wrong,) = verify(capsys)[1]
+    assert (wrong["level"], wrong["check"]) == ("wrong", "journal")
+    assert (found := doctor(capsys)[1]["journal"])["well"] is False
+    assert main(["status", "--json"]) == os.EX_TEMPFAIL
+    assert f"{wrong['found']}: {wrong['next']}" in objects(capsys)[0]["needs"]
+    assert (found["found"], found["next"]) == (wrong["found"], wrong["next"])
+    assert main(["rebuild", "--dry-run"]) == os.EX_DATAERR
+    assert "would be forgotten: decisions on dead letters: 1" in capsys.readouterr().out
+    assert main(["rebuild"]) == os.EX_DATAERR
+    assert "how far on-a-b.sh has got in a; decisions on dead letters: 1" in capsys.readouterr().err
+    assert index.exists()
+    assert main(["rebuild", "--force"]) == 0
+    assert "forgotten: decisions on dead letters: 1" in capsys.readouterr().out
+    assert main(["rebuild"]) == 0
+
+
 def test_rebuild_does_not_disturb_a_dispatcher(used, capsys):
     lock = Lock(used.home)
     assert main(["rebuild"]) == os.EX_TEMPFAIL

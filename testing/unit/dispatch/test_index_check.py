@@ -1,0 +1,80 @@
+"""A journal that is missing, shortened or another than the index was made from is told, and what
+a rebuild would forget is named."""
+
+import pytest
+
+from hookline.app.pausing import set_paused
+from hookline.dispatch import letters
+from hookline.dispatch.index_check import forgotten, journal_differs
+from hookline.dispatch.journal import STATE_FILE, open_journal
+from hookline.log.rotate import rotate_stream
+from hookline.model.clock import SystemClock
+
+CLOCK = SystemClock()
+
+
+@pytest.fixture(name="used")
+def make_used(bench):
+    """A home with an event that is done, a letter that was dropped and a handler that is paused."""
+    bench.shell("on-a-b.sh", 'exit "$(jq .data "$1")"', "# attempts: 2   backoff: 1h")
+    bench.emit("a.b", 0)
+    bench.emit("a.b", 65)
+    bench.drain()
+    letters.drop_all(bench.home, letters.open_letters(bench.home), CLOCK)
+    bench.emit("a.b", 1)
+    bench.drain()
+    set_paused(bench.home, "on-a-b.sh", "pause", "")
+    bench.drain()
+    return bench
+
+
+EVERYTHING = [
+    "how far on-a-b.sh has got in a", "deliveries that wait for on-a-b.sh: 1",
+    "that on-a-b.sh is paused", "decisions on dead letters: 1",
+]  # fmt: skip
+
+
+def test_a_journal_that_is_the_index_s_own_is_no_finding(used):
+    assert (journal_differs(used.home), forgotten(used.home)) == ("", [])
+    (used.home.state / STATE_FILE).unlink()
+    assert (journal_differs(used.home), forgotten(used.home)) == ("", [])
+
+
+def test_a_journal_that_grew_on_or_was_closed_is_no_finding(used):
+    with open_journal(used.home) as journal:
+        rotate_stream(journal)
+    assert (journal_differs(used.home), forgotten(used.home)) == ("", [])
+    set_paused(used.home, "on-a-b.sh", "resume", "")
+    assert (journal_differs(used.home), forgotten(used.home)) == ("", [])
+
+
+@pytest.mark.parametrize(
+    ("damage", "how"),
+    [
+        (lambda path: path.unlink(), "missing"),
+        (lambda path: path.write_bytes(b""), "shorter"),
+        (lambda path: path.write_bytes(path.read_bytes()[200:]), "another"),
+    ],
+    ids=["missing", "emptied", "another"],
+)
+def test_a_journal_that_is_lost_is_told_with_what_goes_with_it(used, damage, how):
+    damage(used.home.deliveries)
+    why = journal_differs(used.home)
+    assert f"the journal {used.home.deliveries} is {how}" in why
+    assert forgotten(used.home)[0] == why
+    if how != "another":
+        assert forgotten(used.home)[1:] == EVERYTHING
+
+
+def test_of_a_journal_that_lost_its_end_what_stood_there_is_named(used):
+    lines = used.home.deliveries.read_bytes().splitlines(keepends=True)
+    used.home.deliveries.write_bytes(b"".join(lines[:1]))
+    assert "is shorter" in journal_differs(used.home)
+    assert forgotten(used.home)[1:] == EVERYTHING
+
+
+def test_what_a_dispatcher_went_on_with_is_still_not_in_the_journal(used):
+    used.home.deliveries.unlink()
+    used.drain()
+    assert journal_differs(used.home) == ""
+    assert "decisions on dead letters: 1" in forgotten(used.home)
