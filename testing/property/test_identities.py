@@ -11,7 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hookline.dispatch import identities as module
+from hookline.dispatch.domain_log import DomainLog
+from hookline.dispatch.feed import Feed
 from hookline.dispatch.identities import Identities, forget_before
+from hookline.log.home import Home
+from hookline.log.log import Log
+from hookline.log.rotate import remove_segment, rotate
 from hookline.model.position import Position
 
 BEGINNING = Position(1, 0)
@@ -126,3 +131,30 @@ def test_half_a_run_of_a_killed_dispatcher_is_removed(tmp_path):
     (folder / ".00000001.run.77.abc.tmp").write_bytes(b"half")
     Identities(folder)
     assert list(folder.iterdir()) == []
+
+
+def test_what_lies_in_segments_that_are_gone_is_forgotten(tmp_path):
+    home = Home(tmp_path)
+    home.segments.mkdir(parents=True)
+    known = Identities(tmp_path / "i")
+    told = []
+    with DomainLog(home, "a") as log:
+        feed = Feed("a", log, known, told.append)
+        feed.begin(BEGINNING)
+        for segment in range(1, 5):
+            for _ in range(2):
+                Log(home).append("a.b", source="s", id=f"x{segment}")
+            rotate(home, "a")
+            # A closed one is read to its end when it is known that nobody writes to it any more.
+            while feed.read(Position(segment, 0)).next.segment == segment:
+                feed._chunks.clear()
+            if segment == 2:
+                while not remove_segment(log, 1):
+                    pass  # for as long as it may be that somebody just opens it
+                assert set(known._twins["a"].stretches()) == {1, 2}
+        assert set(known._twins["a"].stretches()) == {2, 3, 4}
+        while not remove_segment(log, 2):
+            pass
+        feed.begin(Position(3, 0))
+        assert set(known._twins["a"].stretches()) == {3, 4}
+    assert not told

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from hookline.dispatch.identities import Identities
 from hookline.dispatch.ledger import Ledger, Pending, Standing
 from hookline.dispatch.subscription import Cursor
+from hookline.dispatch.twins import Twins
 from hookline.model.errors import WriteFailed
 
 
@@ -162,9 +163,9 @@ class SimIdentities(Identities):
         if runs:
             newest = runs[-1].header
             self._domains = dict(newest.reached)
-            self._twins = {name: set(found) for name, found in newest.twins.items()}
+            self._twins = {name: Twins(found) for name, found in newest.twins.items()}
 
-    def _write(self, header, hashes):
+    def _store(self, header, hashes):
         run = _Run(header, sorted(each for part in hashes for each in part))
         run.path = SimpleNamespace(unlink=lambda **_: self._disk.remove(run))
         self._disk.append(run)
@@ -174,6 +175,7 @@ class SimIdentities(Identities):
 class _Run:
     def __init__(self, header, hashes):
         self.header, self.hashes = header, hashes
+        self.newest_ms, self.others = header.newest_ms, header.others
 
     def __contains__(self, wanted):
         return wanted in self.hashes

@@ -107,6 +107,7 @@ class Feed:
         self._identities.begin(self.domain, position)
         if not self._is_as_it_was():
             self._identities.rewind(self.domain, position)
+        self._identities.forget_twins(self.domain, self.log.first())
 
     def _is_as_it_was(self) -> bool:
         """Whether the log still has what was looked at, as far as its last event tells."""
@@ -150,6 +151,9 @@ class Feed:
             return Chunk({}, None, replaced.resume, replaced=True)
         except HooklineError as error:
             return self._nothing(position, error)
+        if raw.next.segment > position.segment:
+            # Now and then is enough: closed segments are deleted from time to time.
+            self._identities.forget_twins(self.domain, self.log.first())
         self.restless = raw.again_s is not None
         self._furthest = max(self._furthest, raw.next)
         try:

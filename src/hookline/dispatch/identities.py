@@ -19,9 +19,10 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from hookline.dispatch.twins import Twins
 from hookline.log.files import durable_write
 from hookline.model.errors import HooklineError
-from hookline.model.position import Position
+from hookline.model.position import Count, Ordinal, Position
 
 FRESH_MAX: Final = 16_384
 """So many events at most are looked at once more after a kill, which takes a tenth of a second."""
@@ -53,8 +54,8 @@ class _Header(msgspec.Struct, kw_only=True):
     others: int
     """How many ids of the run are no UUIDv7."""
     reached: dict[str, "Reach"]
-    twins: dict[str, list[Position]]
-    """For each domain: where an event lies that was stored before."""
+    twins: dict[str, dict[Ordinal, list[Count]]]
+    """For each domain, by segment: where events lie that were stored before."""
 
 
 class _Run:
@@ -64,9 +65,16 @@ class _Run:
         self.path = path
         with path.open("rb") as file:
             head = file.readline()
-            self.header = msgspec.json.decode(head, type=_Header)
+            header = msgspec.json.decode(head, type=_Header)
             text = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        # Not all of it: only the newest run says what is still true of the domains.
+        self.newest_ms, self.others = header.newest_ms, header.others
         self.hashes = memoryview(text)[len(head) :].cast("Q")
+
+    def header(self) -> _Header:
+        """The first line."""
+        with self.path.open("rb") as file:
+            return msgspec.json.decode(file.readline(), type=_Header)
 
     def __contains__(self, wanted: int) -> bool:
         at = bisect_left(self.hashes, wanted)
@@ -85,7 +93,7 @@ class Identities:
         folder.mkdir(mode=0o700, exist_ok=True)
         self._runs: list[_Run] = []
         self._domains: dict[str, Reach] = {}
-        self._twins: dict[str, set[Position]] = {}
+        self._twins: dict[str, Twins] = {}
         self._fresh: set[int] = set()
         self._newest_ms = 0
         self._others = 0
@@ -106,7 +114,7 @@ class Identities:
         known = self._domains.get(domain)
         generation = known.generation + 1 if known else 1
         self._domains[domain] = Reach(generation, position, position)
-        self._twins[domain] = set()
+        self._twins[domain] = Twins()
         self._begun = True
 
     def last(self, domain: str) -> Position | None:
@@ -128,6 +136,10 @@ class Identities:
         if position > known.reached:
             self._domains[domain] = known._replace(reached=position)
 
+    def forget_twins(self, domain: str, before: Position) -> None:
+        """The domain's log begins there by now: nobody can ask for what lay before."""
+        self._twins[domain].forget_before(before)
+
     def is_twin(self, domain: str, position: Position, end: Position, source: str, id: str) -> bool:
         """Whether an event of the domain that lies before this one has its identity."""
         known = self._domains[domain]
@@ -137,7 +149,7 @@ class Identities:
         self._domains[domain] = Reach(known.generation, known.start, end, position, identity)
         moment_ms = _moment_ms(id)
         if identity in self._fresh or self._in_a_run(identity, moment_ms):
-            self._twins[domain].add(position)
+            self._twins[domain].add(position, end)
             return True
         self._fresh.add(identity)
         self._newest_ms = max(self._newest_ms, moment_ms)
@@ -148,14 +160,8 @@ class Identities:
 
     def flush(self) -> None:
         """Write what is in memory to a run, and many small runs into one."""
-        header = _Header(
-            newest_ms=self._newest_ms,
-            others=self._others,
-            reached=dict(self._domains),
-            twins={name: sorted(found) for name, found in self._twins.items()},
-        )
         try:
-            self._write(header, [array("Q", sorted(self._fresh))])
+            self._write(self._newest_ms, self._others, [array("Q", sorted(self._fresh))])
         except HooklineError:
             # A full disk: it stays in memory, and is tried again when there is some more.
             self._flush_at = len(self._fresh) + FRESH_MAX // 16
@@ -183,23 +189,27 @@ class Identities:
         return any(
             identity in run
             for run in self._runs
-            if (run.header.newest_ms >= moment_ms if moment_ms else run.header.others)
+            if (run.newest_ms >= moment_ms if moment_ms else run.others)
         )
 
     def _merge(self, runs: list[_Run]) -> None:
-        newest = self._runs[-1].header
-        header = _Header(
-            newest_ms=max(run.header.newest_ms for run in runs),
-            others=sum(run.header.others for run in runs),
-            reached=newest.reached,
-            twins=newest.twins,
-        )
-        self._write(header, _merged(runs))
+        newest_ms, others = max(run.newest_ms for run in runs), sum(run.others for run in runs)
+        self._write(newest_ms, others, _merged(runs))
         self._runs = [run for run in self._runs if run not in runs]
         for run in runs:
             run.path.unlink(missing_ok=True)
 
-    def _write(self, header: _Header, hashes: Iterable["array[int]"]) -> None:
+    def _write(self, newest_ms: int, others: int, hashes: Iterable["array[int]"]) -> None:
+        """A run of these hashes, which says what is known by now."""
+        header = _Header(
+            newest_ms=newest_ms,
+            others=others,
+            reached=dict(self._domains),
+            twins={name: twins.stretches() for name, twins in self._twins.items()},
+        )
+        self._store(header, hashes)
+
+    def _store(self, header: _Header, hashes: Iterable["array[int]"]) -> None:
         self._number += 1
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._folder / f"{self._number:08d}.run"
@@ -231,9 +241,9 @@ class Identities:
             self._runs.append(run)
             self._number = int(name[:8])
         if self._runs:
-            newest = self._runs[-1].header
-            self._domains = dict(newest.reached)
-            self._twins = {name: set(found) for name, found in newest.twins.items()}
+            newest = self._runs[-1].header()
+            self._domains = newest.reached
+            self._twins = {name: Twins(found) for name, found in newest.twins.items()}
 
     def _forget_all(self) -> None:
         self._runs.clear()

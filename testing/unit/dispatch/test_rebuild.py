@@ -98,18 +98,23 @@ def twins(home, reached=None):
     known = Identities(home.state / "identities")
     reached = reached or known.reached("a")
     assert known.reached("a") >= reached
-    return reached, {each for each in known._twins["a"] if each < reached}
+    return reached, {each for each in places(home) if each < reached and each in known._twins["a"]}
+
+
+def places(home):
+    """Where the lines of the log begin."""
+    lines = home.live("a").read_bytes().splitlines(keepends=True)
+    starts = accumulate(map(len, lines), initial=0)
+    return {Position(1, start) for start, _ in zip(starts, lines, strict=False)}
 
 
 def to_come(home, ledger, twins):
     """The ledger with the places of the events that are still to be delivered instead of cursors
     and what is settled behind them: the index alone knows when a cursor has passed over a twin."""
-    lines = home.live("a").read_bytes().splitlines(keepends=True)
-    starts = accumulate(map(len, lines), initial=0)
-    places = {Position(1, start) for start, _ in zip(starts, lines, strict=False)} - twins
+    wanted = places(home) - twins
     for progress in ledger.handlers.values():
         cursor = progress.cursors.pop("a")
-        unread = {place for place in places if place >= cursor.position}
+        unread = {place for place in wanted if place >= cursor.position}
         progress.settled = {"a": unread - progress.settled.pop("a", {}).keys()}
     return ledger
 
