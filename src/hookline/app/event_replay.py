@@ -6,7 +6,8 @@ handler and does not wait; here somebody waits for the verdicts.
 
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Final, Literal
 
@@ -14,7 +15,7 @@ import msgspec
 
 from hookline.app.bus import dispatcher
 from hookline.app.survey import find_handlers
-from hookline.dispatch.asks import NoRoom
+from hookline.dispatch.asks import NoRoom, stopped
 from hookline.dispatch.feed import line_of
 from hookline.dispatch.handlers import Handler, Handlers
 from hookline.dispatch.journal import open_journal
@@ -37,6 +38,8 @@ from hookline.model.position import Position
 QUIET_S: Final = 60.0
 """How long a running dispatcher may say nothing of it before the rest is left to it."""
 LOOK_S: Final = 0.05
+STOPPED_LOOK_S: Final = 1.0
+"""How often it is looked, while nothing comes, who has been stopped."""
 TOGETHER: Final = 500
 """How many events are replayed before the next are asked for."""
 NO_PRIORITY: Final = "medium"
@@ -146,11 +149,13 @@ def deliver(home: Home, events: Iterable[Found], clock: Clock) -> Iterator[Outco
                 except NoRoom as error:
                     full[handler.name] = str(error)
             asked = [handler for handler in there.handlers if handler.name not in full]
-            stopped = _settle(home, verdicts, sum(_wants(asked, batch)))
+            awaited = Counter(_wanting(asked, batch))
+            is_to_stop = _settle(home, verdicts, awaited)
             verdicts.read()
+            waits = {**stopped(home, [each.name for each in there.handlers]), **full}
         for found in batch:
-            yield _answer(found, there, verdicts, full)
-        if stopped:
+            yield _answer(found, there, verdicts, waits)
+        if is_to_stop:
             raise KeyboardInterrupt
 
 
@@ -162,8 +167,10 @@ def _ends(home: Home) -> dict[str, Position]:
     return ends
 
 
-def _wants(handlers: Iterable[Handler], batch: list[Found]) -> Iterator[bool]:
-    return (handler.wants(_event(found).type) for handler in handlers for found in batch)
+def _wanting(handlers: Iterable[Handler], batch: list[Found]) -> Iterator[str]:
+    """The name of each handler, once for each of the events that it wants."""
+    for handler in handlers:
+        yield from (handler.name for found in batch if handler.wants(_event(found).type))
 
 
 def _ask(home: Home, name: str, handler: Handler, batch: list[Found], clock: Clock) -> None:
@@ -184,10 +191,12 @@ class _Verdicts:
         self._mark = msgspec.json.encode(name)
         self.last: dict[tuple[str, Place], Entry] = {}
 
-    @property
-    def final(self) -> int:
-        """How many deliveries are over."""
-        return sum(entry.then in ("settled", "dead-letter") for entry in self.last.values())
+    def final(self, handlers: Container[str]) -> int:
+        """How many deliveries to these handlers are over."""
+        return sum(
+            entry.then in ("settled", "dead-letter") and name in handlers
+            for (name, _), entry in self.last.items()
+        )
 
     def read(self) -> bool:
         """Take in what is new; whether any of it is of this replay."""
@@ -207,9 +216,12 @@ class _Verdicts:
         return self.last.get((handler, (found.domain, found.record.position, self._name)))
 
 
-def _settle(home: Home, verdicts: _Verdicts, expected: int) -> bool:
-    """Wait until all is answered, or nobody answers any more; True: we were told to stop."""
-    if expected and holder(home) is None:
+def _settle(home: Home, verdicts: _Verdicts, awaited: Counter[str]) -> bool:
+    """Wait until all is answered, or nobody answers any more; True: we were told to stop.
+
+    `awaited`: for how many events of each handler; who is stopped meanwhile is taken out.
+    """
+    if awaited and holder(home) is None:
         try:
             bus = dispatcher(home)
         except TryAgain:
@@ -222,18 +234,25 @@ def _settle(home: Home, verdicts: _Verdicts, expected: int) -> bool:
                 finally:
                     bus.close()
             return bus.stopping
-    quiet_since_s = time.monotonic()
-    while verdicts.final < expected and time.monotonic() - quiet_since_s < QUIET_S:
+    quiet_since_s = look_at_s = time.monotonic()
+    while verdicts.final(awaited) < awaited.total():
+        now_s = time.monotonic()
         if verdicts.read():
-            quiet_since_s = time.monotonic()
-        elif holder(home) is None:
+            quiet_since_s = now_s
+        elif holder(home) is None or now_s - quiet_since_s >= QUIET_S:
             break
+        elif now_s >= look_at_s:
+            for handler in stopped(home, list(awaited)):
+                del awaited[handler]
+            look_at_s = now_s + STOPPED_LOOK_S
         else:
             time.sleep(LOOK_S)
     return False
 
 
-def _answer(found: Found, there: Handlers, verdicts: _Verdicts, full: Mapping[str, str]) -> Outcome:
+def _answer(
+    found: Found, there: Handlers, verdicts: _Verdicts, waits: Mapping[str, str]
+) -> Outcome:
     event = _event(found)
     said: dict[str, str] = {}
     failed: list[str] = []
@@ -246,7 +265,7 @@ def _answer(found: Found, there: Handlers, verdicts: _Verdicts, full: Mapping[st
         if entry is not None and entry.then == "dead-letter":
             failed.append(f"{handler.name}: {entry.error or entry.verdict}")
         elif entry is None or entry.then != "settled":
-            waiting.append(full.get(handler.name, f"{handler.name} has not settled it"))
+            waiting.append(waits.get(handler.name, f"{handler.name} has not settled it"))
     if failed or waiting:
         return _outcome(
             event, "failed" if failed else "waiting", said, "; ".join(failed or waiting)

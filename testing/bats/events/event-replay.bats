@@ -155,13 +155,13 @@ said() { tr -d '\n' <"$OUT"; }
   assert_output --partial $'Total processed: 3\nSuccessful: 2\nFailed: 1'
 }
 
-@test "a handler that is paused keeps it waiting: 75, and where to look" {
+@test "a handler that is paused keeps it waiting: 75, and what helps" {
   delivered
   hookline handlers pause on-a-b.sh
   run replay --event-id e1
   assert_failure 75
   assert_output --partial 'Waiting: 1'
-  assert_output --partial 'hookline handlers'
+  assert_output --regexp 'waiting e1 a.b .*: on-a-b.sh is paused \(by hand\): hookline handlers resume on-a-b.sh'
   hookline handlers resume on-a-b.sh
   hookline dispatch --once
   assert_equal "$(said)" 'e1 again'

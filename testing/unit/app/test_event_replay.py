@@ -1,11 +1,13 @@
 """Which events are replayed, and what is said of each; the rest is in bats."""
 
 import os
+from functools import partial
 
 import pytest
 
 from hookline.app import event_replay
 from hookline.app.event_replay import Choice, chosen, deliver, enqueue, rehearse
+from hookline.app.pausing import set_paused
 from hookline.dispatch import asks, dropbox
 from hookline.dispatch.journal import write_entry
 from hookline.dispatch.ledger import Entry
@@ -167,3 +169,31 @@ def test_one_that_is_refused_and_wants_other_events_does_not(bench, no_trouble):
     bench.drain()
     (outcome,) = deliver(bench.home, chosen(bench.home, Choice(), no_trouble), SystemClock())
     assert outcome.result == "successful"
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_a_running_dispatcher_is_not_waited_for_where_a_handler_is_stopped(
+    bench, no_trouble, monkeypatch, when
+):
+    slept = []
+
+    def sleep(_):
+        slept.append(1)
+        assert len(slept) < 1000
+        pause()
+
+    pause = partial(set_paused, bench.home, "on-two.sh", "pause", "a holiday")
+    monkeypatch.setattr(event_replay, "QUIET_S", float("inf"))
+    monkeypatch.setattr(event_replay, "STOPPED_LOOK_S", 0.01)
+    monkeypatch.setattr(event_replay, "holder", lambda _: os.getpid())
+    monkeypatch.setattr(event_replay.time, "sleep", sleep)
+    bench.shell("on-two.sh", "exit 0", "# on: a.b")
+    emit(bench.home, "x")
+    if when == "before":
+        pause()
+    (outcome,) = deliver(bench.home, chosen(bench.home, Choice(), no_trouble), SystemClock())
+    assert bool(slept) == (when == "meanwhile")
+    assert (outcome.result, outcome.why) == (
+        "waiting",
+        "on-two.sh is paused (a holiday): hookline handlers resume on-two.sh",
+    )
