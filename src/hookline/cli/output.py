@@ -60,7 +60,14 @@ def asks(args: argparse.Namespace) -> bool:
 
 def agreed(args: argparse.Namespace, question: str) -> bool:
     """What a person on a terminal answers, unless `--yes` did; nobody else is asked."""
-    return not asks(args) or input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    if not asks(args):
+        return True
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        # Ctrl-D: the line of the question is still open.
+        print()
+        return False
 
 
 def print_table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -382,12 +382,13 @@ def test_a_dry_run_changes_nothing(failed, capsys):
 
 
 @pytest.mark.parametrize("command", [["drop", "--all"], ["purge", "--older-than", "0s"]])
-@pytest.mark.parametrize(("answer", "left"), [("n\n", 4), ("\n", 4), ("y\n", 0)])
+@pytest.mark.parametrize(("answer", "left"), [("n\n", 4), ("\n", 4), ("", 4), ("y\n", 0)])
 def test_a_person_is_asked(failed, monkeypatch, command, answer, left):
     monkeypatch.setattr(sys, "stdin", Terminal(answer))
     monkeypatch.setattr(sys, "stdout", Terminal())
     assert main(["dead-letters", *command]) == 0
     assert f"{command[0]} them? [y/N]" in sys.stdout.getvalue()
+    assert ("nothing was done\n" in sys.stdout.getvalue()) == (left > 0)
     assert len(open_names(failed)) == left
 
 
