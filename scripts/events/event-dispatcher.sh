@@ -2,16 +2,21 @@
 # Usage: event-dispatcher.sh [--once] [--verbose]
 # Summary: give each event to the handlers that asked for it; --once drains and exits, for cron
 # Exit: 0 done, 64 usage, 69 hookline is not installed, 75 another dispatcher runs
+#
+#   --once      a retry that is not due yet stays for a later run. Silent when all is well;
+#               otherwise stderr says how many retries wait and until when, which handlers were
+#               paused or cannot be run, and how many dead letters there are more
+#   --verbose   show each attempt on stderr
 set -euo pipefail
 
 # shellcheck source=lib/hookline-command.sh
 source "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/lib/hookline-command.sh"
 
-readonly USAGE_LINES=4
+readonly USAGE_LINES=9
 
 main() {
   if [[ ${1-} == --help || ${1-} == -h ]]; then
-    sed -n "2,${USAGE_LINES}s/^# //p" -- "${BASH_SOURCE[0]}"
+    sed -n "2,${USAGE_LINES}s/^# \{0,1\}//p" -- "${BASH_SOURCE[0]}"
     return 0
   fi
   _hookline_exec "${BASH_SOURCE[0]}" dispatch "$@"

@@ -177,6 +177,14 @@ def deliverable(found: Survey, now_s: float) -> bool:
     )
 
 
+def stopped(name: str, paused: str, held: str) -> Iterator[str]:
+    """What keeps a handler from its events, and what helps."""
+    if paused:
+        yield f"{name} is paused ({paused}): hookline handlers resume {name}"
+    if held:
+        yield f"{name} cannot be run, and its events wait: {held}"
+
+
 def gone(home: Home, found: Survey) -> Iterator[str]:
     """What waits for handlers that are gone, and what helps."""
     for each in found.handlers:

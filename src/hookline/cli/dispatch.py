@@ -2,8 +2,14 @@
 
 import argparse
 import sys
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
 
 from hookline.app.root import home_of
+from hookline.cli.output import counted
+
+if TYPE_CHECKING:
+    from hookline.dispatch.dispatcher import Dispatcher
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -15,7 +21,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--once",
         action="store_true",
-        help="deliver what there is and exit, for cron; retries not yet due stay for later",
+        help="deliver what there is and exit, for cron: silent when all is well, otherwise stderr "
+        "says which handlers were paused or cannot be run, how many dead letters there are more, "
+        "and how many retries are not due yet: they stay for later",
     )
     parser.add_argument("--verbose", "-v", action="store_true", help="show each attempt on stderr")
     parser.add_argument("--json", action="store_true", help="print the journal's lines on stdout")
@@ -29,6 +37,7 @@ def run(args: argparse.Namespace) -> int:
     home = home_of(args)
     show = Lines(sys.stdout) if args.json else Show(sys.stderr, attempts=args.verbose)
     bus = dispatcher(home, show)
+    known = {each.name for each in bus.roster if each.standing.paused}
     with bus.signals():
         try:
             if args.once:
@@ -42,4 +51,31 @@ def run(args: argparse.Namespace) -> int:
                 f"deliveries settled: {bus.settled}, dead letters among them: {bus.letters}",
                 file=sys.stderr,
             )
+        if args.once:
+            for text in [] if args.verbose else _needs(bus, known):
+                show.noted(text)
+            for text in _retries(bus):
+                show.noted(text)
     return 0
+
+
+def _needs(bus: "Dispatcher", known: Collection[str]) -> Iterator[str]:
+    """What needs somebody, and which handlers; not those that are `known` to be paused."""
+    from hookline.app.survey import stopped
+
+    for each in bus.roster:
+        if each.name not in known:
+            yield from stopped(each.name, each.standing.paused, each.standing.held)
+    if bus.letters:
+        yield f"{counted(bus.letters, 'dead letter')} more: hookline dead-letters list"
+
+
+def _retries(bus: "Dispatcher") -> Iterator[str]:
+    """What is still to come of what failed."""
+    from hookline.model.clock import from_epoch_s, rfc3339
+
+    able = [each for each in bus.roster if not (each.standing.paused or each.standing.held)]
+    dues = [due_s for each in able for due_s in each.retries()]
+    if dues:
+        first = rfc3339(from_epoch_s(min(dues)))
+        yield f"to be tried again: {counted(len(dues), 'event')}, the first at {first}"

@@ -42,7 +42,10 @@ COMMANDS = {
     "event-replay": ("hookline.cli.event_replay", "deliver events once more to all, and wait"),
     "archive": ("hookline.cli.archive", "close, compress and delete old segments"),
     "replay": ("hookline.cli.replay", "give events of the past to a handler once more"),
-    "dead-letters": ("hookline.cli.dead_letters", "what was given up: list, show, replay, drop"),
+    "dead-letters": (
+        "hookline.cli.dead_letters",
+        "what was given up: list, show, replay, drop, purge",
+    ),
 }
 
 _HOME_HELP = """\

@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
     """Show it."""
     from msgspec import to_builtins
 
-    from hookline.app.survey import Survey, deliverable, gone, open_replays, survey
+    from hookline.app.survey import Survey, deliverable, gone, open_replays, stopped, survey
     from hookline.dispatch.index_check import RESTORE, journal_differs
     from hookline.model.clock import SystemClock
 
@@ -32,13 +32,8 @@ def run(args: argparse.Namespace) -> int:
         needs.append("events wait and nobody dispatches: hookline up, or hookline dispatch --once")
     if found.dead_letters:
         needs.append(f"{counted(found.dead_letters, 'dead letter')}: hookline dead-letters list")
-    needs += [f"{each.name} is paused ({each.paused}): hookline handlers resume {each.name}"
-              for each in found.handlers if each.paused]  # fmt: skip
-    needs += [
-        f"{each.name} cannot be run, and its events wait: {each.held}"
-        for each in found.handlers
-        if each.held
-    ]
+    for handler in found.handlers:
+        needs += stopped(handler.name, handler.paused, handler.held)
     needs += [f"refused: {reason}" for reason in found.refused]
     needs += gone(home, found)
     replays = open_replays(home)

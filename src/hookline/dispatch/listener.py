@@ -102,6 +102,10 @@ class Listener:
         wait_s = pending.due_at_s - self._clock.now().timestamp()
         delivery.due_s = self._clock.monotonic_s() + min(max(wait_s, 0.0), most_s)
 
+    def retries(self) -> list[float]:
+        """When those that are to be tried again are due, in seconds since 1970."""
+        return [each.due_at_s for each in self.subscription.unsettled() if each.due_at_s]
+
     def next_start_s(self) -> float | None:
         """When something of it may start next, None when that is not a matter of time."""
         due_s = self.subscription.next_due_s()

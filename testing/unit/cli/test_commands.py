@@ -186,6 +186,36 @@ def test_a_replay_that_is_tried_again_needs_a_dispatcher_when_it_is_due(made, ca
     assert needs(capsys) == [NOBODY]
 
 
+def once(capsys, *options):
+    capsys.readouterr()
+    assert main(["dispatch", "--once", *options]) == 0
+    return capsys.readouterr().err.splitlines()
+
+
+def test_dispatch_once_says_what_cron_is_to_mail_and_else_nothing(made, capsys):
+    install(made, "on-a-b.sh", HANDLER.replace("attempts: 2", "attempts: 1"))
+    install(made, "on-c-d.sh", "#!/nowhere\n")
+    main(["emit", "a.b", "exit:=0"])
+    assert once(capsys) == []
+    for _ in range(12):
+        main(["emit", "a.b", "exit:=1"])
+    main(["emit", "c.d"])
+    paused, broken, letters = once(capsys)
+    assert paused.startswith("hookline: on-a-b.sh is paused (10 dead letters in a row, ")
+    assert paused.endswith("): hookline handlers resume on-a-b.sh")
+    assert broken.startswith("hookline: on-c-d.sh cannot be run, and its events wait: ")
+    assert letters == "hookline: 10 dead letters more: hookline dead-letters list"
+    assert once(capsys) == [broken], "what was paused before is no news"
+
+
+def test_dispatch_once_says_what_is_to_be_tried_again(made, capsys):
+    install(made, "on-a.py", LATER.replace("if event", "if not event"))
+    main(["emit", "a.b"])
+    (line,) = once(capsys, "--verbose")[-1:]
+    assert re.fullmatch(r"hookline: to be tried again: 1 event, the first at \S+Z", line)
+    assert once(capsys) == [line]
+
+
 def test_status_names_the_dispatcher(made, capsys):
     lock = Lock(made)
     capsys.readouterr()
