@@ -4,10 +4,13 @@ import fcntl
 import os
 from typing import Final
 
+from hookline.log.files import flock_within
 from hookline.log.home import Home
 from hookline.model.errors import BadConfig, TryAgain
 
 _PID_FILE: Final = "dispatcher.pid"
+_WAIT_S: Final = 0.05
+"""Who only looks (`holder`) has the lock too, for some microseconds."""
 
 
 class Lock:
@@ -20,14 +23,12 @@ class Lock:
         if not home.coordination.is_dir():
             raise BadConfig(f"no home at {home.root}: hookline init {home.root}")
         self._fd = os.open(home.coordination, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not flock_within(self._fd, _WAIT_S):
             os.close(self._fd)
             raise TryAgain(
                 f"a dispatcher runs already for {home.root} (process {_named(home)}): "
                 "`hookline status` shows how it does"
-            ) from None
+            )
         home.state.mkdir(mode=0o750, parents=True, exist_ok=True)
         pid_file = home.state / _PID_FILE
         pid_file.touch(0o640)
