@@ -46,6 +46,10 @@ class SimIndex:
         for each in deliveries:
             self._later(self._put, handler, _pending(each, running=True))
 
+    def asked(self, handler, deliveries):
+        for each in deliveries:
+            self._later(self._ask, handler, _pending(each, running=False))
+
     def waiting(self, handler, deliveries):
         for each in deliveries:
             if each.attempt or each.replay:
@@ -95,6 +99,9 @@ class SimIndex:
 
     def _put(self, handler, pending):
         self.ledger.progress(handler).pending[pending.place] = pending
+
+    def _ask(self, handler, pending):
+        self.ledger.progress(handler).pending.setdefault(pending.place, pending)
 
     def _drop(self, handler, place):
         self.ledger.progress(handler).pending.pop(place, None)

@@ -80,6 +80,9 @@ class Index(Protocol):
     def begun(self, handler: str, deliveries: Iterable[Delivery]) -> None:
         """Runs are about to start: whatever dies now, they count."""
 
+    def asked(self, handler: str, deliveries: Iterable[Delivery]) -> None:
+        """Somebody wants these once more; those that are there already stay as they are."""
+
     def waiting(self, handler: str, deliveries: Iterable[Delivery]) -> None:
         """These have been tried and will be again."""
 
@@ -164,6 +167,7 @@ class Books:
         self._letters: list[bytes] = []
         self._entries: list[bytes] = []
         self._settled: dict[str, list[Delivery]] = {}
+        self._asked: dict[str, list[Delivery]] = {}
         self._waiting: dict[str, list[Delivery]] = {}
         self._handlers: dict[str, Standing] = {}
         self._closed: set[str] = set()
@@ -202,6 +206,10 @@ class Books:
         self._untold += len(known) - before
         if self._untold >= SETTLED_MAX:
             self.cursors_due_s = 0.0
+
+    def asked(self, handler: str, delivery: Delivery) -> None:
+        """For the next commit: somebody wants this one once more."""
+        self._asked.setdefault(handler, []).append(delivery)
 
     def waiting(self, handler: str, delivery: Delivery) -> None:
         """For the next commit: this one is tried again."""
@@ -386,7 +394,9 @@ class Books:
         except HooklineError as error:
             self.trouble = str(error)
             return False
-        for done in (self._settled, self._waiting, self._handlers, self._closed, self._starts):
+        for done in (
+            self._asked, self._settled, self._waiting, self._handlers, self._closed, self._starts
+        ):  # fmt: skip
             done.clear()
         return True
 
@@ -429,6 +439,8 @@ class Books:
 
     def _commit(self, cursors: Mapping[str, Mapping[str, Cursor]]) -> None:
         with self._index.transaction():
+            for handler, deliveries in self._asked.items():
+                self._index.asked(handler, deliveries)
             for handler, deliveries in self._waiting.items():
                 self._index.waiting(handler, (d for d in deliveries if not d.running))
             for handler, deliveries in self._settled.items():

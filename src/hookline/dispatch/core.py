@@ -189,7 +189,7 @@ class Core:
                 news = not entry.letter or self._books.close_letter(entry.letter)
                 if news and entry.action == "replay":
                     # In the commit that moves past its line, whether or not anybody listens now.
-                    self._books.waiting(entry.handler, self._roster.replay(entry))
+                    self._books.asked(entry.handler, self._roster.replay(entry))
             self._commands.popleft()
         if self._stopped:
             # Lines of ours may stand behind the command: what counts is the order of the journal.

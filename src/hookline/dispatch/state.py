@@ -43,6 +43,7 @@ _PENDING: Final = (
     "handler, domain, segment, offset, replay, event, source, type, attempt, due, running"
 )
 _PUT_PENDING: Final = "INSERT OR REPLACE INTO pending VALUES (?,?,?,?,?,?,?,?,?,?,?)"
+_PUT_ASKED: Final = "INSERT OR IGNORE INTO pending VALUES (?,?,?,?,?,?,?,?,?,?,?)"
 _DEL_PENDING: Final = (
     "DELETE FROM pending WHERE handler=? AND domain=? AND segment=? AND offset=? AND replay=?"
 )
@@ -212,8 +213,12 @@ class State:
         """Runs are about to start: whatever dies now, they count."""
         self._db.executemany(_PUT_PENDING, [_row(handler, each, 1) for each in deliveries])
 
+    def asked(self, handler: str, deliveries: Iterable[Delivery]) -> None:
+        """Somebody wants these once more; those that are there already stay as they are."""
+        self._db.executemany(_PUT_ASKED, [_row(handler, each, 0) for each in deliveries])
+
     def waiting(self, handler: str, deliveries: Iterable[Delivery]) -> None:
-        """These have been tried, or asked for again, and will be run."""
+        """These have been tried and will be again."""
         deliveries = list(deliveries)
         self._drop(handler, (d for d in deliveries if not d.attempt and not d.replay))
         self._db.executemany(

@@ -284,6 +284,72 @@ def test_a_journal_that_is_copied_in_its_place_asks_for_nothing_again(bench):
     assert bench.said() == [event, event, "more"]
 
 
+def ask_again(bench, event):
+    write_entry(bench.home, Entry(
+        action="replay", time=NOW, replay="again", handler="on-a-b.sh", domain="a", segment=1,
+        offset=0, event=event, source="test", type="a.b",
+    ))  # fmt: skip
+
+
+def obey(bench, dispatcher):
+    """Tick until all that the journal says is in the index: what waits there."""
+    ends_s = time.monotonic() + 20
+    while True:
+        dispatcher._look_at_s = 0.0
+        dispatcher.tick(0.05)
+        with contextlib.closing(State(bench.home.state / STATE_FILE, readonly=True)) as state:
+            ledger = state.load()
+        if ledger.folded.offset == bench.home.deliveries.stat().st_size:
+            return ledger.progress("on-a-b.sh").pending
+        assert time.monotonic() < ends_s
+
+
+@pytest.mark.parametrize("how", ["written again", "without its handler", "copied"])
+def test_a_replay_whose_line_comes_twice_keeps_its_attempts(bench, how):
+    handler = bench.shell("on-a-b.sh", "exit 75", "# from: beginning   backoff: 1h")
+    event = bench.emit("a.b")
+    dispatcher = bench.dispatcher()
+    try:
+        ask_again(bench, event)
+        while len(bench.verdicts()) < 2:
+            dispatcher.tick(0.05)
+        before = obey(bench, dispatcher)
+        if how == "copied":
+            copy = bench.home.root / "copy"
+            shutil.copy(bench.home.deliveries, copy)
+            copy.rename(bench.home.deliveries)
+            write_entry(bench.home, Entry(action="resumed", time=NOW, handler="on-x.sh"))
+        else:
+            if how == "without its handler":
+                handler.unlink()
+            ask_again(bench, event)
+        assert obey(bench, dispatcher) == before
+    finally:
+        dispatcher.close()
+    assert [each.attempt for each in before.values()] == [1, 1]
+    assert load_ledger(bench.home, None).progress("on-a-b.sh").pending == before
+
+
+def test_a_replay_whose_line_comes_again_while_it_runs_is_counted(bench):
+    event = bench.emit("a.b")
+    body = 'echo "$EVENT_ATTEMPT" >>"$OUT"; until [[ -e $OUT.go ]]; do sleep 0.02; done'
+    bench.shell("on-a-b.sh", body, "# from: now")
+    dispatcher = bench.dispatcher()
+    try:
+        ask_again(bench, event)
+        while not bench.said():
+            dispatcher.tick(0.05)
+        ask_again(bench, event)
+        (pending,) = obey(bench, dispatcher).values()
+        assert (pending.attempt, pending.running) == (1, True)
+        bench.out.with_name("out.go").touch()
+        dispatcher.drain()
+    finally:
+        dispatcher.close()
+    assert bench.said() == ["1"]
+    assert not read_ledger(bench.home).progress("on-a-b.sh").pending
+
+
 TORN = b'{"action":"attempt","time":"2026-01-01T00:00'
 
 
