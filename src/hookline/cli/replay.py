@@ -67,7 +67,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Preview, then ask. 75: not all could be asked for yet, or the handler will not get them by
-    itself; what is printed says how to go on."""
+    itself. 65: not all of them could be read or found. What is printed says what to do."""
     if args.end is not None:
         refuse_others(args, "replay --end", _ENDING)
         return _end(args, home_of(args))
@@ -89,16 +89,23 @@ def _replay(args: argparse.Namespace, home: "Home") -> int:
         begun, is_new = _begun(args, home, name)
         replay = begun.replay
         handler = _handler(home, replay.handler)
+        troubles = Troubles()
+        # What was asked for before is not looked for again.
+        missing = set(replay.ids if is_new else ())
 
         def events() -> "Iterator[Found]":
-            for found in chosen(home, begun, lambda why: _say(str(why))):
-                if found.record.event is not None and handler.wants(found.record.event.type):
+            for found in chosen(home, begun, troubles.tell):
+                event = found.record.event
+                if event is not None and handler.wants(event.type):
+                    missing.discard(event.id)
                     yield found
 
-        told = preview(events())
+        told, status = preview(events()), 0
         if not args.json:
             _print_preview(told, begun)
-        if not told.events and not begun.asked:
+        if missing:
+            troubles.tell(_why_missing(replay, missing))
+        elif not told.events and not begun.asked:
             _say(_why_none(replay, handler))
         if told.events and not args.dry_run:
             if not agreed(args, f"ask {replay.handler} to do them again?"):
@@ -106,12 +113,25 @@ def _replay(args: argparse.Namespace, home: "Home") -> int:
                 return 0
             if is_new:
                 begin(home, replay, SystemClock())
-            return _ask(args, home, begun, told, events(), pace)
-        if not (told.events or is_new or args.dry_run):
+            status = _ask(args, home, begun, told, events(), pace)
+        elif not (is_new or args.dry_run):
             finish(home, replay, SystemClock())
     if args.json:
-        _print_json(begun, told)
-    return 0
+        _print_json(begun, told, troubles)
+    return BadData.exit_code if troubles.told else status
+
+
+class Troubles:
+    """What could not be read or found, each said once."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def tell(self, why: object) -> None:
+        """One line on stderr, if it is new."""
+        if (text := str(why)) not in self.told:
+            self.told.append(text)
+            _say(text)
 
 
 def _end(args: argparse.Namespace, home: "Home") -> int:
@@ -193,10 +213,16 @@ def _why_none(replay: "Replay", handler: "Handler") -> str:
     wants = f"{handler.name} wants {' '.join(handler.patterns)}"
     if replay.types != handler.patterns:
         wants += f", --type is {' '.join(replay.types)}"
-    if replay.ids:
-        wants += f", --id is {' '.join(replay.ids)}"
-    when = f"from {replay.since} on" if replay.since else "ever"
-    return f"{wants}; no event {when} and before {replay.until} is all of it: hookline log"
+    return f"{wants}; no event {_when(replay)} is all of it: hookline log"
+
+
+def _why_missing(replay: "Replay", missing: set[str]) -> str:
+    names = ", ".join(shown(each) for each in sorted(missing))
+    return f"not found among what {replay.handler} wants {_when(replay)}: {names}: hookline log"
+
+
+def _when(replay: "Replay") -> str:
+    return f"{f'from {replay.since} on' if replay.since else 'ever'} and before {replay.until}"
 
 
 def tell_next(home: "Home", handlers: "Collection[str]", say: "Callable[[str], None]") -> int:
@@ -262,9 +288,7 @@ def _ask(
     else:
         finish(home, begun.replay, SystemClock())
         status = 0
-    if args.json:
-        _print_json(begun, told)
-    else:
+    if not args.json:
         print(f"asked for {begun.asked - before} of {_events(told)} as {name}", flush=True)
     return status or tell_next(home, [begun.replay.handler], _say)
 
@@ -283,14 +307,14 @@ def _events(told: "Preview") -> str:
     return counted(told.events, "event")
 
 
-def _print_json(begun: "Begun", told: "Preview") -> None:
+def _print_json(begun: "Begun", told: "Preview", troubles: Troubles) -> None:
     replay = begun.replay
     print_json(
         {
             "replay": replay.name, "handler": replay.handler, "since": replay.since or None,
             "until": replay.until, "events": told.events, "first": told.first or None,
             "last": told.last or None, "types": dict(told.types.most_common()),
-            "asked": begun.asked,
+            "asked": begun.asked, "troubles": troubles.told,
         }
     )  # fmt: skip
 

@@ -8,7 +8,7 @@ from heapq import merge
 from operator import itemgetter
 from typing import Final, NamedTuple
 
-from hookline.log.errors import LogReplaced
+from hookline.log.errors import LogReplaced, SegmentDamaged
 from hookline.log.home import Home
 from hookline.log.read import Record, domains, records
 from hookline.log.stream import CHUNK_BYTES, Stream
@@ -166,7 +166,7 @@ def _walk(
     with Stream.of_domain(home, domain) as stream:
         for chunk in stream.look(start or first_since(stream, query.since), limit_bytes):
             if chunk.replaced:
-                on_trouble(chunk.replaced)
+                on_trouble(_with_next(chunk.replaced, domain))
             for record in records(chunk):
                 if stop is not None and record.position >= stop:
                     return
@@ -176,6 +176,13 @@ def _walk(
                     yield mark, Found(domain, record)
             if stop is not None and chunk.next >= stop:
                 return
+
+
+def _with_next(replaced: LogReplaced, domain: str) -> LogReplaced:
+    """The same, with the command that says what to do about it."""
+    if isinstance(replaced, SegmentDamaged):
+        return SegmentDamaged(f"{replaced}: hookline verify {domain}", replaced.resume)
+    return replaced
 
 
 def first_since(stream: Stream, since: str | None) -> Position:

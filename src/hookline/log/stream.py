@@ -247,7 +247,8 @@ class Stream:
         self.segments.drop(opened)
         if damage:
             which = f"segment {opened.ordinal} of {self.segments.stem}"
-            raise SegmentDamaged(f"{which} is damaged: {damage}", following)
+            where = self.path(opened.ordinal)
+            raise SegmentDamaged(f"{which} is damaged ({where}): {damage}", following)
         chunk.next = following
 
     def _replaced(self, opened: Opened, how: str) -> LogReplaced:

@@ -155,7 +155,7 @@ def test_what_cannot_be_read_is_told_and_the_rest_printed(
 ) -> None:
     (home.segments / "worker-events.00000001.jsonl.zst").write_bytes(b"no frame")
     append(log, "a")
-    assert ids(printed(status=65, says="segment 1 of worker-events is damaged")) == ["a"]
+    assert ids(printed(status=65, says=": hookline verify worker")) == ["a"]
 
 
 def test_following_has_an_end_of_its_own(printed: Run) -> None:

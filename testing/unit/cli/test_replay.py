@@ -16,6 +16,8 @@ import pytest
 from hookline.cli.main import main
 from hookline.cli.replay import positive
 from hookline.dispatch import asks, replays
+from hookline.log.rotate import rotate_stream
+from hookline.log.stream import Stream
 from hookline.model.errors import Usage
 
 SOURCE = Path(__file__).resolve().parents[3] / "src"
@@ -86,7 +88,7 @@ def test_a_paused_handler_has_to_be_resumed_before_it_gets_them(capsys):
         (["--type", "a.c"], ["e2"]),
         (["--type", "a.c", "--type", "a.b"], ["e0", "e1", "e2"]),
         (["--id", "e1"], ["e1"]),
-        (["--id", "e1", "--id", "e3"], ["e1"]),
+        (["--id", "e1", "--id", "e2"], ["e1", "e2"]),
         (["--type", "d.*"], []),
         (["--until", "1h"], []),
         (["--since", "1h"], ["e0", "e1", "e2"]),
@@ -240,7 +242,7 @@ def test_what_cannot_be_meant_is_said(logged, capsys, arguments):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--id", "nope"], "on-a.sh wants a.*, --id is nope; no event ever and before "),
+        (["--until", "1h"], "on-a.sh wants a.*; no event ever and before "),
         (["--type", "d.e"], "on-a.sh wants a.*, --type is d.e; no event ever and before "),
     ],
 )
@@ -249,6 +251,36 @@ def test_where_nothing_is_chosen_the_reason_is_said(logged, capsys, arguments, w
     assert (status, out) == (0, "0 events for on-a.sh\n")
     assert words in err
     assert delivered(logged) == []
+
+
+def test_an_event_that_is_not_found_is_named_and_the_others_are_asked_for(
+    logged, capsys, monkeypatch
+):
+    monkeypatch.setattr(asks, "OPEN_MAX", 1)
+    options = [part for each in ("e0", "e1", "e3", "nope") for part in ("--id", each)]
+    status, out, err = run(capsys, "--to", "on-a.sh", "--name", "some", *options)
+    assert status == os.EX_DATAERR
+    assert "asked for 1 of 2 events as some" in out
+    assert re.search(r"among what on-a.sh wants ever and before \S+Z: 'e3', 'nope': ", err)
+    delivered(logged)
+    status, out, err = run(capsys, "--resume", "some", "--json")
+    assert (status, json.loads(out)["troubles"]) == (0, [])
+    assert delivered(logged) == ["e0 some", "e1 some"]
+
+
+def test_a_damaged_segment_is_named_once_and_the_rest_is_asked_for(logged, capsys):
+    rotate_stream(Stream.of_domain(logged, "a"))
+    segment = logged.segments / "a-events.00000001.jsonl"
+    segment.rename(logged.segments / "a-events.00000001.jsonl.zst")
+    main(["emit", "a.b", "--id", "behind"])
+    status, out, err = run(capsys, "--to", "on-a.sh", "--name", "x", "--json")
+    assert status == os.EX_DATAERR
+    told = json.loads(out)
+    assert (told["events"], told["asked"]) == (1, 1)
+    (trouble,) = told["troubles"]
+    assert trouble.startswith(f"segment 1 of a-events is damaged ({segment}.zst): ")
+    assert trouble.endswith(": hookline verify a")
+    assert err.count("is damaged") == 1
 
 
 def over(home):
