@@ -26,6 +26,9 @@ OPEN_MAX: Final = 10_000
 LINES_MAX: Final = 500
 """How many entries go into one write."""
 LOOK_S: Final = 0.2
+STILL_S: Final = 60.0
+"""Who waits for room gives up when the handler has done nothing for so long, whatever the reason
+(retries that are due much later, for one)."""
 
 
 class NoRoom(TryAgain):
@@ -38,6 +41,10 @@ class Asker:
     def __init__(self, home: Home, sleep: Callable[[float], None] = time.sleep) -> None:
         self._home = home
         self._sleep = sleep
+        self._still_s = 0.0
+        """For how long there was nothing to see of the handler that is waited for."""
+        self._seen = 0
+        """How many replays waited for it at the last look."""
         self.asked = 0
         """How many entries were written."""
 
@@ -65,8 +72,13 @@ class Asker:
         if self._waiting[handler] >= OPEN_MAX:
             with open_journal(self._home) as journal:
                 end = journal.end()
+            self._still_s = 0.0
             while (waiting := self._waiting_behind(handler, end)) is None:
+                if self._still_s > STILL_S:
+                    why = f"It has done nothing for {STILL_S:.0f} s: see hookline handlers"
+                    raise NoRoom(_full(handler, why))
                 self._sleep(LOOK_S)
+                self._still_s += LOOK_S
             self._waiting[handler] = waiting
         return OPEN_MAX - self._waiting[handler]
 
@@ -82,9 +94,11 @@ class Asker:
         except IndexFailed:
             return None
         try:
-            waiting, paused, held, folded = state.replays(handler)
+            waiting, running, paused, held, folded = state.replays(handler)
         finally:
             state.close()
+        if running or waiting != self._seen:
+            self._still_s, self._seen = 0.0, waiting
         if folded < end:
             return None
         if waiting <= OPEN_MAX // 2:

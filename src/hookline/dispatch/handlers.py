@@ -120,9 +120,11 @@ def discover(folder: Path, describe: Describe, known: Iterable[Handler] = ()) ->
 
 
 def refusal(path: Path) -> str:
-    """Why the file of a handler is refused, as far as that is seen without running it; empty: it is
-    not."""
+    """Why the file of a handler, or the folder in which it lies, is refused, as far as that is seen
+    without running it; empty: it is not."""
     try:
+        if reason := distrust(path.parent):
+            return reason
         _look_at(path, lambda _: (), None)
     except (HooklineError, OSError) as error:
         return "" if is_shortage(error) else str(error)

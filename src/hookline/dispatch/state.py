@@ -344,18 +344,18 @@ class State:
             ledger.progress(row[0]).pending[pending.place] = pending
         return ledger
 
-    def replays(self, handler: str) -> tuple[int, str, str, Position]:
-        """How many replays a handler was asked for and has not settled, why it is paused and why it
-        is held, as of that place in the journal."""
-        ((waiting, paused, held),) = self._rows(
-            "SELECT count(*), coalesce(max(paused), ''), coalesce(max(held), '') FROM pending "
-            "LEFT JOIN handler ON name = pending.handler "
-            "WHERE pending.handler = ? AND replay != ''",
+    def replays(self, handler: str) -> tuple[int, int, str, str, Position]:
+        """How many replays a handler was asked for and has not settled, how much it has running,
+        why it is paused and why it is held, as of that place in the journal."""
+        ((waiting, running, paused, held),) = self._rows(
+            "SELECT count(nullif(replay, '')), total(running), coalesce(max(paused), ''), "
+            "coalesce(max(held), '') FROM pending "
+            "LEFT JOIN handler ON name = pending.handler WHERE pending.handler = ?",
             handler,
         )
         meta = self._meta()
         folded = Position(int(meta.get("segment", 1)), int(meta.get("offset", 0)))
-        return waiting, paused, held, folded
+        return waiting, int(running), paused, held, folded
 
     def _meta(self) -> dict[str, Any]:
         return dict(self._rows("SELECT name, value FROM meta"))

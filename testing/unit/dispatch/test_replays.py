@@ -156,7 +156,7 @@ def test_who_asks_for_a_paused_handler_does_not_wait_for_ever(bench, monkeypatch
     assert replays.find(bench.home, "weekly").asked == 4
 
 
-@pytest.mark.parametrize("how", ["gone", "refused", "cannot be run"])
+@pytest.mark.parametrize("how", ["gone", "refused", "refused: .* chmod go-w", "cannot be run"])
 def test_who_asks_behind_a_handler_that_does_nothing_does_not_wait_for_ever(
     bench, monkeypatch, how
 ):
@@ -169,6 +169,8 @@ def test_who_asks_behind_a_handler_that_does_nothing_does_not_wait_for_ever(
         bench.home.handlers.joinpath("on-a-b.sh").unlink()
     elif how == "refused":
         bench.shell("on-a-b.sh", "true", "# timeout: never")
+    elif "chmod" in how:
+        bench.home.handlers.chmod(0o777)
     else:
         bench.shell("on-a-b.sh", "exit 126")
     dispatcher = bench.dispatcher()
@@ -184,6 +186,52 @@ def test_who_asks_behind_a_handler_that_does_nothing_does_not_wait_for_ever(
     finally:
         dispatcher.close()
     assert replays.find(bench.home, "weekly").asked == 4
+
+
+def test_who_asks_gives_up_when_nothing_moves_for_a_minute_whatever_the_reason(bench, monkeypatch):
+    monkeypatch.setattr(asks, "OPEN_MAX", 4)
+    works = "# run: python\nfrom hookline import on\n@on('a.b')\ndef f(event): pass\n"
+    bench.handler("on-a-b.py", works)
+    for _ in range(9):
+        bench.emit("a.b")
+    bench.drain()
+    # A refusal that only its dispatcher knows of.
+    bench.handler("on-a-b.py", "# run: python\nimport no_such_module\n")
+    dispatcher = bench.dispatcher()
+    dispatcher.drain()
+    waited_s = []
+    try:
+        with pytest.raises(NoRoom, match="has done nothing for 60 s: see hookline handlers"):
+            ask(bench, replay_of("on-a-b.py"), lambda s: dispatcher.drain() or waited_s.append(s))
+    finally:
+        dispatcher.close()
+    assert 60 < sum(waited_s) < 61
+    assert replays.find(bench.home, "weekly").asked == 4
+
+
+def test_who_asks_waits_for_as_long_as_something_runs(bench, monkeypatch):
+    monkeypatch.setattr(asks, "OPEN_MAX", 4)
+    monkeypatch.setattr(asks, "STILL_S", 0.0)
+    bench.shell("on-a-b.sh", 'until [[ -e "$HOOKLINE_HOME/go" ]]; do read -rt 0.01 <><(:); done')
+    for _ in range(9):
+        bench.emit("a.b")
+    dispatcher = bench.dispatcher()
+    looks = []
+
+    def look(_):
+        looks.append(bench.home.root)
+        if len(looks) > 20:
+            bench.home.root.joinpath("go").touch()
+            dispatcher.drain()
+        dispatcher.tick(0.01)
+
+    try:
+        with dispatcher.signals():
+            while not dispatcher.running:
+                dispatcher.tick(0.01)
+            assert ask(bench, replay_of(), look).asked == 9
+    finally:
+        dispatcher.close()
 
 
 @pytest.mark.parametrize("how", ["paused", "gone", "held"])
