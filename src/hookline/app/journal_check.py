@@ -5,14 +5,17 @@ from collections import OrderedDict
 from collections.abc import Container, Iterator
 from typing import Final, NamedTuple
 
+import msgspec
+
 from hookline.dispatch import ledger as journal
 from hookline.dispatch.dead_letter import DeadLetter
 from hookline.dispatch.ledger import Entry
-from hookline.log.home import Home
+from hookline.log.home import Home, log_stem
 from hookline.log.lines import Line
 from hookline.log.read import domains, records
-from hookline.log.stream import Stream
-from hookline.log.verify import Finding, Level, json_object
+from hookline.log.rejected import aside
+from hookline.log.stream import BEGINNING, Stream
+from hookline.log.verify import Finding, Level, json_object, unless_seen
 from hookline.model.errors import HooklineError, printable
 from hookline.model.position import Position
 
@@ -71,17 +74,34 @@ class _GivenUp(NamedTuple):
     """Of the journal's line."""
 
 
+class _Gone(msgspec.Struct):
+    """The events of one log that the journal tells of and that are not there any more."""
+
+    lines: int = 0
+    """Of the journal."""
+    seen: int = 0
+    """Those up to one of which somebody has said that they know of it."""
+    first: Position = BEGINNING
+    """Where the event of the first line lay."""
+    event: str = ""
+    handler: str = ""
+    last: Position = BEGINNING
+    """In the journal."""
+
+
 class JournalCheck:
     """Looks at the journal's lines, then at the letters. Keeps nothing but what was given up and is
-    not decided."""
+    not decided, and a word on each log."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, home: Home, places: Places) -> None:
+        self._home = home
         self._places = places
+        self._gone: dict[str, _Gone] = {}
         self._given_up: dict[tuple[str, str, str, str], _GivenUp] = {}
         """By handler, domain, source and id."""
 
     def entry(self, line: Line) -> Iterator[Finding]:
-        """A line of the journal, and whether the event that it tells of is there."""
+        """A line of the journal."""
         entry = journal.decode(line.raw)
         if entry is None:
             yield _no_entry(line)
@@ -93,22 +113,44 @@ class JournalCheck:
             if entry.then == "dead-letter":
                 told = _GivenUp(entry.replay, entry.time, line.position)
                 self._given_up[_delivery(entry)] = told
-            yield from self._event_there(line, entry)
+            self._look_for(line, entry)
 
-    def _event_there(self, line: Line, entry: Entry) -> Iterator[Finding]:
+    def _look_for(self, line: Line, entry: Entry) -> None:
+        """Whether the event that a line tells of is there."""
         at = Position(entry.position.segment, entry.mark or 0) if entry.end else entry.position
         if entry.end and entry.end.segment != at.segment:
             return
         there = self._places.event_at(entry.domain, at)
-        if there is not None and there != entry.event:
-            where = f"{entry.domain} {at.segment:08d}:{at.offset}"
-            yield finding_of_line(
-                JOURNAL, "entry", line, "wrong",
-                f"{entry.handler} had {entry.event} of {where}, which is not there now",
-                "the log lost it after it was handled: to a power cut, or to whoever changed the "
-                "log",
-                f"hookline explain {printable(entry.event)}",
-            )  # fmt: skip
+        if there is None or there == entry.event:
+            return
+        if aside(self._home, log_stem(entry.domain), at).exists():
+            # The log's own line is told, and seen.
+            return
+        gone = self._gone.setdefault(entry.domain, _Gone())
+        if not gone.lines:
+            gone.first, gone.event, gone.handler = at, entry.event, entry.handler
+        gone.lines += 1
+        gone.last = line.position
+        if aside(self._home, JOURNAL, line.position).exists():
+            gone.seen += gone.lines
+            gone.lines = 0
+
+    def events_gone(self) -> Iterator[Finding]:
+        """The events that the journal tells of and that are not there any more, a line a log."""
+        for domain, gone in self._gone.items():
+            count = gone.lines or gone.seen
+            finding = Finding(
+                level="wrong",
+                check="entry",
+                log=domain,
+                segment=gone.first.segment,
+                offset=gone.first.offset,
+                found=f"lines of the journal that tell of events which are not there now: {count}, "
+                f"the first of {printable(gone.event)} for {printable(gone.handler)}",
+                means="the log lost them after they were handled: to a power cut, or to whoever "
+                "changed the log",
+            )
+            yield unless_seen(finding, aside(self._home, JOURNAL, gone.last))
 
     def see_letter(self, letter: DeadLetter) -> None:
         """A letter that is there."""

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
 from hookline.app.config import load_config
 from hookline.app.journal_check import (
     AWAY,
@@ -33,7 +35,7 @@ from hookline.log.verify import (
     read_all,
 )
 from hookline.model.clock import SystemClock, from_epoch_s, rfc3339
-from hookline.model.errors import Usage, shown
+from hookline.model.errors import HooklineError, Usage, shown
 from hookline.model.position import Position
 from hookline.model.types import domain_of_pattern, is_pattern
 
@@ -47,12 +49,15 @@ def verify(home: Home, wanted: Sequence[str], tally: Tally) -> Iterator[Finding]
     `tally` grows meanwhile. Raises Usage for a domain that is not there.
     """
     chosen = _choose(home, wanted)
+    still_awaited = _awaiting(home)
     for domain in chosen:
         with tempfile.TemporaryDirectory(prefix="hookline-verify-") as folder:
             known = Identities(Path(folder) / "identities")
             known.begin(domain, BEGINNING)
             twin = partial(known.is_twin, domain)
-            yield from LogCheck(home, domain, twin, tally, SystemClock()).findings()
+            awaited = partial(still_awaited, domain)
+            check = LogCheck(home, domain, twin, tally, SystemClock(), awaited=awaited)
+            yield from check.findings()
     if not wanted:
         if why := journal_differs(home):
             yield Finding(
@@ -60,12 +65,29 @@ def verify(home: Home, wanted: Sequence[str], tally: Tally) -> Iterator[Finding]
                 means="the index knows what it does not tell", next=RESTORE,
             )  # fmt: skip
         places = Places(home)
-        check = JournalCheck(places)
-        yield from _stored(open_journal(home), JOURNAL, tally, check.entry)
+        journal = JournalCheck(home, places)
+        yield from _stored(open_journal(home), JOURNAL, tally, journal.entry)
+        yield from journal.events_gone()
         yield from _cursors(home, places)
         # Behind the journal: a letter is there before the journal says so.
-        yield from _stored(open_letters_log(home), LETTERS, tally, partial(_letter, check))
-        yield from check.missing_letters(_kept_since(home), read_ledger(home).closed)
+        yield from _stored(open_letters_log(home), LETTERS, tally, partial(_letter, journal))
+        yield from journal.missing_letters(_kept_since(home), read_ledger(home).closed)
+
+
+def _awaiting(home: Home) -> Callable[[str, Position], bool]:
+    """What says whether a handler that is there is still to get to a position of a domain."""
+    try:
+        ledger = read_ledger(home)
+    except HooklineError:
+        # What is wrong with the journal, or with the index, is said behind the logs.
+        return lambda *_: True
+    there = [each for name, each in ledger.handlers.items() if (home.handlers / name).exists()]
+
+    def awaited(domain: str, position: Position) -> bool:
+        cursors = (progress.cursors.get(domain) for progress in there)
+        return any(cursor is not None and cursor.position <= position for cursor in cursors)
+
+    return awaited
 
 
 def _kept_since(home: Home) -> str:
@@ -98,10 +120,11 @@ def _stored(stream: Stream, log: str, tally: Tally, judge: Judge) -> Iterator[Fi
                 yield chunk
                 continue
             tally.count(chunk, len(chunk.lines))
-            yield from nuls(chunk, log, "what it told is lost", AWAY[log])
+            for finding in nuls(chunk, log, "what it told is lost"):
+                yield msgspec.structs.replace(finding, next=AWAY[log])
             for line in chunk.lines:
                 yield from judge(line)
-        yield from check_tail(stream, log)
+        yield from check_tail(stream, log, "the next line that is written there ends it")
 
 
 def _letter(check: JournalCheck, line: Line) -> Iterator[Finding]:

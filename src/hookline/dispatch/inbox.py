@@ -166,10 +166,19 @@ class Inbox:
             return
         seen, since_s = self._torn.get(domain, (-1, 0.0))
         if seen != size:
-            self._torn[domain] = (size, now_s)
-        elif now_s - since_s >= TORN_S:
+            # It may have stood for long before this process began.
+            since_s = now_s - self._stood_s(domain)
+            self._torn[domain] = (size, since_s)
+        if now_s - since_s >= TORN_S:
             log.heal()
             del self._torn[domain]
+
+    def _stood_s(self, domain: str) -> float:
+        try:
+            written_s = os.stat(self._home.live(domain)).st_mtime
+        except FileNotFoundError:
+            return 0.0
+        return max(0.0, self._clock.now().timestamp() - written_s)
 
     def close(self) -> None:
         """Stop watching."""

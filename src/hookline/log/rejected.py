@@ -2,11 +2,17 @@
 
 import base64
 import json
+from pathlib import Path
 
 from hookline.log.files import durable_write, make_folder
 from hookline.log.home import Home, log_stem
 from hookline.model.clock import Clock, SystemClock, rfc3339
 from hookline.model.position import Position
+
+
+def aside(home: Home, stem: str, position: Position) -> Path:
+    """The file that says that somebody knows of what is wrong there in a log."""
+    return home.rejected / f"{stem}.{position.segment:08d}.{position.offset}.json"
 
 
 def reject(
@@ -22,8 +28,7 @@ def reject(
 
     Raises CannotCreate, TryAgain or WriteFailed.
     """
-    name = f"{log_stem(domain)}.{position.segment:08d}.{position.offset}.json"
-    path = home.rejected / name
+    path = aside(home, log_stem(domain), position)
     if path.exists():
         return
     make_folder(home.rejected)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
@@ -19,6 +20,7 @@ from hookline.log.errors import LogReplaced, SegmentDamaged, SegmentGone
 from hookline.log.holders import holders
 from hookline.log.home import Home, log_stem
 from hookline.log.read import Record, records
+from hookline.log.rejected import aside
 from hookline.log.segments import Segments
 from hookline.log.stream import Chunk, Stream
 from hookline.model.clock import Clock, parse_rfc3339, rfc3339
@@ -28,6 +30,8 @@ from hookline.model.position import Position
 from hookline.model.types import domain_of
 
 Level = Literal["wrong", "note"]
+Awaited = Callable[[Position], bool]
+"""Whether a handler is still to get there."""
 Twin = Callable[[Position, Position, str, str], bool]
 """Whether an event (its position, its end, `source` and `id`) was stored before."""
 
@@ -84,10 +88,20 @@ class Tally(msgspec.Struct):
 class LogCheck:
     """Looks at one domain's log."""
 
-    def __init__(self, home: Home, domain: str, twin: Twin, tally: Tally, clock: Clock) -> None:
+    def __init__(
+        self,
+        home: Home,
+        domain: str,
+        twin: Twin,
+        tally: Tally,
+        clock: Clock,
+        *,
+        awaited: Awaited = lambda _: True,
+    ) -> None:
         self._home = home
         self._domain = domain
         self._twin = twin
+        self._awaited = awaited
         self._tally = tally
         self._stream = Stream.of_domain(home, domain)
         self._newest = ""
@@ -103,14 +117,14 @@ class LogCheck:
                     yield chunk
                 else:
                     yield from self._chunk(chunk)
-            yield from check_tail(self._stream, self._domain)
+            ends = "a dispatcher ends it when it has stood for a second"
+            yield from check_tail(self._stream, self._domain, ends, "hookline dispatch --once")
 
     def _chunk(self, chunk: Chunk) -> Iterator[Finding]:
         found = records(chunk)
-        yield from nuls(
-            chunk, self._domain, "what parses around them is delivered",
-            "hookline emit again what is needed",
-        )  # fmt: skip
+        for found_nuls in nuls(chunk, self._domain, "what parses around them is delivered"):
+            place = Position(found_nuls.segment, found_nuls.offset)
+            yield unless_seen(found_nuls, aside(self._home, log_stem(self._domain), place))
         # Blank lines and glued ones are rare, and their places are looked for only then.
         in_order = chunk.data.count(b"\n") == len(found)
         events = 0
@@ -160,19 +174,17 @@ class LogCheck:
             return self._finding(
                 record, "note", "legacy", record.why, "readers show it; nobody is given it"
             )
-        segment, offset = record.position
-        aside = self._home.rejected / f"{log_stem(self._domain)}.{segment:08d}.{offset}.json"
+        path = aside(self._home, log_stem(self._domain), record.position)
         check = "too-long" if record.why.startswith("longer than") else "torn"
         found = printable(record.why)
-        if aside.exists():
+        if not path.exists() and self._awaited(record.position):
             return self._finding(
-                record, "note", check, found, f"set aside in {aside.name}", f"jq . {aside}"
-            )
-        return self._finding(
-            record, "wrong", check, found,
-            f"not in {aside.name} so far, where a dispatcher puts it when a handler gets there",
-            "hookline dispatch --once",
-        )  # fmt: skip
+                record, "wrong", check, found,
+                f"a dispatcher puts it in {path} when a handler gets there",
+                "hookline dispatch --once",
+            )  # fmt: skip
+        means = "no handler has still to get there"
+        return unless_seen(self._finding(record, "wrong", check, found, means), path)
 
     def _time(self, record: Record, event: Event) -> Iterator[Finding]:
         if event.time > self._future:
@@ -226,7 +238,7 @@ def nul_runs(chunk: Chunk) -> Iterator[tuple[Position, int]]:
             yield Position(segment, offset + run.start()), len(run[0])
 
 
-def nuls(chunk: Chunk, log: str, means: str, next: str) -> Iterator[Finding]:
+def nuls(chunk: Chunk, log: str, means: str) -> Iterator[Finding]:
     """The NULs in a chunk, as findings."""
     for (segment, offset), length in nul_runs(chunk):
         yield Finding(
@@ -238,8 +250,16 @@ def nuls(chunk: Chunk, log: str, means: str, next: str) -> Iterator[Finding]:
             length=length,
             found=f"{length} NUL bytes: a power cut took what was written here",
             means=means,
-            next=next,
         )
+
+
+def unless_seen(finding: Finding, path: Path) -> Finding:
+    """A finding that nobody can mend, with what says that a person knows of it: a file, which makes
+    it a note."""
+    if path.exists():
+        means = f"set aside in {path.name}"
+        return msgspec.structs.replace(finding, level="note", means=means, next=f"jq . {path}")
+    return msgspec.structs.replace(finding, next=f"touch {path} says that you have seen it")
 
 
 def read_all(stream: Stream, log: str) -> Iterator[Chunk | Finding]:
@@ -326,8 +346,8 @@ def _in_file(
     )
 
 
-def check_tail(stream: Stream, log: str) -> Iterator[Finding]:
-    """Whether the live file ends in the middle of a line."""
+def check_tail(stream: Stream, log: str, means: str, next: str = "") -> Iterator[Finding]:
+    """Whether the live file ends in the middle of a line; `means`: what ends that."""
     try:
         end = stream.end()
         if stream.tail_torn():
@@ -338,8 +358,8 @@ def check_tail(stream: Stream, log: str) -> Iterator[Finding]:
                 segment=end.segment,
                 offset=end.offset,
                 found="the last line has no newline: it is being written, or it is torn",
-                means="a dispatcher ends it when it has stood for a second",
-                next="hookline dispatch --once",
+                means=means,
+                next=next,
             )
     except NotAllowed:
         # `check_files` says so.

@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -108,6 +109,41 @@ def test_an_event_that_is_not_where_it_was_handled_is_found(used, capsys):
     assert checks == ["entry", "cursor"]
     assert "past the log's end" in findings[1]["found"]
     assert findings[1]["next"] == "hookline dispatch --once"
+
+
+def test_many_events_that_are_gone_are_one_line_until_somebody_has_seen_it(used, capsys):
+    def lose():
+        used.home.live("a").write_bytes(
+            used.home.live("a").read_bytes().replace(b'"id":"', b'"id":"x')
+        )
+        return [each for each in verify(capsys)[1] if each["check"] == "entry"]
+
+    for _ in range(3):
+        used.emit("a.b", 0)
+    used.drain()
+    (finding,) = lose()
+    assert (finding["level"], finding["log"], finding["offset"]) == ("wrong", "a", 0)
+    assert ": 5, the first of " in finding["found"]
+    touch, path, *_ = finding["next"].split()
+    assert touch == "touch"
+    Path(path).touch()
+    (finding,) = lose()
+    assert finding["level"] == "note"
+    used.drain()
+    (finding,) = lose()
+    assert finding["level"] == "wrong", "it was lost since then"
+
+
+def test_damage_behind_all_cursors_is_quieted_by_the_file_that_is_named(used, capsys):
+    log = used.home.live("a")
+    log.write_bytes(log.read_bytes().replace(b'"type":', b'"typX":', 1))
+    used.drain()
+    status, (torn, gone), _ = verify(capsys)
+    assert (status, torn["check"], gone["check"]) == (os.EX_DATAERR, "torn", "entry")
+    touch, path, *_ = torn["next"].split()
+    assert touch == "touch"
+    Path(path).touch()
+    assert verify(capsys)[0] == 0
 
 
 def test_a_dead_letter_that_is_torn_is_found(used, capsys):

@@ -481,3 +481,15 @@ def test_a_handler_that_is_replaced_while_nothing_can_be_written_runs_nothing_tw
     finally:
         dispatcher.close()
     assert bench.said() == sent
+
+
+def test_who_only_drains_ends_a_tail_that_has_stood_for_long(bench):
+    bench.shell("on-a-b.sh", 'echo "$EVENT_ID" >>"$OUT"')
+    bench.emit("a.b", id="one")
+    log = bench.home.live("a")
+    log.write_bytes(log.read_bytes().rstrip(b"\n"))
+    bench.drain()
+    assert bench.said() == [], "somebody may be writing it"
+    os.utime(log, (1, 1))
+    bench.drain()
+    assert bench.said() == ["one"]

@@ -27,9 +27,9 @@ def write(home, *texts):
             log.write(text)
 
 
-def check(home, twin=lambda *_: False):
+def check(home, twin=lambda *_: False, **more):
     tally = Tally()
-    findings = list(LogCheck(home, "a", twin, tally, CLOCK).findings())
+    findings = list(LogCheck(home, "a", twin, tally, CLOCK, **more).findings())
     assert all(each.next for each in findings if each.level == "wrong"), "and what now?"
     return findings, tally
 
@@ -69,6 +69,17 @@ def test_what_was_set_aside_is_a_note_as_long_as_its_file_is_there(home, kind):
     assert check(home)[0] == [finding]
 
 
+def test_a_torn_line_that_no_handler_gets_to_is_quieted_by_the_file_that_is_named(home):
+    write(home, b'{"specversion":"1.0","id":"x","sou\n')
+    aside = home.rejected / "a-events.00000001.0.json"
+    (awaited,) = check(home)[0]
+    assert (str(aside) in awaited.means, awaited.next) == (True, "hookline dispatch --once")
+    (passed,) = check(home, awaited=lambda _: False)[0]
+    assert passed.next == f"touch {aside} says that you have seen it"
+    aside.touch()
+    assert [each.level for each in check(home, awaited=lambda _: False)[0]] == ["note"]
+
+
 def test_a_line_glued_behind_another_is_noted_and_read(home):
     one, two = line("e1"), line("e2")
     write(home, one, two, b"\n")
@@ -83,6 +94,10 @@ def test_nuls_are_found(home):
     one = line("e1") + b"\n"
     write(home, one, b"\0" * 100, line("e2") + b"\n")
     assert found(home) == [("wrong", "nuls", 1, len(one), 100)]
+    aside = home.rejected / f"a-events.00000001.{len(one)}.json"
+    assert check(home)[0][0].next == f"touch {aside} says that you have seen it"
+    aside.touch()
+    assert found(home) == [("note", "nuls", 1, len(one), 100)]
 
 
 def test_a_line_over_the_limit_is_found(home):
