@@ -208,6 +208,22 @@ def test_an_event_that_a_power_cut_took_and_its_writer_appends_again_is_delivere
     assert bench.said() == [*sent[:3], *more, *again]
 
 
+@pytest.mark.parametrize("garbage", [20, 200_000])
+def test_a_log_that_had_nothing_but_garbage_is_read_from_its_start_when_it_is_another(
+    bench, garbage
+):
+    live = bench.home.live("a")
+    live.write_bytes(b"garbage\n" * (garbage // 8))
+    bench.shell("on-a-b.sh", 'echo "$EVENT_ID" >>"$OUT"', "# from: beginning")
+    bench.drain()
+    bench.drain()
+    assert not bench.alerts
+    live.unlink()
+    sent = [bench.emit("a.b", "x" * (garbage // 5)) for _ in range(10)]
+    bench.drain()
+    assert bench.said() == sent
+
+
 @pytest.mark.parametrize("last", ["event", "garbage"])
 def test_a_log_that_was_begun_anew_while_nobody_looked_is_read_from_its_start(bench, last):
     """It is longer than the old one, of which the handler was given nothing, or garbage last."""

@@ -7,6 +7,7 @@ that were stored twice.
 
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
@@ -186,18 +187,20 @@ class Feed:
         return None
 
     def marked(self, position: Position) -> Cursor:
-        """A cursor there, with the last event before it in its segment, if there is one near."""
+        """A cursor there, with the last event before it in its segment, if there is one near, or
+        the last that was looked at."""
         segment, offset = position
-        begin = Position(segment, max(0, offset - CHUNK_BYTES))
-        try:
-            before = records(self.log.read(begin)) if offset else []
-        except HooklineError:
+        begins = [Position(segment, max(0, offset - CHUNK_BYTES))] if offset else []
+        last = self._identities.last(self.domain)
+        if last is not None and last.segment == segment and last < position:
+            begins.append(last)
+        for begin in begins:
             # To go on without a mark is not to go on wrongly: who reads on is told what is wrong.
-            before = []
-        for record in reversed(before):
-            if record.event and record.end <= position:
-                event = record.event
-                return Cursor(position, record.position.offset, event.id, event.source)
+            with suppress(HooklineError):
+                for record in reversed(records(self.log.read(begin))):
+                    if record.event and record.end <= position:
+                        event = record.event
+                        return Cursor(position, record.position.offset, event.id, event.source)
         return Cursor(position)
 
     def still_there(self, cursor: Cursor) -> Cursor:

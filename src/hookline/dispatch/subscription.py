@@ -37,6 +37,12 @@ class Cursor(msgspec.Struct, frozen=True):
     event: str = ""
     source: str = ""
 
+    @property
+    def durable(self) -> "Cursor":
+        """What is written down: where no event tells the log from another, the beginning of its
+        segment, for what was passed over there is passed over once more."""
+        return self if self.event else Cursor(Position(self.position.segment, 0))
+
 
 class Delivery(msgspec.Struct, kw_only=True, eq=False):
     """One event for one handler, until it is settled. Only its subscription changes it."""
