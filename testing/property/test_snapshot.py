@@ -194,7 +194,7 @@ def test_whatever_others_write_a_snapshot_of_it_reads_back(lines):
     decoded = [journal.decode(json.dumps(line).encode()) for line in lines]
     ledger = folded(entry for entry in decoded if entry)
     snapshots = Snapshots()
-    for entry in entries_of(ledger, "s", "2026-11-21T00:00:00.000000Z", ()):
+    for entry in entries_of(ledger, "s", "2026-11-21T00:00:00.000000Z"):
         again = journal.decode(journal.encode(entry))
         assert again == entry
         snapshots.see(again)
