@@ -78,7 +78,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """List, show, replay, drop or purge."""
-    refuse_others(args, f"dead-letters {args.action}", _EVERY_ACTION | _TAKES[args.action])
+    refuse_others(args, args.action, _EVERY_ACTION | _TAKES[args.action])
     home = home_of(args)
     if args.action == "purge":
         return _purge(args, home)

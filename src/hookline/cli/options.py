@@ -18,14 +18,13 @@ def some(text: str) -> str:
 
 
 def refuse_others(args: argparse.Namespace, what: str, taken: Collection[str]) -> None:
-    """Raises Usage for what was given and `what` (such as `dead-letters purge`) does not take.
+    """Raises Usage for what was given and `what` (such as `purge`) does not take.
 
     `taken`: the names of its options as attributes of `args`.
     """
     for name, value in vars(args).items():
         if name not in taken and value is not None and value is not False and value != []:
-            command = what.split(maxsplit=1)[0]
-            raise Usage(f"{what} takes no {_spelled(name)}; see: hookline {command} --help")
+            raise Usage(f"{what} takes no {_spelled(name)}: see --help")
 
 
 def _spelled(name: str) -> str:

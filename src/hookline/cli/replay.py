@@ -69,10 +69,10 @@ def run(args: argparse.Namespace) -> int:
     """Preview, then ask. 75: not all could be asked for yet, or the handler will not get them by
     itself. 65: not all of them could be read or found. What is printed says what to do."""
     if args.end is not None:
-        refuse_others(args, "replay --end", _ENDING)
+        refuse_others(args, "--end", _ENDING)
         return _end(args, home_of(args))
     if args.resume is not None:
-        refuse_others(args, "replay --resume", _RESUMING)
+        refuse_others(args, "--resume", _RESUMING)
     return _replay(args, home_of(args))
 
 

@@ -1,8 +1,8 @@
 """Replays: a stretch of the logs once more, to one handler.
 
 A replay has a name, under which the journal knows which events it is of (`replaying`), how far they
-were asked for (`replay`) and that nothing of it is left to ask for (`replayed`): whoever begins it
-again goes on there, and until then nobody deletes what it has still to read.
+were asked for (`replay`) and that nothing of it is left to ask for (`replayed`): whoever resumes it
+goes on there, and until then nobody deletes what it has still to read.
 """
 
 import fcntl

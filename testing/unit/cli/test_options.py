@@ -81,4 +81,4 @@ def test_an_option_that_is_empty_chooses_nothing(home, capsys, command):
 def test_an_action_on_letters_takes_no_option_that_it_would_pass_over(capsys, action, option):
     assert main(["dead-letters", action, *option]) == os.EX_USAGE
     name = next((each for each in reversed(option) if each.startswith("-")), "WHICH")
-    assert f"{action} takes no {name}; see: hookline dead-letters --help" in capsys.readouterr().err
+    assert f"hookline dead-letters: {action} takes no {name}: see --help" in capsys.readouterr().err

@@ -164,7 +164,7 @@ def test_to_go_on_and_to_end_take_nothing_that_they_would_pass_over(
     for option in options:
         status, out, err = run(capsys, which, "weekly", *option)
         assert (status, out) == (os.EX_USAGE, "")
-        assert f"replay {which} takes no {option[0]};" in err
+        assert f"{which} takes no {option[0]}:" in err
     assert logged.deliveries.read_bytes() == before
 
 
