@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import partial
 
 import msgspec
@@ -15,9 +16,11 @@ from hookline.dispatch.letters import each_open
 from hookline.dispatch.lock import holder
 from hookline.dispatch.python_runner import describe
 from hookline.dispatch.replays import Known, go_on, is_asked_for
+from hookline.dispatch.start import start_position
 from hookline.log.home import Home
 from hookline.log.read import domains
 from hookline.log.stream import Stream
+from hookline.model.errors import HooklineError
 
 
 class HandlerView(msgspec.Struct, kw_only=True):
@@ -89,20 +92,23 @@ def survey(home: Home) -> Survey:
     letters: dict[str, int] = {}
     for letter in each_open(home):
         letters[letter.handler] = letters.get(letter.handler, 0) + 1
-    streams = {domain: Stream.of_domain(home, domain) for domain in domains(home)}
-    return Survey(
-        root=str(home.root),
-        dispatcher=holder(home),
-        domains=[_domain(home, domain, stream) for domain, stream in sorted(streams.items())],
-        handlers=[
-            *(_handler(each, ledger, streams, letters) for each in found.handlers),
-            *_absent(found, ledger, letters),
-        ],
-        refused=[each.reason for each in found.refused],
-        dead_letters=sum(letters.values()),
-        drop_box=_count(home.queue, ".json"),
-        rejected=_count(home.rejected, ".json"),
-    )
+    with ExitStack() as stack:
+        streams = {
+            domain: stack.enter_context(Stream.of_domain(home, domain)) for domain in domains(home)
+        }
+        return Survey(
+            root=str(home.root),
+            dispatcher=holder(home),
+            domains=[_domain(home, domain, stream) for domain, stream in sorted(streams.items())],
+            handlers=[
+                *(_handler(each, ledger, streams, letters) for each in found.handlers),
+                *_absent(found, ledger, letters),
+            ],
+            refused=[each.reason for each in found.refused],
+            dead_letters=sum(letters.values()),
+            drop_box=_count(home.queue, ".json"),
+            rejected=_count(home.rejected, ".json"),
+        )
 
 
 def find_handlers(home: Home) -> Handlers:
@@ -206,19 +212,23 @@ def _state(progress: Progress) -> str:
 
 
 def _behind(progress: Progress, handler: Handler, streams: dict[str, Stream]) -> Iterator[int]:
-    """How many bytes of each domain lie behind the cursor, closed segments by their size on
-    disk."""
+    """How many bytes of each domain lie behind the cursor, or the start that it would have, closed
+    segments by their size on disk."""
     for domain in handler.domains(list(streams)):
         stream, cursor = streams.get(domain), progress.cursors.get(domain)
-        if stream is None or cursor is None:
+        if stream is None:
             continue
+        try:
+            read = cursor.position if cursor else start_position(stream, handler)
+        except HooklineError:
+            continue  # what is wrong with its log is for `hookline verify` to say
         end = stream.end()
-        if end.segment == cursor.position.segment:
-            yield max(0, end.offset - cursor.position.offset)
+        if end.segment == read.segment:
+            yield max(0, end.offset - read.offset)
             continue
-        yield end.offset - cursor.position.offset
+        yield end.offset - read.offset
         for ordinal in stream.ordinals():
-            path = stream.path(ordinal) if ordinal >= cursor.position.segment else None
+            path = stream.path(ordinal) if ordinal >= read.segment else None
             if path is not None:
                 yield path.stat().st_size
 

@@ -164,6 +164,15 @@ def test_what_is_due_or_dropped_needs_a_dispatcher(made, capsys):
     assert needs(capsys) == [NOBODY]
 
 
+def test_events_for_a_handler_that_never_ran_need_a_dispatcher(made, capsys):
+    install(made, "on-a-b.sh")
+    assert needs(capsys) == []
+    main(["emit", "a.b", "exit:=0"])
+    assert needs(capsys) == [NOBODY]
+    main(["dispatch", "--once"])
+    assert needs(capsys) == []
+
+
 LATER = """# run: python
 from hookline import Retry, on
 
