@@ -21,11 +21,6 @@ from hookline.model.position import Position
 
 JOURNAL: Final = "deliveries"
 LETTERS: Final = "dead-letters"
-AWAY: Final = {
-    JOURNAL: "hookline archive takes that part of the journal away when it is old",
-    LETTERS: "hookline dead-letters purge takes it away with the old ones",
-}
-"""What ends a damage that nobody can mend."""
 _PLACES_KEPT: Final = 16
 _IDS_SHOWN: Final = 10
 
@@ -104,7 +99,7 @@ class JournalCheck:
         """A line of the journal."""
         entry = journal.decode(line.raw)
         if entry is None:
-            yield _no_entry(line)
+            yield self._no_entry(line)
         elif entry.snapshot:
             return
         elif entry.action in ("replay", "drop"):
@@ -114,6 +109,19 @@ class JournalCheck:
                 told = _GivenUp(entry.replay, entry.time, line.position)
                 self._given_up[_delivery(entry)] = told
             self._look_for(line, entry)
+
+    def _no_entry(self, line: Line) -> Finding:
+        if json_object(line.raw):
+            return finding_of_line(
+                JOURNAL, "entry", line, "note",
+                "a line of another version, of somebody else's, or with a value that cannot be",
+                "it is passed over",
+            )  # fmt: skip
+        finding = finding_of_line(
+            JOURNAL, "entry", line, "wrong", "no JSON: torn by a full disk, a kill or a power cut",
+            "it is passed over: a run that it told the end of may be run again",
+        )  # fmt: skip
+        return unless_seen(finding, aside(self._home, JOURNAL, line.position))
 
     def _look_for(self, line: Line, entry: Entry) -> None:
         """Whether the event that a line tells of is there."""
@@ -190,25 +198,8 @@ def _delivery(entry: Entry) -> tuple[str, str, str, str]:
     return entry.handler, entry.domain, entry.source, entry.event
 
 
-def _no_entry(line: Line) -> Finding:
-    if json_object(line.raw):
-        return finding_of_line(
-            JOURNAL,
-            "entry",
-            line,
-            "note",
-            "a line of another version, of somebody else's, or with a value that cannot be",
-            "it is passed over",
-        )
-    return finding_of_line(
-        JOURNAL, "entry", line, "wrong", "no JSON: torn by a full disk, a kill or a power cut",
-        "it is passed over: a run that it told the end of may be run again",
-        AWAY[JOURNAL],
-    )  # fmt: skip
-
-
 def finding_of_line(
-    log: str, check: str, line: Line, level: Level, found: str, means: str, next: str = ""
+    log: str, check: str, line: Line, level: Level, found: str, means: str
 ) -> Finding:
     """What there is to say of a line of the journal or of the letters."""
     return Finding(
@@ -220,5 +211,4 @@ def finding_of_line(
         length=line.end - line.position.offset,
         found=found,
         means=means,
-        next=next,
     )

@@ -6,11 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-import msgspec
-
 from hookline.app.config import load_config
 from hookline.app.journal_check import (
-    AWAY,
     JOURNAL,
     LETTERS,
     JournalCheck,
@@ -24,6 +21,7 @@ from hookline.dispatch.journal import open_journal, open_letters_log, read_ledge
 from hookline.log.home import Home
 from hookline.log.lines import Line
 from hookline.log.read import domains
+from hookline.log.rejected import aside
 from hookline.log.stream import BEGINNING, Stream
 from hookline.log.verify import (
     Finding,
@@ -33,6 +31,7 @@ from hookline.log.verify import (
     check_tail,
     nuls,
     read_all,
+    unless_seen,
 )
 from hookline.model.clock import SystemClock, from_epoch_s, rfc3339
 from hookline.model.errors import HooklineError, Usage, shown
@@ -66,11 +65,13 @@ def verify(home: Home, wanted: Sequence[str], tally: Tally) -> Iterator[Finding]
             )  # fmt: skip
         places = Places(home)
         journal = JournalCheck(home, places)
-        yield from _stored(open_journal(home), JOURNAL, tally, journal.entry)
+        yield from _stored(home, open_journal(home), JOURNAL, tally, journal.entry)
         yield from journal.events_gone()
         yield from _cursors(home, places)
         # Behind the journal: a letter is there before the journal says so.
-        yield from _stored(open_letters_log(home), LETTERS, tally, partial(_letter, journal))
+        yield from _stored(
+            home, open_letters_log(home), LETTERS, tally, partial(_letter, home, journal)
+        )
         yield from journal.missing_letters(_kept_since(home), read_ledger(home).closed)
 
 
@@ -111,7 +112,7 @@ def _choose(home: Home, wanted: Sequence[str]) -> list[str]:
     return sorted(chosen)
 
 
-def _stored(stream: Stream, log: str, tally: Tally, judge: Judge) -> Iterator[Finding]:
+def _stored(home: Home, stream: Stream, log: str, tally: Tally, judge: Judge) -> Iterator[Finding]:
     """Every line of a log that is not of a domain."""
     with stream:
         yield from check_files(stream.segments, log)
@@ -121,23 +122,24 @@ def _stored(stream: Stream, log: str, tally: Tally, judge: Judge) -> Iterator[Fi
                 continue
             tally.count(chunk, len(chunk.lines))
             for finding in nuls(chunk, log, "what it told is lost"):
-                yield msgspec.structs.replace(finding, next=AWAY[log])
+                place = Position(finding.segment, finding.offset)
+                yield unless_seen(finding, aside(home, log, place))
             for line in chunk.lines:
                 yield from judge(line)
         yield from check_tail(stream, log, "the next line that is written there ends it")
 
 
-def _letter(check: JournalCheck, line: Line) -> Iterator[Finding]:
+def _letter(home: Home, check: JournalCheck, line: Line) -> Iterator[Finding]:
     """A line of the dead-letter queue."""
     letter = None if line.too_long else decode_letter(line.raw)
     if letter is not None:
         check.see_letter(letter)
         return
-    yield finding_of_line(
+    finding = finding_of_line(
         LETTERS, "letter", line, "wrong", "no dead letter: torn or damaged",
         "it is passed over; which one is missing for it, the journal tells",
-        AWAY[LETTERS],
     )  # fmt: skip
+    yield unless_seen(finding, aside(home, LETTERS, line.position))
 
 
 def _cursors(home: Home, places: Places) -> Iterator[Finding]:

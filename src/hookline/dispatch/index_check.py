@@ -27,16 +27,16 @@ def forgotten(home: Home) -> list[str]:
     known = _index(home)
     if known is None:
         return []
-    why = _differs(home, known)
+    differs = bool(_differs(home, known))
     files = JournalFiles(home)
     told = catch_up(Ledger(), files)
-    if not why:
+    if not differs:
         # The journal may be ahead by as much as was not committed.
         known = catch_up(known, files)
-    lost = [why] if why else []
+    lost: list[str] = []
     for name, progress in known.handlers.items():
         of_it = told.handlers.get(name, Progress())
-        lost += _of_handler(printable(name), progress, of_it, goes_back=bool(why))
+        lost += _of_handler(printable(name), progress, of_it, goes_back=differs)
     decided = known.closed - told.closed
     if decided and (there := files.in_queue(decided)):
         lost.append(f"decisions on dead letters: {len(there)}")

@@ -153,6 +153,19 @@ def test_a_dead_letter_that_is_torn_is_found(used, capsys):
     assert (status, [each["log"] for each in findings]) == (os.EX_DATAERR, ["dead-letters"])
 
 
+@pytest.mark.parametrize("log", ["deliveries", "dead-letters"])
+@pytest.mark.parametrize("damage", [b"{torn\n", b"\0" * 30 + b"\n"])
+def test_damage_of_the_journal_and_of_the_letters_is_quieted_too(used, capsys, log, damage):
+    with (used.home.coordination / f"{log}.jsonl").open("ab") as file:
+        file.write(damage)
+    status, (finding,), _ = verify(capsys)
+    assert (status, finding["log"]) == (os.EX_DATAERR, log)
+    touch, path, *_ = finding["next"].split()
+    assert touch == "touch"
+    Path(path).touch()
+    assert verify(capsys)[0] == 0
+
+
 def missing(capsys):
     """The findings of letters that the journal tells of and that are not there."""
     return [each for each in verify(capsys)[1] if each["check"] == "missing"]
