@@ -122,16 +122,15 @@ def attribute(ledger: Ledger, work: Path) -> None:
     """Of the stretches that a killed dispatcher has left running, count only the event that ran.
 
     Those before it are done and not written down, those behind it never ran: neither is to blame.
+    A page that its handler has spoilt blames none.
     """
     for name, progress in ledger.handlers.items():
-        path = progress_path(work, name)
-        if not path.exists():
+        page = _left(progress_path(work, name))
+        if page is None:
             continue
-        # A dispatcher that was killed while it made the page has left less of it.
-        page = path.read_bytes().ljust(mmap.PAGESIZE, b"\0")
         index, since_ns = python_host.PROGRESS.unpack_from(page)
         segment, offset, domain = _FIRST.unpack_from(page, python_host.PROGRESS.size)
-        first = domain.rstrip(b"\0").decode(), Position(segment, offset)
+        first = domain.rstrip(b"\0").decode(errors="replace"), Position(segment, offset)
         running = [each for each in progress.pending.values() if each.running]
         running.sort(key=lambda each: (each.domain, each.position))
         # Events of earlier stretches may stand there too: done, and not written down.
@@ -141,6 +140,19 @@ def attribute(ledger: Ledger, work: Path) -> None:
             if number != to_blame:
                 pending.running = False
                 pending.attempt -= 1
+
+
+def _left(path: Path) -> bytes | None:
+    """What is left of a page, filled up with zeros; None where there is none."""
+    try:
+        with path.open("rb") as file:
+            page = file.read(mmap.PAGESIZE)
+    except FileNotFoundError:
+        return None
+    except OSError:
+        page = b""
+    # A dispatcher that was killed while it made the page has left less of it.
+    return page.ljust(mmap.PAGESIZE, b"\0")
 
 
 @cache
@@ -341,8 +353,11 @@ class PythonRun:
         """End the host when the event that it is at has had its time; it may have come far
         meanwhile."""
         _, since_ns = python_host.PROGRESS.unpack_from(self._host.progress, 0)
-        ends_s = since_ns / 1e9 + self.handler.policy.timeout_s
-        if since_ns and ends_s > now_s and not self._timed_out:
+        since_s = since_ns / 1e9
+        ends_s = since_s + self.handler.policy.timeout_s
+        # None has begun later than now, but on a page that its handler has spoilt.
+        is_at_one = 0 < since_s <= time.monotonic()
+        if is_at_one and now_s < ends_s and not self._timed_out:
             self.deadline_s = ends_s
             return
         self.deadline_s = now_s + GRACE_S
@@ -384,4 +399,4 @@ class PythonRun:
             outcome = msgspec.structs.replace(
                 outcome, verdict="broken", error=last, traceback=self.failed
             )
-        return Ended(index if since_ns else 0, outcome)
+        return Ended(index if index < len(self.deliveries) else 0, outcome)
