@@ -31,6 +31,7 @@ from hookline.dispatch.process import (
     end_group,
     family,
     kill,
+    kill_marked,
     remove_tree,
     scratch,
     spawn,
@@ -203,9 +204,12 @@ class PythonRunner:
             host.close()
 
     def close(self) -> None:
-        """End every host."""
+        """End every host, and of those with a run under way all that they have started."""
+        running = {host.mark for host in self._hosts.values() if host.run}
         for host in self._hosts.values():
             host.close()
+        if running:
+            kill_marked(running)
         self._hosts.clear()
 
 

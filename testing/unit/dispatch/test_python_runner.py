@@ -1,6 +1,9 @@
-"""What is made of a host that its handler has spoilt."""
+"""A host that its handler has spoilt, and one that is ended."""
 
 import mmap
+import os
+import time
+from pathlib import Path
 
 import pytest
 
@@ -32,3 +35,42 @@ def test_a_spoilt_page_settles_nothing_and_keeps_nobody_running(bench, end):
     events = [bench.emit("a.b") for _ in range(3)]
     bench.run_until(lambda: len(bench.letters()) == 3, 60.0)
     assert [letter["event"]["id"] for letter in bench.letters()] == events
+
+
+@pytest.mark.parametrize("kind", ["exec", "python"])
+def test_a_second_signal_ends_what_a_run_has_started_in_a_session_of_its_own(bench, kind):
+    if kind == "exec":
+        bench.shell("on-a-b.sh", 'setsid sleep 600 & echo $! >"$OUT"; sleep 600')
+    else:
+        bench.handler(
+            "on-a-py.py",
+            "# run: python\nimport os, subprocess, time\nfrom hookline import on\n"
+            "@on('a.*')\ndef handle(event):\n"
+            "    child = subprocess.Popen(['sleep', '600'], start_new_session=True)\n"
+            "    open(os.environ['OUT'], 'w').write(f'{child.pid}\\n')\n    time.sleep(600)\n",
+        )
+    bench.emit("a.b")
+    dispatcher = bench.dispatcher()
+    try:
+        with dispatcher.signals():
+            wait_until(bench.said, lambda: dispatcher.tick(0.05))
+            dispatcher.stop(at_once=True)
+            dispatcher.run()
+    finally:
+        dispatcher.close()
+    child = Path(f"/proc/{bench.said()[0]}/stat")
+    wait_until(lambda: is_gone(child), os.sched_yield)
+
+
+def wait_until(condition, meanwhile, deadline_s=20.0):
+    ends_s = time.monotonic() + deadline_s
+    while not condition():
+        assert time.monotonic() < ends_s
+        meanwhile()
+
+
+def is_gone(stat):
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
