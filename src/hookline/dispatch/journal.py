@@ -5,7 +5,6 @@ Anybody may read them while a dispatcher runs; commands append to the journal wh
 
 import contextlib
 import hashlib
-import os
 import uuid
 from collections.abc import Container, Iterator
 from functools import partial
@@ -117,20 +116,8 @@ def append_whole(home: Home, path: Path, lines: bytes, *, sync: bool = False) ->
     What a crash or a full disk has torn is ended first: unlike an event, a line that is glued to it
     would be lost with it.
     """
-    if _is_torn(path):
-        lines = b"\n" + lines
-    append_line(path, lines, sync=sync, locked=home.locked_append.exists())
-
-
-def _is_torn(path: Path) -> bool:
-    try:
-        with path.open("rb", buffering=0) as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - 1))
-            return size > 0 and file.read(1) != b"\n"
-    except OSError:
-        # What cannot be read is either not there yet, or the append will say what is wrong.
-        return False
+    locked = home.locked_append.exists()
+    append_line(path, lines, sync=sync, locked=locked, whole=True)
 
 
 def write_entry(home: Home, entry: Entry) -> None:

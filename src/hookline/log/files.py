@@ -13,7 +13,7 @@ MODE: Final = 0o640
 FOLDER_MODE: Final = 0o750
 LOCK_WAIT_S: Final = 5.0
 
-_APPEND = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_APPEND = os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_TRIES = 200
 _SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ETXTBSY})
@@ -95,22 +95,29 @@ def open_append(path: str | os.PathLike[str]) -> int:
 
 
 def append_line(
-    file: int | str | os.PathLike[str], line: bytes, sync: bool = False, *, locked: bool = False
+    file: int | str | os.PathLike[str],
+    line: bytes,
+    sync: bool = False,
+    *,
+    locked: bool = False,
+    whole: bool = False,
 ) -> None:
     """Append a line (given without its newline) in one write; `file` is a path or an open log.
 
     `sync`: on disk when this returns, the new file's name included when `file` is a path. `locked`:
     take `flock` around the write, for file systems without atomic append. Several lines with
-    newlines between them are one write too. Raises WriteFailed, and the line may then count as
-    stored or not; CannotCreate and TryAgain, and then nothing was stored.
+    newlines between them are one write too. `whole`, of a path: never glued to what a crash or a
+    full disk has torn, where readers would not part them; it may be there twice then. Raises
+    WriteFailed, and the line may then count as stored or not; CannotCreate and TryAgain, and then
+    nothing was stored.
     """
     if isinstance(file, int):
         _append(file, line, sync, locked, f"descriptor {file}")
         return
     path = os.fspath(file)
-    fd, made = _open(path)
+    fd, made = _open(path, os.O_RDWR if whole else os.O_WRONLY)
     try:
-        _append(fd, line, sync, locked, path)
+        _append(fd, line, sync, locked, path, whole=whole)
     finally:
         close_written(fd, path)
     if made and sync:
@@ -121,15 +128,15 @@ def append_line(
             raise WriteFailed(str(shortage)) from shortage
 
 
-def _open(path: str) -> tuple[int, bool]:
+def _open(path: str, access: int = os.O_WRONLY) -> tuple[int, bool]:
     """The descriptor, and whether the file was made just now."""
     for _ in range(_OPEN_TRIES):
         try:
-            fd = os.open(path, _APPEND)
+            fd = os.open(path, _APPEND | access)
             if _is_named_regular(fd, path):
                 return fd, False
         except FileNotFoundError:
-            made = _make(path)
+            made = _make(path, access)
             if made is not None:
                 return made, True
         except BlockingIOError:
@@ -141,10 +148,10 @@ def _open(path: str) -> tuple[int, bool]:
     raise TryAgain(f"{path} comes and goes: try again")
 
 
-def _make(path: str) -> int | None:
+def _make(path: str, access: int) -> int | None:
     """A new file, or None when somebody else has just made it."""
     try:
-        return os.open(path, _APPEND | os.O_CREAT | os.O_EXCL, MODE)
+        return os.open(path, _APPEND | access | os.O_CREAT | os.O_EXCL, MODE)
     except FileExistsError:
         return None
     except OSError as error:
@@ -185,11 +192,19 @@ def close_written(fd: int, path: str) -> None:
         raise WriteFailed(f"{path}: {error.strerror}") from error
 
 
-def _append(fd: int, line: bytes, sync: bool, locked: bool, path: str) -> None:
+def _append(
+    fd: int, line: bytes, sync: bool, locked: bool, path: str, *, whole: bool = False
+) -> None:
     if locked:
         _lock(fd, path)
     try:
+        if whole and _is_torn(fd, os.fstat(fd).st_size):
+            line = b"\n" + line
         write_line(fd, line, path)
+        begins = os.lseek(fd, 0, os.SEEK_CUR) - len(line) - 1 if whole else 0
+        if not line.startswith(b"\n") and _is_torn(fd, begins):
+            # Somebody's write came short between the look and ours: once more, behind our own.
+            write_line(fd, line, path)
         if sync:
             os.fdatasync(fd)
     except OSError as error:
@@ -197,6 +212,11 @@ def _append(fd: int, line: bytes, sync: bool, locked: bool, path: str) -> None:
     finally:
         if locked:
             fcntl.flock(fd, fcntl.LOCK_UN)
+
+
+def _is_torn(fd: int, end: int) -> bool:
+    """Whether the line that ends there has no newline."""
+    return end > 0 and os.pread(fd, 1, end - 1) != b"\n"
 
 
 def _lock(fd: int, path: str) -> None:

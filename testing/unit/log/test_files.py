@@ -50,6 +50,33 @@ def test_a_line_is_one_write(log: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert [len(each) for each in writes] == [200_001]
 
 
+@pytest.mark.parametrize("left", [b"", b"a\n", b"a\nto", b"\0\0"])
+def test_a_whole_line_is_glued_to_nothing_that_was_torn_before(log: Path, left: bytes) -> None:
+    log.write_bytes(left)
+    append_line(log, b"b\nc", whole=True)
+    append_line(log, b"d", whole=True)
+    assert log.read_bytes() == (left and left.rstrip(b"\n") + b"\n") + b"b\nc\nd\n"
+
+
+@pytest.mark.parametrize("piece", [b"to", b"to\n", b"whole\n"])
+def test_a_whole_line_is_not_lost_by_a_write_that_comes_short_at_the_same_time(
+    log: Path, piece: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append_line(log, b"a")
+    write_line, pieces = files.write_line, [piece]
+
+    def write(fd: int, line: bytes, path: str) -> None:
+        if pieces:
+            with log.open("ab") as other:
+                other.write(pieces.pop())
+        write_line(fd, line, path)
+
+    monkeypatch.setattr(files, "write_line", write)
+    append_line(log, b"b", whole=True)
+    again = b"" if piece.endswith(b"\n") else b"b\n"
+    assert log.read_bytes() == b"a\n" + piece + b"b\n" + again
+
+
 def test_a_new_log_is_for_owner_and_group_only(log: Path) -> None:
     before = os.umask(0)
     try:
