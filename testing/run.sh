@@ -45,8 +45,8 @@ part_layers() { .venv/bin/lint-imports; }
 part_shellcheck() { shell_files | xargs -0r .venv/bin/shellcheck -x; }
 part_shfmt() { shell_files | xargs -0r .venv/bin/shfmt -i 2 -ci -d; }
 part_pytest() { # [<folder>...]
-  .venv/bin/python -m pytest -q -n "$PYTEST_AT_ONCE" --dist worksteal --seed "$seed" --hypothesis-seed "$seed" \
-    "${soak[@]}" "$@"
+  .venv/bin/python -m pytest -q -n "$PYTEST_AT_ONCE" --dist worksteal \
+    --seed "$seed" --hypothesis-seed "$seed" "${soak[@]}" "$@"
 }
 
 bats_file() { # <file>: leaves its report in $reports; prints one line, and all of it when it failed
