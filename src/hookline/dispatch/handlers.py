@@ -160,7 +160,10 @@ class HandlersFolder:
 
     def __init__(self, path: Path, describe: Describe) -> None:
         self._path = path
-        self._describe = describe
+        self._describe_anew = describe
+        self._refused: dict[Path, tuple[tuple[int, int, int], str]] = {}
+        """The versions of Python files that could not be loaded, and why: to be loaded may take
+        long, and everything waits for it."""
 
     def snapshot(self) -> Snapshot:
         """What it looks like from outside: equal while nothing has changed."""
@@ -169,6 +172,17 @@ class HandlersFolder:
     def discover(self, known: Iterable[Handler]) -> Handlers:
         """What lies in it; those that are `known` in their version need no reading."""
         return discover(self._path, self._describe, known)
+
+    def _describe(self, path: Path) -> tuple[str, ...]:
+        version = version_of(path)
+        refused, reason = self._refused.get(path, (None, ""))
+        if refused == version:
+            raise BadData(reason)
+        try:
+            return self._describe_anew(path)
+        except BadData as error:
+            self._refused[path] = version, str(error)
+            raise
 
 
 def version_of(path: Path) -> tuple[int, int, int]:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from hookline.dispatch.handlers import discover, is_handler_name
+from hookline.dispatch.handlers import HandlersFolder, discover, is_handler_name
+from hookline.model.errors import BadData
 
 
 def look(bench, name, header="", mode=0o750):
@@ -93,6 +94,29 @@ def test_a_name_without_a_type_needs_a_header(bench):
 
 def test_a_file_that_is_not_executable_says_what_mends_it(bench):
     assert "chmod +x" in look(bench, "on-a-b.sh", mode=0o640)
+
+
+def test_a_python_file_that_was_refused_is_not_loaded_again_before_it_is_another(bench):
+    loaded = []
+
+    def describe(path):
+        loaded.append(path.name)
+        if "broken" in path.read_text():
+            raise BadData(f"{path}: it could not be loaded")
+        return ("a.b",)
+
+    folder = HandlersFolder(bench.home.handlers, describe)
+    bench.handler("on-a-py.py", "# run: python\n# broken\n")
+    first = folder.discover(())
+    bench.shell("on-c-d.sh", "true")
+    second = folder.discover(first.handlers)
+    assert [handler.name for handler in second.handlers] == ["on-c-d.sh"]
+    assert second.refused == first.refused
+    assert loaded == ["on-a-py.py"]
+    bench.handler("on-a-py.py", "# run: python\n")
+    third = folder.discover(second.handlers)
+    assert [handler.name for handler in third.handlers] == ["on-a-py.py", "on-c-d.sh"]
+    assert loaded == ["on-a-py.py"] * 2
 
 
 def test_a_python_handler_says_its_types_in_its_functions(bench):
