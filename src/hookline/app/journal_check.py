@@ -173,10 +173,14 @@ class JournalCheck:
         """The letters that the journal tells of and that were not seen, a line a handler, but for
         those from before `since` and those that were decided on meanwhile."""
         missing: dict[str, list[tuple[str, _GivenUp]]] = {}
-        for (handler, domain, source, event), told in self._given_up.items():
+        in_order = sorted(self._given_up.items(), key=lambda each: each[1].place)
+        for (handler, domain, source, event), told in in_order:
             letter = journal.letter_of(handler, domain, source, event, told.replay)
             if told.time >= since and letter not in closed:
                 missing.setdefault(handler, []).append((event, told))
+                if aside(self._home, JOURNAL, told.place).exists():
+                    # Somebody knows of all up to here.
+                    del missing[handler]
         for handler, lost in missing.items():
             segment, offset = lost[0][1].place
             ids = " ".join(f"--id {printable(event)}" for event, _ in lost[:_IDS_SHOWN])
@@ -190,7 +194,8 @@ class JournalCheck:
                 found=f"dead letters of {printable(handler)} that are told of from here on, and "
                 f"are not there or cannot be read: {len(lost)}",
                 means="what was given up is not kept",
-                next=f"hookline replay --to {printable(handler)} {ids}{more}",
+                next=f"hookline replay --to {printable(handler)} {ids}{more}; or touch "
+                f"{aside(self._home, JOURNAL, lost[-1][1].place)} says that you have seen it",
             )
 
 
