@@ -224,6 +224,12 @@ class Books:
         self._paper.sync()
         return catch_up(self._index.load(), self._paper)
 
+    def known(self) -> Ledger:
+        """What this dispatcher knows, right after a commit: what others have asked for since then
+        is obeyed in its turn, and not twice."""
+        self._freshen()
+        return self._index.load()
+
     def started(self, handler: str, starts: Mapping[str, Position]) -> None:
         """For the next commit: a handler begins to listen there."""
         self._starts += [(handler, domain, start) for domain, start in starts.items()]

@@ -99,7 +99,7 @@ class Dispatcher:
             settlement=self._settlement,
             clock=clock,
             spectator=self._spectator,
-            load=self._books.load,
+            load=self._books.known,
             forget=self._forget,
         )
         self._core = Core(
