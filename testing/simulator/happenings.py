@@ -208,6 +208,9 @@ class Happenings:
             data = log.segments[segment - 1].data
             at = self.random.randrange(max(0, len(data) - FLIPPED_BYTES), len(data))
             bit = 1 << self.random.randrange(8)
+            if chr(data[at]).isdigit() and chr(data[at] ^ bit).isdigit():
+                # It would be another event, and may be one that is there already: a twin.
+                return
 
             def flip():
                 data[at] ^= bit
