@@ -142,3 +142,16 @@ def test_a_file_that_others_could_write_to_is_never_run_however_briefly_it_is_go
     bus.wait_answered()
     bus.stop(process)
     assert leaks.settled(bus.home) == []
+
+
+def test_a_new_handler_gets_nothing_from_before_it_however_large_that_is(bench):
+    for n in range(3):
+        bench.emit("a.b", n)
+    bench.emit("a.b", "x" * 100_000)
+    bench.shell("on-a-b.sh", 'echo "$EVENT_ID" >>"$OUT"', "# from: now")
+    bench.drain()
+    bench.drain()
+    assert bench.said() == []
+    new = bench.emit("a.b")
+    bench.drain()
+    assert bench.said() == [new]

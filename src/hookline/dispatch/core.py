@@ -321,7 +321,7 @@ class Core:
         moved: dict[str, dict[str, Cursor]] = {}
         for listener in self._roster:
             for domain in sorted(listener.moved - unsynced):
-                cursor = listener.subscription.cursor(domain).durable
+                cursor = listener.subscription.cursor(domain)
                 if self._committed.get((listener.name, domain)) != cursor:
                     moved.setdefault(listener.name, {})[domain] = cursor
         if not self._books.commit(moved):

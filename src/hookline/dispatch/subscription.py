@@ -37,12 +37,6 @@ class Cursor(msgspec.Struct, frozen=True):
     event: str = ""
     source: str = ""
 
-    @property
-    def durable(self) -> "Cursor":
-        """What is written down: where no event tells the log from another, the beginning of its
-        segment, for what was passed over there is passed over once more."""
-        return self if self.event else Cursor(Position(self.position.segment, 0))
-
 
 class Delivery(msgspec.Struct, kw_only=True, eq=False):
     """One event for one handler, until it is settled. Only its subscription changes it."""
@@ -94,9 +88,11 @@ class _Track:
     """A domain as one handler sees it: how far it was read, and what of that is not settled, in log
     order."""
 
-    __slots__ = ("open", "read", "settled_ahead")
+    __slots__ = ("open", "read", "settled_ahead", "since")
 
     def __init__(self, cursor: Cursor, settled_ahead: dict[Position, str]) -> None:
+        self.since = cursor.position
+        """Where this handler's reading began: what lies before is not its own, or is settled."""
         self.read = cursor
         self.open: OrderedDict[Position, Delivery] = OrderedDict()
         self.settled_ahead = settled_ahead
@@ -155,8 +151,11 @@ class Subscription:
         """Where to begin again after the loss of everything in memory: all before it is settled."""
         track = self._tracks[domain]
         first = next(iter(track.open.values()), None)
-        if first is None:
+        if first is None and track.read.event:
             return track.read
+        if first is None:
+            # No event tells this log from another: what was passed over is passed over once more.
+            return Cursor(max(track.since, Position(track.read.position.segment, 0)))
         return Cursor(first.position, first.position.offset, first.event, first.source)
 
     def admit(self, delivery: Delivery) -> bool:
@@ -174,7 +173,11 @@ class Subscription:
 
     def pass_over(self, domain: str, read: Cursor) -> None:
         """The domain was read up to here; what was not admitted is not for this handler."""
-        self._tracks[domain].read = read
+        track = self._tracks[domain]
+        last = track.read
+        if not read.event and last.position.segment == read.position.segment:
+            read = Cursor(read.position, last.mark, last.event, last.source)
+        track.read = read
 
     def rewind(self, domain: str, position: Position) -> None:
         """From `position` on, the log is another than it was: forget what waits of that, and read
@@ -187,6 +190,7 @@ class Subscription:
         for place in [each for each in track.settled_ahead if each >= position]:
             del track.settled_ahead[place]
         track.read = Cursor(position)
+        track.since = min(track.since, position)
 
     def replay(self, delivery: Delivery) -> None:
         """Take an event again, once at a time: behind what its key has waiting, outside any
