@@ -79,8 +79,7 @@ def init(home: Home) -> Iterator[str]:
 
     Raises CannotCreate when the folder cannot be written to.
     """
-    # A folder without a file is what an init that was cut short has left.
-    has_handlers = home.handlers.is_dir() and any(home.handlers.iterdir())
+    has_handlers = home.handlers.is_dir()
     try:
         yield from make_folders(home)
         yield from _texts(home)
