@@ -46,17 +46,16 @@ def run(args: argparse.Namespace) -> int:
                 bus.run()
         finally:
             bus.close()
-            if not args.json and (args.verbose or not args.once):
-                print(
-                    f"deliveries settled: {bus.settled}, dead letters among them: {bus.letters}",
-                    file=sys.stderr,
-                )
-            # Also when it could not do all: the next run does not tell of these once more.
-            if args.once:
-                for text in [] if args.verbose else _needs(bus, known):
-                    show.noted(text)
-                for text in _retries(bus):
-                    show.noted(text)
+        if not args.json and (args.verbose or not args.once):
+            print(
+                f"deliveries settled: {bus.settled}, dead letters among them: {bus.letters}",
+                file=sys.stderr,
+            )
+        if args.once:
+            for text in [] if args.verbose else _needs(bus, known):
+                show.noted(text)
+            for text in _retries(bus):
+                show.noted(text)
     return 0
 
 
