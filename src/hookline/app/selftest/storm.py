@@ -254,7 +254,7 @@ class Storm:
         see_to_room(self.home)
         notes = [path.read_bytes() for path in notes_folder(self.home).iterdir()]
         self.tally.acknowledged = sum(x.count(b"\n") - x.count(b"try ") for x in notes)
-        self.tally.disk_bytes = sum(each.stat().st_blocks * 512 for each in _files(self.home.root))
+        self.tally.disk_bytes = sum(map(_disk_bytes, _files(self.home.root)))
         self._told(self.tally)
 
     # -- processes -----------------------------------------------------------------------
@@ -376,6 +376,14 @@ def kill_group(process: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def _disk_bytes(entry: os.DirEntry[str]) -> int:
+    """What a file takes; nothing when it has gone meanwhile."""
+    try:
+        return entry.stat().st_blocks * 512
+    except FileNotFoundError:
+        return 0
 
 
 def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
