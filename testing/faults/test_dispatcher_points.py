@@ -155,6 +155,27 @@ def recover_unharmed(bus, ended):
     bus.check(attempts_max=1)
 
 
+@pytest.mark.parametrize(
+    ("name", "nth"),
+    [("state/dispatch.db", "2"), ("state/dispatch.db", "1+"), ("config/hookline.toml", "1")],
+)
+@pytest.mark.parametrize("error", ["EMFILE", "ENOMEM"])
+def test_what_cannot_be_opened_just_now_is_not_said_to_be_bad(points, bus, name, nth, error):
+    """SQLite then takes the index for one that it may only read."""
+    handler(bus, "shell")
+    path = bus.home.coordination / name
+    path.touch()
+    bus.emit("k")
+    ended = points.strike(
+        lambda: drain(bus.home), inject=[f"openat:error={error}:when={nth}"], paths=[path]
+    )
+    assert "(INJECTED)" in ended.trace
+    assert ended.status == os.EX_TEMPFAIL, ended.stderr
+    assert str(path) in ended.stderr
+    assert "rebuild" not in ended.stderr
+    recover_unharmed(bus, ended)
+
+
 def all_of_the_dispatcher(trace):
     """Whether no handler was struck: strace follows them, too, and what they lack is their own."""
     struck = {line.split()[0] for line in trace.splitlines() if "(INJECTED)" in line}

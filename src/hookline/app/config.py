@@ -11,7 +11,7 @@ import msgspec
 from hookline.dispatch.decide import PAUSE_AFTER
 from hookline.log.home import Home
 from hookline.model.duration import seconds
-from hookline.model.errors import BadConfig, BadData
+from hookline.model.errors import BadConfig, BadData, TryAgain, is_shortage
 from hookline.model.size import size_bytes
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -146,6 +146,7 @@ def _load(path: Path, shape: type[_Shape]) -> _Shape:
     except FileNotFoundError:
         return shape()
     except OSError as error:
-        raise BadConfig(f"{path}: {error.strerror}") from error
+        kind = TryAgain if is_shortage(error) else BadConfig
+        raise kind(f"{path}: {error.strerror}") from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BadConfig(f"{path}: {error}: mend it there; hookline doctor checks it") from error

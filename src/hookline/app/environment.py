@@ -12,13 +12,24 @@ _FOLDERS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 def passed_environment(config: Config) -> dict[str, str]:
     """What of our environment a handler gets: the same under cron, a terminal and systemd."""
-    user = pwd.getpwuid(os.geteuid())
+    name, folder = _user()
     env = {
         "PATH": f"{Path(sys.executable).parent}:{_FOLDERS}",
-        "HOME": user.pw_dir,
-        "USER": user.pw_name,
-        "LOGNAME": user.pw_name,
+        "HOME": folder,
+        "USER": name,
+        "LOGNAME": name,
         "LANG": "C.UTF-8",
     }
     env.update((name, os.environ[name]) for name in config.handlers.env if name in os.environ)
     return env
+
+
+def _user() -> tuple[str, str]:
+    """The name and the home folder of who runs this. A container may run as a number that no
+    `passwd` knows, and a machine short of descriptors cannot read it: then what we were given."""
+    try:
+        user = pwd.getpwuid(os.geteuid())
+    except KeyError:
+        number = str(os.geteuid())
+        return os.environ.get("USER", number), os.environ.get("HOME", "/")
+    return user.pw_name, user.pw_dir

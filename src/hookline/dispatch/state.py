@@ -17,7 +17,14 @@ import apsw
 
 from hookline.dispatch.ledger import Ledger, Pending, Progress, Standing
 from hookline.dispatch.subscription import Cursor, Delivery
-from hookline.model.errors import BadConfig, NotAllowed, WriteFailed
+from hookline.model.errors import (
+    BadConfig,
+    HooklineError,
+    NotAllowed,
+    TryAgain,
+    WriteFailed,
+    is_shortage,
+)
 from hookline.model.position import Position
 
 VERSION: Final = 5
@@ -58,6 +65,7 @@ _PRUNE_PENDING: Final = (
     "DELETE FROM pending WHERE handler=? AND domain=? AND (segment, offset) < (?, ?) AND replay=''"
 )
 _DAMAGED: Final = (apsw.NotADBError, apsw.CorruptError)
+_PERHAPS_SHORT: Final = (apsw.CantOpenError, apsw.ReadOnlyError, apsw.NoMemError)
 _LOG: Final = "-wal"
 _COMPANIONS: Final = (_LOG, "-shm", "-journal")
 _BUSY_MS: Final = 5000
@@ -90,7 +98,21 @@ class State:
             self._give_up(error)
             self._open()
         except apsw.Error as error:
-            raise IndexFailed(f"{path}: {error}: hookline rebuild makes it again") from error
+            raise self._why(error) from error
+
+    def _why(self, error: apsw.Error) -> HooklineError:
+        """Why the file cannot be used: a shortage has passed when the file can be opened again, and
+        of it SQLite says no more than that it cannot open, or can only read."""
+        if isinstance(error, _PERHAPS_SHORT):
+            try:
+                os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640))
+            except OSError as at_once:
+                passing = is_shortage(at_once)
+            else:
+                passing = True
+            if passing:
+                return TryAgain(f"{self.path}: {error}: the machine was short of something")
+        return IndexFailed(f"{self.path}: {error}: hookline rebuild makes it again")
 
     def _open(self) -> None:
         self._connect()
