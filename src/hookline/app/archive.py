@@ -22,7 +22,13 @@ from hookline.app.survey import find_handlers
 from hookline.dispatch import replays
 from hookline.dispatch.handlers import Handlers
 from hookline.dispatch.identities import forget_before
-from hookline.dispatch.journal import open_journal, read_ledger, spare_segments
+from hookline.dispatch.journal import (
+    JOURNAL,
+    LETTERS,
+    open_journal,
+    read_ledger,
+    spare_segments,
+)
 from hookline.dispatch.ledger import Ledger, Progress
 from hookline.dispatch.lock import holder
 from hookline.dispatch.replays import none_begins
@@ -41,7 +47,6 @@ from hookline.model.size import size_bytes
 
 Part = Literal["cleanup", "rotate", "compress"]
 PARTS: Final[tuple[Part, ...]] = ("cleanup", "rotate", "compress")
-_JOURNAL: Final = "deliveries"
 LITTER_S: Final = 3600.0
 """How old a temporary file must be that nobody will finish any more."""
 
@@ -104,7 +109,7 @@ class Archive:
                     time.sleep(GRACE_S)
                 yield from self._each(self._compress)
                 with open_journal(self._home) as journal:
-                    yield from _told(_JOURNAL, self._compress(_JOURNAL, journal))
+                    yield from _told(JOURNAL, self._compress(JOURNAL, journal))
             if "cleanup" in parts:
                 yield from self._sweep()
 
@@ -119,7 +124,7 @@ class Archive:
     def _delete(self) -> Iterator[Step]:
         # Who cannot tell what the handlers need deletes nothing.
         yield from _told("", self._delete_events())
-        yield from _told(_JOURNAL, self._delete_journal())
+        yield from _told(JOURNAL, self._delete_journal())
 
     def _delete_events(self) -> Iterator[Step]:
         old = {
@@ -170,9 +175,9 @@ class Archive:
             _sync(self._home.deliveries)
             for segment in planned.delete:
                 if segment.ordinal in spare:
-                    yield from self._delete_one(_JOURNAL, journal, segment)
+                    yield from self._delete_one(JOURNAL, journal, segment)
             held = [each for each in planned.held if each.segment.ordinal in spare]
-            yield from self._held(_JOURNAL, journal, held, Ledger())
+            yield from self._held(JOURNAL, journal, held, Ledger())
 
     def _replays(self) -> list[replays.Begun]:
         """The replays that have still something to ask for, as far as the journal says."""
@@ -283,7 +288,7 @@ class Archive:
             if freed:
                 yield Step(action="deleted", what="index of identities", bytes=freed, freed=freed)
         yield from _told("", self._printed())
-        yield from _told("dead-letters", self._letters())
+        yield from _told(LETTERS, self._letters())
         for folder in (self._home.segments, self._home.data, self._home.rejected):
             yield from self._files("temporary file", litter(folder, self._now_s - LITTER_S))
 

@@ -9,6 +9,7 @@ import msgspec
 
 from hookline.dispatch import ledger as journal
 from hookline.dispatch.dead_letter import DeadLetter
+from hookline.dispatch.journal import JOURNAL
 from hookline.dispatch.ledger import Entry
 from hookline.log.home import Home, log_stem
 from hookline.log.lines import Line
@@ -19,8 +20,6 @@ from hookline.log.verify import Finding, Level, json_object, unless_seen
 from hookline.model.errors import HooklineError, printable
 from hookline.model.position import Position
 
-JOURNAL: Final = "deliveries"
-LETTERS: Final = "dead-letters"
 _PLACES_KEPT: Final = 16
 _IDS_SHOWN: Final = 10
 

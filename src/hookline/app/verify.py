@@ -3,21 +3,24 @@ whether they fit together."""
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from hookline.app.config import load_config
-from hookline.app.journal_check import (
-    JOURNAL,
-    LETTERS,
-    JournalCheck,
-    Places,
-    finding_of_line,
-)
+from hookline.app.journal_check import JournalCheck, Places, finding_of_line
+from hookline.app.survey import find_handlers
 from hookline.dispatch.dead_letter import decode_letter
 from hookline.dispatch.identities import Identities
 from hookline.dispatch.index_check import RESTORE, journal_differs
-from hookline.dispatch.journal import open_journal, open_letters_log, read_ledger
+from hookline.dispatch.journal import (
+    JOURNAL,
+    LETTERS,
+    open_journal,
+    open_letters_log,
+    read_ledger,
+)
+from hookline.dispatch.ledger import Ledger
+from hookline.dispatch.start import start_position
 from hookline.log.home import Home
 from hookline.log.lines import Line
 from hookline.log.read import domains
@@ -82,13 +85,31 @@ def _awaiting(home: Home) -> Callable[[str, Position], bool]:
     except HooklineError:
         # What is wrong with the journal, or with the index, is said behind the logs.
         return lambda *_: True
-    there = [each for name, each in ledger.handlers.items() if (home.handlers / name).exists()]
 
-    def awaited(domain: str, position: Position) -> bool:
-        cursors = (progress.cursors.get(domain) for progress in there)
-        return any(cursor is not None and cursor.position <= position for cursor in cursors)
+    # Not before there is damage: to know the handlers is to load those that are Python.
+    @cache
+    def heads(domain: str) -> list[Position]:
+        try:
+            return list(_heads(home, domain, ledger))
+        except HooklineError:
+            # Nobody can tell: as if there were a handler that has read nothing.
+            return [BEGINNING]
 
-    return awaited
+    return lambda domain, position: any(head <= position for head in heads(domain))
+
+
+def _heads(home: Home, domain: str, ledger: Ledger) -> Iterator[Position]:
+    """From where on each handler reads a domain: its cursor, or the start that it would have."""
+    found = {each.name: each for each in find_handlers(home).handlers}
+    with Stream.of_domain(home, domain) as stream:
+        for name, handler in found.items():
+            if domain in handler.domains([domain]):
+                cursor = ledger.progress(name).cursors.get(domain)
+                yield cursor.position if cursor else start_position(stream, handler)
+    for name, progress in ledger.handlers.items():
+        # One that is refused now may be mended.
+        if name not in found and domain in progress.cursors and (home.handlers / name).exists():
+            yield progress.cursors[domain].position
 
 
 def _kept_since(home: Home) -> str:

@@ -27,6 +27,9 @@ from hookline.log.stream import BEGINNING, Chunk, Line, LogReplaced, Stream, chu
 from hookline.model.position import Position
 
 STATE_FILE: Final = "dispatch.db"
+JOURNAL: Final = "deliveries"
+LETTERS: Final = "dead-letters"
+"""The stems of the two logs that are of no domain."""
 JOURNAL_BYTES_MAX: Final = 64 << 20
 """How large the journal's live file grows: a start without an index folds about so much, which is
 about a second."""
@@ -38,7 +41,7 @@ _WRITE_LINES: Final = 1000
 
 def open_journal(home: Home) -> Stream:
     """The journal as a stream."""
-    return Stream(home.deliveries, home.segments, "deliveries")
+    return Stream(home.deliveries, home.segments, JOURNAL)
 
 
 def load_ledger(home: Home, state: State | None) -> Ledger:
@@ -73,7 +76,7 @@ def spare_segments(home: Home) -> list[int]:
 
 def open_letters_log(home: Home) -> Stream:
     """The dead-letter queue as a stream."""
-    return Stream(home.dead_letters, home.segments, "dead-letters", line_bytes_max=LETTER_BYTES_MAX)
+    return Stream(home.dead_letters, home.segments, LETTERS, line_bytes_max=LETTER_BYTES_MAX)
 
 
 def letter_lines(home: Home) -> Iterator[Line]:

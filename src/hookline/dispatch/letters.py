@@ -16,10 +16,17 @@ from hookline.dispatch.asks import LINES_MAX, Asker, NoRoom, write_some
 from hookline.dispatch.books import entries
 from hookline.dispatch.dead_letter import DeadLetter, Identity, decode_letter
 from hookline.dispatch.fingerprint import fingerprint
-from hookline.dispatch.journal import letter_lines, open_journal, open_letters_log, read_ledger
+from hookline.dispatch.journal import (
+    LETTERS,
+    letter_lines,
+    open_journal,
+    open_letters_log,
+    read_ledger,
+)
 from hookline.dispatch.ledger import Entry
 from hookline.dispatch.pace import Pace, batches
 from hookline.log.home import Home
+from hookline.log.rejected import aside
 from hookline.log.verify import nul_runs
 from hookline.model.clock import Clock, rfc3339
 from hookline.model.errors import BadData
@@ -92,14 +99,14 @@ def letters(home: Home) -> Iterator[DeadLetter]:
 
 
 def damaged_places(home: Home) -> Iterator[Position]:
-    """Where the dead-letter queue has what is no letter, and is passed over."""
+    """Where the dead-letter queue has what is no letter, and nobody has said to have seen it."""
     with open_letters_log(home) as queue:
         for chunk in queue.look():
             places = [place for place, _ in nul_runs(chunk)]
             for line in chunk.lines:
                 if line.too_long or decode_letter(line.raw) is None:
                     places.append(line.position)
-            yield from sorted(places)
+            yield from (each for each in sorted(places) if not aside(home, LETTERS, each).exists())
 
 
 def open_letters(home: Home) -> list[DeadLetter]:

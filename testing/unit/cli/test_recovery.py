@@ -146,6 +146,32 @@ def test_damage_behind_all_cursors_is_quieted_by_the_file_that_is_named(used, ca
     assert verify(capsys)[0] == 0
 
 
+@pytest.mark.parametrize(
+    ("since", "is_awaited"), [("beginning", True), ("now", False), ("install", False)]
+)
+def test_damage_that_a_handler_which_never_ran_is_still_to_get_to_is_not_for_touch(
+    used, capsys, since, is_awaited
+):
+    with used.home.live("a").open("ab") as log:
+        log.write(b"{torn\n")
+    (used.home.handlers / "on-a-b.sh").unlink()
+    used.shell("on-a-c.sh", "exit 0", f"# from: {since}")
+    (torn,) = verify(capsys)[1]
+    assert torn["next"].startswith("hookline dispatch --once" if is_awaited else "touch ")
+    used.drain()
+    assert [each["level"] for each in verify(capsys)[1]] == ["note"]
+
+
+def test_damage_in_a_log_that_no_handler_asks_for_any_more_is_awaited_by_nobody(used, capsys):
+    with used.home.live("a").open("ab") as log:
+        log.write(b"{torn\n")
+    used.shell("on-a-b.sh", "exit 0", "# on: other.thing")
+    for _ in range(2):
+        (torn,) = verify(capsys)[1]
+        assert torn["next"].startswith("touch ")
+        used.drain()
+
+
 def test_a_dead_letter_that_is_torn_is_found(used, capsys):
     with used.home.dead_letters.open("ab") as letters:
         letters.write(b'{"letter":"on-a\n')
@@ -230,6 +256,21 @@ def test_a_damaged_letter_is_passed_over_and_named(used, capsys, action, form):
         f"2 damaged places of {used.home.dead_letters}, the first at 00000001:{len(first)}: "
         "hookline verify" in told.err
     )
+
+
+@pytest.mark.parametrize("action", [["list"], ["show"], ["replay", "--all"], ["drop", "--all"]])
+def test_damage_of_the_letters_that_somebody_has_seen_is_passed_over_quietly(used, capsys, action):
+    with used.home.dead_letters.open("ab") as letters:
+        letters.write(b"{torn\n" + b"\0" * 30 + b"\n")
+    first, second = [each["next"].split()[1] for each in verify(capsys)[1]]
+    Path(first).touch()
+    assert main(["dead-letters", *action, "--json"]) == os.EX_DATAERR
+    assert f"1 damaged place of {used.home.dead_letters}" in capsys.readouterr().err
+    used.emit("a.b", 65)
+    used.drain()
+    Path(second).touch()
+    assert main(["dead-letters", *action, "--json"]) == 0
+    assert "damaged" not in capsys.readouterr().err
 
 
 def test_many_lost_letters_of_a_handler_are_one_line(used, capsys):
