@@ -92,7 +92,7 @@ class Archive:
         self._compress_after_s = seconds(config.compress_after)
         self._written_before_s = self._now_s - config.delete_after_s
         self._dry_run = dry_run
-        self._is_held = False
+        self._all_old_went = True
         self._known = replays.Known(home)
 
     def run(self, parts: Sequence[Part] = PARTS) -> Iterator[Step]:
@@ -123,8 +123,10 @@ class Archive:
 
     def _delete(self) -> Iterator[Step]:
         # Who cannot tell what the handlers need deletes nothing.
-        yield from _told("", self._delete_events())
-        yield from _told(JOURNAL, self._delete_journal())
+        for steps in (_told("", self._delete_events()), _told(JOURNAL, self._delete_journal())):
+            for step in steps:
+                self._all_old_went = self._all_old_went and step.action == "deleted"
+                yield step
 
     def _delete_events(self) -> Iterator[Step]:
         old = {
@@ -134,7 +136,9 @@ class Archive:
             return
         found = find_handlers(self._home)
         for domain, segments in old.items():
-            yield from _told(domain, self._delete_domain(domain, segments, found))
+            # Anew for each domain: who begins a replay waits no longer than for one of them.
+            with contextlib.nullcontext() if self._dry_run else none_begins(self._home):
+                yield from _told(domain, self._delete_domain(domain, segments, found))
 
     def _old(self, domain: str) -> list[Segment]:
         """The closed segments of a domain; empty when none is old enough."""
@@ -145,8 +149,7 @@ class Archive:
     def _delete_domain(
         self, domain: str, segments: Sequence[Segment], found: Handlers
     ) -> Iterator[Step]:
-        locked = contextlib.nullcontext() if self._dry_run else none_begins(self._home)
-        with locked, Stream.of_domain(self._home, domain) as stream:
+        with Stream.of_domain(self._home, domain) as stream:
             # The replays first: what one asks for meanwhile is held twice, never not at all. And
             # anew for each domain: one may have begun while others were deleted.
             begun = self._replays()
@@ -202,7 +205,6 @@ class Archive:
     def _held(
         self, log: str, stream: Stream, held: Sequence[Held], ledger: Ledger
     ) -> Iterator[Step]:
-        self._is_held = self._is_held or bool(held)
         for need in {need: None for each in held for need in each.by}:
             segments = [each.segment for each in held if need in each.by]
             state = ledger.handlers.get(need.handler, Progress())
@@ -283,7 +285,7 @@ class Archive:
         before_s = self._written_before_s
         yield from _told("", self._files("payload", unused_payloads(self._home, before_s)))
         yield from self._files("rejected file", older(self._home.rejected, before_s))
-        if not self._is_held and not self._dry_run:
+        if self._all_old_went and not self._dry_run:
             freed = forget_before(self._home.state / "identities", before_s)
             if freed:
                 yield Step(action="deleted", what="index of identities", bytes=freed, freed=freed)

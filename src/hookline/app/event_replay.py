@@ -22,7 +22,7 @@ from hookline.dispatch.journal import open_journal
 from hookline.dispatch.ledger import Entry, Place, decode
 from hookline.dispatch.lock import holder
 from hookline.dispatch.pace import Pace
-from hookline.dispatch.replays import Begun, Replay, ask, new_name
+from hookline.dispatch.replays import Begun, Replay, ask, new_name, none_goes
 from hookline.log.files import durable_write
 from hookline.log.home import Home
 from hookline.log.log import Log
@@ -115,48 +115,52 @@ def rehearse(home: Home, events: Iterable[Found]) -> Iterator[Outcome]:
 
 def enqueue(home: Home, events: Iterable[Found], clock: Clock) -> Iterator[Outcome]:
     """Put each event into the drop box as a new one of this moment: a second one of its identity
-    would be delivered to nobody. `replayof` names the one that it repeats."""
+    would be delivered to nobody. `replayof` names the one that it repeats. Raises TryAgain while an
+    archiver deletes; it deletes nothing until this is over."""
     log = Log(home)
-    for found in events:
-        event = _event(found)
-        try:
-            now = clock.now()
-            new = uuid7(nanoseconds(now))
-            again = _again(log, found, id=new, time=rfc3339(now))
-            durable_write(home.queue / f"{new}.json", again + b"\n")
-        except HooklineError as error:
-            yield _outcome(event, "failed", why=str(error))
-        else:
-            yield _outcome(event, "successful", why=f"queued as {new}")
+    with none_goes(home):
+        for found in events:
+            event = _event(found)
+            try:
+                now = clock.now()
+                new = uuid7(nanoseconds(now))
+                again = _again(log, found, id=new, time=rfc3339(now))
+                durable_write(home.queue / f"{new}.json", again + b"\n")
+            except HooklineError as error:
+                yield _outcome(event, "failed", why=str(error))
+            else:
+                yield _outcome(event, "successful", why=f"queued as {new}")
 
 
 def deliver(home: Home, events: Iterable[Found], clock: Clock) -> Iterator[Outcome]:
     """Have each event delivered once more to every handler that wants it.
 
     By the dispatcher that runs, or else by one that is run for it (which delivers whatever else is
-    due, too). Raises as a dispatcher does, and KeyboardInterrupt once that was told to stop.
+    due, too). Raises as a dispatcher does, KeyboardInterrupt once that was told to stop, and
+    TryAgain while an archiver deletes; it deletes nothing until this is over.
     """
     there = find_handlers(home)
     name = new_name(clock)
     events = iter(events)
-    while batch := list(islice(events, TOGETHER)):
-        with open_journal(home) as journal:
-            verdicts = _Verdicts(journal, name)
-            full: dict[str, str] = {}
-            for handler in there.handlers:
-                try:
-                    _ask(home, name, handler, batch, clock)
-                except NoRoom as error:
-                    full[handler.name] = str(error)
-            asked = [handler for handler in there.handlers if handler.name not in full]
-            awaited = Counter(_wanting(asked, batch))
-            is_to_stop = _settle(home, verdicts, awaited)
-            verdicts.read()
-            waits = {**stopped(home, [each.name for each in there.handlers]), **full}
-        for found in batch:
-            yield _answer(found, there, verdicts, waits)
-        if is_to_stop:
-            raise KeyboardInterrupt
+    with none_goes(home):
+        while batch := list(islice(events, TOGETHER)):
+            with open_journal(home) as journal:
+                verdicts = _Verdicts(journal, name)
+                full: dict[str, str] = {}
+                for handler in there.handlers:
+                    try:
+                        _ask(home, name, handler, batch, clock)
+                    except NoRoom as error:
+                        full[handler.name] = str(error)
+                asked = [handler for handler in there.handlers if handler.name not in full]
+                awaited = Counter(_wanting(asked, batch))
+                is_to_stop = _settle(home, verdicts, awaited)
+                verdicts.read()
+                waits = {**stopped(home, [each.name for each in there.handlers]), **full}
+            for found in batch:
+                yield _answer(found, there, verdicts, waits)
+            if is_to_stop:
+                raise KeyboardInterrupt
 
 
 def _ends(home: Home) -> dict[str, Position]:

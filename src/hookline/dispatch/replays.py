@@ -114,7 +114,7 @@ def begin(home: Home, replay: Replay, clock: Clock) -> Begun:
         replay=replay.name,
         query=query,
     )
-    with none_begins(home):
+    with none_goes(home):
         write_entry(home, entry)
     return Begun(replay=replay)
 
@@ -268,14 +268,30 @@ def _entry(replay: Replay, found: Found, now: str) -> Entry:
 
 @contextmanager
 def none_begins(home: Home) -> Iterator[None]:
-    """No replay begins meanwhile: what one wants that nobody has heard of could be deleted between
-    its reading and its asking. Raises TryAgain when somebody else makes sure of that for long."""
+    """No replay begins meanwhile, and nobody who counts on `none_goes` reads: an archiver may
+    delete. Raises TryAgain when that is not so for long."""
+    why = "events are being replayed just now: what is old is deleted by a run after that"
+    with _locked(home, fcntl.LOCK_EX, why):
+        yield
+
+
+@contextmanager
+def none_goes(home: Home) -> Iterator[None]:
+    """No event is deleted meanwhile, whoever may want it: for those who read what they have still
+    to ask for, or to write down that they want. Raises TryAgain while an archiver deletes."""
+    why = "an archiver deletes old segments just now: try again when it is done"
+    with _locked(home, fcntl.LOCK_SH, why):
+        yield
+
+
+@contextmanager
+def _locked(home: Home, kind: int, why: str) -> Iterator[None]:
     home.state.mkdir(mode=0o750, parents=True, exist_ok=True)
     # On the folder: to close a file is to lose all that this process has locked in it (`alone`).
     fd = os.open(home.state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        if not flock_within(fd, LOCK_WAIT_S):
-            raise TryAgain("an archiver deletes old segments just now: try again when it is done")
+        if not flock_within(fd, LOCK_WAIT_S, kind):
+            raise TryAgain(why)
         yield
     finally:
         os.close(fd)

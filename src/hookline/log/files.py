@@ -236,13 +236,13 @@ def _end_torn_line(fd: int) -> None:
         pass
 
 
-def flock_within(fd: int, wait_s: float) -> bool:
-    """Whether an exclusive `flock` was had in that time: one never given back must not hang us."""
+def flock_within(fd: int, wait_s: float, kind: int = fcntl.LOCK_EX) -> bool:
+    """Whether a `flock` was had in that time: one never given back must not hang us."""
     deadline_s = time.monotonic() + wait_s
     pause_s = 0.0005
     while True:
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= deadline_s:
                 return False

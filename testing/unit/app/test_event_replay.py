@@ -8,11 +8,13 @@ import pytest
 from hookline.app import event_replay
 from hookline.app.event_replay import Choice, chosen, deliver, enqueue, rehearse
 from hookline.app.pausing import set_paused
-from hookline.dispatch import asks, dropbox
+from hookline.dispatch import asks, dropbox, replays
 from hookline.dispatch.journal import write_entry
 from hookline.dispatch.ledger import Entry
 from hookline.log.log import Log
+from hookline.log.rotate import rotate
 from hookline.model.clock import SystemClock
+from testing.unit.app.archives import archive, told
 
 NOW = "2026-11-21T01:35:31.123456Z"
 
@@ -108,6 +110,33 @@ def test_who_is_told_to_stop_asks_for_no_more(bench, no_trouble, monkeypatch):
         next(outcomes)
     asked = [entry for entry in bench.journal() if entry["action"] == "replay"]
     assert [entry["event"] for entry in asked] == ["e0"]
+
+
+def archived(home, found, steps):
+    """These events, with a run of the archiver that finds them old behind each."""
+    for each in found:
+        steps += archive(home, "cleanup", days=91)
+        yield each
+
+
+@pytest.mark.parametrize("work", [deliver, enqueue])
+def test_an_archiver_deletes_nothing_of_what_is_replayed(bench, no_trouble, monkeypatch, work):
+    monkeypatch.setattr(event_replay, "TOGETHER", 2)
+    monkeypatch.setattr(replays, "LOCK_WAIT_S", 0.0)
+    bench.shell("on-a-b.sh", "true")
+    for n in range(6):
+        emit(bench.home, f"e{n}", data={"text": "x" * 300_000} if n == 0 else None)
+        if n % 2:
+            rotate(bench.home, "a")
+    bench.drain()
+    steps = []
+    events = archived(bench.home, chosen(bench.home, Choice(), no_trouble), steps)
+    outcomes = [(each.event, each.result) for each in work(bench.home, events, SystemClock())]
+    assert outcomes == [(f"e{n}", "successful") for n in range(6)]
+    assert {(step.action, step.exit) for step in steps} == {("failed", os.EX_TEMPFAIL)}
+    assert "events are being replayed" in steps[0].why
+    gone = told(archive(bench.home, "cleanup", days=91))
+    assert gone[:2] == [("deleted", "a", 1), ("deleted", "a", 2)]
 
 
 def test_a_handler_that_is_paused_keeps_no_other_from_the_events(bench, no_trouble, monkeypatch):
