@@ -46,28 +46,31 @@ def run(args: argparse.Namespace) -> int:
                 bus.run()
         finally:
             bus.close()
+            # Also when it could not do all: the next run does not tell of what is paused by then.
+            if args.once and not args.verbose:
+                for text in _stopped(bus, known):
+                    show.noted(text)
         if not args.json and (args.verbose or not args.once):
             print(
                 f"deliveries settled: {bus.settled}, dead letters among them: {bus.letters}",
                 file=sys.stderr,
             )
         if args.once:
-            for text in [] if args.verbose else _needs(bus, known):
-                show.noted(text)
+            if bus.letters and not args.verbose:
+                more = counted(bus.letters, "dead letter")
+                show.noted(f"{more} more: hookline dead-letters list")
             for text in _retries(bus):
                 show.noted(text)
     return 0
 
 
-def _needs(bus: "Dispatcher", known: Collection[str]) -> Iterator[str]:
-    """What needs somebody, and which handlers; not those that are `known` to be paused."""
+def _stopped(bus: "Dispatcher", known: Collection[str]) -> Iterator[str]:
+    """Which handlers are stopped, and what helps; not those that are `known` to be paused."""
     from hookline.app.survey import stopped
 
     for each in bus.roster:
         if each.name not in known:
             yield from stopped(each.name, each.standing.paused, each.standing.held)
-    if bus.letters:
-        yield f"{counted(bus.letters, 'dead letter')} more: hookline dead-letters list"
 
 
 def _retries(bus: "Dispatcher") -> Iterator[str]:

@@ -217,6 +217,33 @@ def test_dispatch_once_says_what_cron_is_to_mail_and_else_nothing(made, capsys):
     assert once(capsys) == [broken], "what was paused before is no news"
 
 
+# Waits for the other handler's pause to be written, then takes away where letters go.
+SPOILER = """#!/bin/bash
+cd "$HOOKLINE_HOME/coordination"
+until grep -q '"action":"paused"' deliveries.jsonl; do sleep 0.05; done
+mv dead-letters.jsonl kept && mkdir dead-letters.jsonl
+exit 65
+"""
+
+
+def test_dispatch_once_says_what_it_stopped_also_when_it_could_not_write_all(made, capsys):
+    install(made, "on-a-b.sh", "#!/bin/bash\nexit 77\n")
+    install(made, "on-c-d.sh", SPOILER)
+    install(made, "on-e-f.sh", "#!/nowhere\n")
+    for type in ("a.b", "c.d", "e.f"):
+        main(["emit", type])
+    capsys.readouterr()
+    assert main(["dispatch", "--once"]) == os.EX_IOERR
+    err = capsys.readouterr().err
+    assert "hookline: on-a-b.sh is paused (" in err
+    assert "hookline: on-e-f.sh cannot be run, and its events wait: " in err
+    assert "more: hookline dead-letters" not in err, "not all of them are there"
+    made.dead_letters.rmdir()
+    (made.coordination / "kept").rename(made.dead_letters)
+    install(made, "on-c-d.sh", "#!/bin/bash\n")
+    assert [line for line in once(capsys) if "on-e-f.sh" not in line] == []
+
+
 def test_dispatch_once_says_what_is_to_be_tried_again(made, capsys):
     install(made, "on-a.py", LATER.replace("if event", "if not event"))
     main(["emit", "a.b"])
