@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from hookline.log.query import Found
 
 
+_UNREADABLE = "could not be read any more: hookline verify"
+_DELETED = (
+    "went meanwhile with the segments that an archiver deleted (delete_after in "
+    "coordination/config/hookline.toml says when)"
+)
 _RESUMING = frozenset({"resume", "speed", "rate", "dry_run", "yes", "json", "home"})
 _ENDING = frozenset({"end", "json", "home"})
 
@@ -113,7 +118,7 @@ def _replay(args: argparse.Namespace, home: "Home") -> int:
                 return 0
             if is_new:
                 begin(home, replay, SystemClock())
-            status = _ask(args, home, begun, told, events(), pace)
+            status = _ask(args, home, begun, told, events(), pace, troubles)
         elif not (is_new or args.dry_run):
             finish(home, replay, SystemClock())
     if args.json:
@@ -268,13 +273,14 @@ def _ask(
     told: "Preview",
     events: "Iterator[Found]",
     pace: "Pace",
+    troubles: Troubles,
 ) -> int:
     """Ask for all of them; whatever comes between, say how to go on."""
     from hookline.dispatch.asks import NoRoom
     from hookline.dispatch.replays import ask, finish
     from hookline.model.clock import SystemClock
 
-    before, name = begun.asked, begun.replay.name
+    before, name, known = begun.asked, begun.replay.name, len(troubles.told)
     go_on = f"hookline replay --resume {name}"
     end_on_term()
     try:
@@ -287,7 +293,10 @@ def _ask(
         raise
     else:
         finish(home, begun.replay, SystemClock())
-        status = 0
+        status, asked = 0, begun.asked - before
+        if asked < told.events:
+            lost = _UNREADABLE if len(troubles.told) > known else _DELETED
+            troubles.tell(f"asked for {asked} of {_events(told)} shown: the rest {lost}")
     if not args.json:
         print(f"asked for {begun.asked - before} of {_events(told)} as {name}", flush=True)
     return status or tell_next(home, [begun.replay.handler], _say)

@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from hookline.cli import replay as cli
 from hookline.cli.main import main
 from hookline.cli.replay import positive
 from hookline.dispatch import asks, replays
-from hookline.log.rotate import rotate_stream
+from hookline.log.rotate import rotate, rotate_stream
 from hookline.log.stream import Stream
 from hookline.model.errors import Usage
+from testing.unit.app.archives import archive
 
 SOURCE = Path(__file__).resolve().parents[3] / "src"
 
@@ -281,6 +283,52 @@ def test_a_damaged_segment_is_named_once_and_the_rest_is_asked_for(logged, capsy
     assert trouble.startswith(f"segment 1 of a-events is damaged ({segment}.zst): ")
     assert trouble.endswith(": hookline verify a")
     assert err.count("is damaged") == 1
+
+
+def archived(home):
+    archive(home, "cleanup", days=91)
+
+
+def damaged(home):
+    first = home.segments / "a-events.00000001.jsonl"
+    first.rename(f"{first}.zst")
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "why"),
+    [
+        (archived, "went meanwhile with the segments that an archiver deleted (delete_after in "),
+        (damaged, "could not be read any more"),
+    ],
+)
+def test_when_fewer_are_asked_for_than_were_shown_it_is_told_why(
+    logged, capsys, monkeypatch, meanwhile, why
+):
+    for id in ("e4", "e5"):
+        rotate(logged, "a")
+        main(["emit", "a.b", "--id", id])
+    main(["dispatch", "--once"])
+    logged.root.joinpath("out").unlink()
+    monkeypatch.setattr(cli, "agreed", lambda *_: meanwhile(logged) or True)
+    status, out, err = run(capsys, "--to", "on-a.sh", "--name", "x")
+    assert status == os.EX_DATAERR
+    assert out.splitlines()[0] == "5 events for on-a.sh"
+    assert out.splitlines()[-1] == "asked for 2 of 5 events as x"
+    assert f"hookline replay: asked for 2 of 5 events shown: the rest {why}" in err
+    assert replays.find(logged, "x").is_over
+    assert delivered(logged) == ["e4 x", "e5 x"]
+
+
+def test_and_a_program_is_told_so_too(logged, capsys, monkeypatch):
+    for _ in range(2):
+        rotate(logged, "a")
+        main(["emit", "a.b"])
+    main(["dispatch", "--once"])
+    monkeypatch.setattr(cli, "agreed", lambda *_: archived(logged) or True)
+    status, out, _ = run(capsys, "--to", "on-a.sh", "--json")
+    told = json.loads(out)
+    assert (status, told["events"], told["asked"]) == (os.EX_DATAERR, 5, 2)
+    assert "asked for 2 of 5 events shown" in told["troubles"][0]
 
 
 def over(home):
