@@ -18,14 +18,15 @@ from hookline.model.errors import OwnBug
 SOURCE = Path(__file__).resolve().parents[3] / "src"
 
 
-def start(*options, **more):
+def start(*options):
     return subprocess.Popen(
         [sys.executable, "-m", "hookline", "selftest", *options],
         env={**os.environ, "PYTHONPATH": str(SOURCE)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        **more,
+        # Whoever runs the tests in the background has SIGINT ignored in all of its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  # one thread
     )
 
 

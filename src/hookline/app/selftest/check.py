@@ -93,7 +93,7 @@ def _deliveries(home: Home) -> Iterator[Finding]:
     with storm.ending(home) as processes:
         for name in WRITERS:
             argv = storm.writer_argv(home, name, seed=1, pace_s=PACE_S)
-            processes.append(storm.start(home, argv))
+            storm.start(home, argv, processes)
         time.sleep(WRITE_S)
         for process in processes:
             storm.kill_group(process)
@@ -104,13 +104,13 @@ def _deliveries(home: Home) -> Iterator[Finding]:
             bool(records) and not damaged,
             f"{len(records)} events by {len(WRITERS)} programs at once, {len(damaged)} damaged",
         )
-        processes.append(storm.start(home, storm.DISPATCH))
+        dispatcher = storm.start(home, storm.DISPATCH, processes)
         if not _waited(lambda: storm.is_caught_up(home)):
             yield Finding("deliveries", False, f"not done in {DEADLINE_S:.0f} s")
             return
         yield _latency(home)
-        processes[-1].terminate()
-        processes[-1].wait(DEADLINE_S)
+        dispatcher.terminate()
+        dispatcher.wait(DEADLINE_S)
     report = judge(home, Plan(seed=1, lasts_s=WRITE_S), Tally())
     yield Finding(
         "deliveries",

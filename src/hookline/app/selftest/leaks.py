@@ -96,16 +96,29 @@ def marked(home: Home) -> list[int]:
 
 
 def end_all(folder: Path) -> None:
-    """Kill what handlers have begun in this home, or in one within this folder; what sits in the
-    kernel is not waited for."""
-    marks = tuple(f"{MARK}={folder}{end}".encode() for end in ":/")
+    """Kill what works for this home, or for one within this folder; what sits in the kernel is not
+    waited for.
+
+    Not only what bears a handler's mark: what a dispatcher, killed since, is about to make a
+    handler still has the environment of the dispatcher.
+    """
     gives_up_s = time.monotonic() + END_S
-    while left := [pid for pid in _processes() if _mark(pid).startswith(marks)]:
+    while left := _working_for(folder):
         for pid in left:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         if time.monotonic() >= gives_up_s:
             return
+
+
+def _working_for(folder: Path) -> list[int]:
+    whole = f"HOOKLINE_HOME={folder}".encode()
+    begins = (whole + b"/", *(f"{MARK}={folder}{end}".encode() for end in ":/"))
+    return [
+        pid
+        for pid in _processes()
+        if any(each == whole or each.startswith(begins) for each in _settings(pid))
+    ]
 
 
 def descriptors(pid: int) -> Counter[str]:
@@ -143,8 +156,11 @@ def _processes() -> list[int]:
 
 def _mark(pid: int) -> bytes:
     """The setting that tells which run a process belongs to; empty when it belongs to none."""
-    settings = _read(pid, "environ").split(b"\0")
-    return next((each for each in settings if each.startswith(f"{MARK}=".encode())), b"")
+    return next((each for each in _settings(pid) if each.startswith(f"{MARK}=".encode())), b"")
+
+
+def _settings(pid: int) -> list[bytes]:
+    return _read(pid, "environ").split(b"\0")
 
 
 def _read(pid: int, name: str) -> bytes:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -44,6 +45,7 @@ IDLE_S: Final = 5.0
 DISK_BYTES_MAX: Final = 512 << 20
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG: Final = 1
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 DISPATCH: Final = [sys.executable, "-m", "hookline", "dispatch"]
 TORN: Final = b'{"specversion":"1.0","id":"torn-%d","source":"storm","type":"storm.note","ti'
 
@@ -263,16 +265,15 @@ class Storm:
         self._generation += 1
         dice = random.Random(f"{self.plan.seed} {self._generation}")  # noqa: S311 - dice
         seed = dice.randrange(1 << 15)
-        self._writers[name] = start(self.home, writer_argv(self.home, name, seed, self.plan.pace_s))
-        self._processes.append(self._writers[name])
+        argv = writer_argv(self.home, name, seed, self.plan.pace_s)
+        self._writers[name] = start(self.home, argv, self._processes)
 
     def _start_dispatcher(self) -> None:
         self._continue_at_s = 0.0
         self._hasty = self._dice.random() < HASTE
         self._noted = self._sizes()
         self.tally.starts.append(_now())
-        self._dispatcher = start(self.home, DISPATCH)
-        self._processes.append(self._dispatcher)
+        self._dispatcher = start(self.home, DISPATCH, self._processes)
 
     def _calm_down(self) -> None:
         """No more mishaps: what is there is drained, and the dispatcher ends in order."""
@@ -312,23 +313,36 @@ def writer_argv(home: Home, kind: str, seed: int, pace_s: float, name: str = "")
     return [sys.executable, "-m", "hookline.app.selftest.writer", str(home.root), *told]
 
 
-def start(home: Home, argv: list[str]) -> subprocess.Popen[bytes]:
-    """Start a part of this very installation, in a group of its own."""
-    with open(home.root / "said", "ab") as said:
-        return subprocess.Popen(
-            argv,
-            env=environment(home),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=said,
-            start_new_session=True,
-            preexec_fn=_end_with_us,  # noqa: PLW1509  # there is one thread
-        )
+def start(
+    home: Home, argv: list[str], processes: list[subprocess.Popen[bytes]]
+) -> subprocess.Popen[bytes]:
+    """Start a part of this very installation, in a group of its own, and put it into the list:
+    before a signal is heard, since it would go on if it were not there."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    try:
+        with open(home.root / "said", "ab") as said:
+            process = subprocess.Popen(
+                argv,
+                env=environment(home),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+                start_new_session=True,
+                preexec_fn=partial(_end_with, os.getpid(), before),  # noqa: PLW1509  # one thread
+            )
+        processes.append(process)
+        return process
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _end_with_us() -> None:
+def _end_with(parent: int, mask: set[int]) -> None:
     """In a new process: should the storm itself be killed, it is, too (prctl(2))."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        # That was before the kernel was asked to tell.
+        os._exit(os.EX_TEMPFAIL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 @contextmanager

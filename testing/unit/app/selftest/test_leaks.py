@@ -45,6 +45,27 @@ def test_a_process_that_a_handler_began_is_seen_and_no_other(home):
             assert leaks.settled(home, within_s=0.5) == (found if seen else [])
 
 
+@pytest.mark.parametrize(
+    ("setting", "ended"),
+    [
+        ("HOOKLINE_HOME={}", True),
+        ("HOOKLINE_HOME={}/selftest-1", True),
+        ("HOOKLINE_ATTEMPT={}:on-a-b.sh:1:1", True),
+        ("HOOKLINE_ATTEMPT={}/try-1:on-a-b.sh:1:1", True),
+        ("HOOKLINE_HOME={}-2", False),
+        ("HOOKLINE_ATTEMPT={}-2:on-a-b.sh:1:1", False),
+    ],
+)
+def test_all_that_works_for_a_home_is_ended_and_nothing_else(home, setting, ended):
+    name, _, value = setting.format(home.root).partition("=")
+    with subprocess.Popen(
+        [sys.executable, "-c", WAIT], stdin=subprocess.PIPE, env={name: value}
+    ) as process:
+        leaks.end_all(home.root)
+        process.communicate()
+        assert process.returncode == (-signal.SIGKILL if ended else 0)
+
+
 def test_a_host_may_be_replaced_but_there_is_one_and_it_has_a_folder(home):
     idle = Idle.of(os.getpid())
     folder = home.state / "runs" / "on-a-b.py.1.1"

@@ -1,10 +1,14 @@
 """The parts of a storm: what it starts is its own, and ends with it."""
 
+import os
+import signal
+import subprocess
+import sys
 import time
 
 import pytest
 
-from hookline.app.selftest import handlers
+from hookline.app.selftest import handlers, storm
 from hookline.app.selftest.storm import (
     DISPATCH,
     Plan,
@@ -44,7 +48,7 @@ def test_a_writer_notes_what_was_acknowledged(home, kind):
         return [line.split()[0] for line in lines if not line.startswith("try ")]
 
     with ending(home) as processes:
-        processes.append(start(home, writer_argv(home, kind, 1, 0.01)))
+        start(home, writer_argv(home, kind, 1, 0.01), processes)
         wait(lambda: len(noted()) > 10)
     logged = [event.id for event in Log(home).read("storm.*")]
     assert [each for each in logged if each in noted()] == noted()
@@ -55,7 +59,7 @@ def test_what_was_tried_before_a_kill_is_tried_again_under_the_same_id(home):
     notes_folder(home).mkdir()
     (notes_folder(home) / "append").write_text("try before storm.note\n")
     with ending(home) as processes:
-        processes.append(start(home, writer_argv(home, "append", 1, 0.01)))
+        start(home, writer_argv(home, "append", 1, 0.01), processes)
         wait(lambda: list(Log(home).read("storm.*")))
     first, *_ = Log(home).read("storm.*")
     assert (first.id, first.type) == ("before", "storm.note")
@@ -67,10 +71,75 @@ def test_a_home_is_caught_up_when_all_is_settled(home):
     Log(home).append("storm.task", source="test", data={"n": 1, "k": "k1", "fails": 1})
     assert not is_caught_up(home)
     with ending(home) as processes:
-        processes.append(start(home, DISPATCH))
+        start(home, DISPATCH, processes)
         wait(lambda: is_caught_up(home))
     for name in handlers.HANDLERS:
         assert (home.root / f"{name}.runs").read_text().count("end ") == 2
+
+
+def test_what_starts_as_a_signal_comes_ends_with_the_rest(home, monkeypatch):
+    told, tell = os.pipe()
+    end_with = storm._end_with
+
+    def slow(parent, mask):
+        os.write(tell, str(os.getpid()).encode())
+        os.kill(parent, signal.SIGTERM)
+        time.sleep(0.3)  # time for its parent to hear the signal and to end without it
+        end_with(parent, mask)
+
+    def end(number, _):
+        raise SystemExit(number)
+
+    monkeypatch.setattr(storm, "_end_with", slow)
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        with pytest.raises(SystemExit), ending(home) as processes:
+            start(home, ["sleep", "60"], processes)
+        with pytest.raises(ChildProcessError):
+            os.waitpid(int(os.read(told, 20)), os.WNOHANG)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        os.close(told)
+        os.close(tell)
+
+
+def test_what_starts_hears_signals(home):
+    with ending(home) as processes:
+        process = start(home, ["sleep", "60"], processes)
+        process.terminate()
+        assert process.wait(40) == -signal.SIGTERM
+
+
+# A storm is killed before what it starts has asked the kernel to be told of it.
+TOO_LATE = """
+import os, sys
+from pathlib import Path
+from hookline.app.selftest import storm
+from hookline.dispatch.process import become_subreaper
+from hookline.log.home import Home
+prctl = storm._LIBC.prctl
+class Late:
+    def prctl(self, *arguments):
+        parent = os.getppid()
+        os.kill(parent, 9)
+        while os.getppid() == parent:
+            pass
+        return prctl(*arguments)
+become_subreaper()
+if not os.fork():
+    storm._LIBC = Late()
+    storm.start(Home(Path(sys.argv[1])), ["sh", "-c", "echo it goes on >&2"], [])
+while True:
+    try:
+        os.wait()
+    except ChildProcessError:
+        break
+"""
+
+
+def test_what_starts_as_the_storm_is_killed_does_not_go_on(home):
+    subprocess.run([sys.executable, "-c", TOO_LATE, home.root], check=True, timeout=40)
+    assert (home.root / "said").read_bytes() == b""
 
 
 def test_a_dispatcher_or_a_writer_that_ends_by_itself_is_a_problem(home):
