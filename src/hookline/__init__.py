@@ -5,6 +5,8 @@ The public names load on first use, because `hookline emit` has 60 ms for all of
 
 from typing import TYPE_CHECKING
 
+from hookline.loading import on_first_use
+
 if TYPE_CHECKING:
     from hookline.app.log import Log
     from hookline.dispatch.python_api import Reject, Retry, on
@@ -14,24 +16,16 @@ __version__ = "0.1.0"
 
 __all__ = ["Event", "Log", "Reject", "Retry", "on"]
 
-_HOMES = {
-    "Event": "hookline.model.event",
-    "Log": "hookline.app.log",
-    "Reject": "hookline.dispatch.python_api",
-    "Retry": "hookline.dispatch.python_api",
-    "on": "hookline.dispatch.python_api",
-}
-
-
-def __getattr__(name: str) -> object:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module 'hookline' has no attribute '{name}'")
-    from importlib import import_module
-
-    value: object = getattr(import_module(home), name)
-    globals()[name] = value
-    return value
+__getattr__ = on_first_use(
+    __name__,
+    {
+        "Event": "hookline.model.event",
+        "Log": "hookline.app.log",
+        "Reject": "hookline.dispatch.python_api",
+        "Retry": "hookline.dispatch.python_api",
+        "on": "hookline.dispatch.python_api",
+    },
+)
 
 
 def __dir__() -> list[str]:

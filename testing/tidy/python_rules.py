@@ -67,7 +67,7 @@ def package_contents(source: Source) -> Found:
                 pass
             case ast.If(test=ast.Name(id="TYPE_CHECKING")):
                 pass
-            case ast.FunctionDef(name="__getattr__" | "__dir__"):
+            case ast.FunctionDef(name="__dir__"):
                 pass
             case _:
                 yield node.lineno, f"{type(node).__name__} in a package's __init__"

@@ -6,6 +6,8 @@ The names load on first use, because pytest loads the plugin beside them whereve
 
 from typing import TYPE_CHECKING
 
+from hookline.loading import on_first_use
+
 if TYPE_CHECKING:
     from hookline.app.trial import Change, Trial
     from hookline.testing.golden import matches_golden
@@ -13,20 +15,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Change", "Trial", "matches_golden", "try_handler"]
 
-_HOMES = {
-    "Change": "hookline.app.trial",
-    "Trial": "hookline.app.trial",
-    "matches_golden": "hookline.testing.golden",
-    "try_handler": "hookline.testing.handler",
-}
-
-
-def __getattr__(name: str) -> object:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module 'hookline.testing' has no attribute '{name}'")
-    from importlib import import_module
-
-    value: object = getattr(import_module(home), name)
-    globals()[name] = value
-    return value
+__getattr__ = on_first_use(
+    __name__,
+    {
+        "Change": "hookline.app.trial",
+        "Trial": "hookline.app.trial",
+        "matches_golden": "hookline.testing.golden",
+        "try_handler": "hookline.testing.handler",
+    },
+)

@@ -30,7 +30,7 @@ import sys
 def test_nothing_of_it_is_loaded_for_tests_that_do_not_use_it():
     assert "hookline.testing.plugin" in sys.modules
     loaded = {name for name in sys.modules if name.startswith("hookline.")}
-    assert loaded == {"hookline.testing", "hookline.testing.plugin"}
+    assert loaded == {"hookline.loading", "hookline.testing", "hookline.testing.plugin"}
 """
 
 
