@@ -96,8 +96,8 @@ def marked(home: Home) -> list[int]:
 
 
 def end_all(folder: Path) -> None:
-    """Kill what works for this home, or for one within this folder; what sits in the kernel is not
-    waited for.
+    """Kill all others that work for this home, or for one within this folder; what sits in the
+    kernel is not waited for.
 
     Not only what bears a handler's mark: what a dispatcher, killed since, is about to make a
     handler still has the environment of the dispatcher.
@@ -117,7 +117,8 @@ def _working_for(folder: Path) -> list[int]:
     return [
         pid
         for pid in _processes()
-        if any(each == whole or each.startswith(begins) for each in _settings(pid))
+        if pid != os.getpid()
+        and any(each == whole or each.startswith(begins) for each in _settings(pid))
     ]
 
 
