@@ -1,7 +1,7 @@
 """Stopping a handler, and letting it go again, through the journal."""
 
 from hookline.app.survey import find_handlers
-from hookline.dispatch.journal import write_entry
+from hookline.dispatch.asks import write_some
 from hookline.dispatch.ledger import Entry
 from hookline.log.home import Home
 from hookline.model.clock import SystemClock, rfc3339
@@ -22,13 +22,11 @@ def set_paused(home: Home, handler: str | None, action: str, reason: str) -> Non
         known = ", ".join(names) or "there is none"
         which = f"no handler {shown(handler)}" if handler else f"{action} which handler?"
         raise Usage(f"{which}; in {home.handlers}: {known}")
-    write_entry(
-        home,
-        Entry(
-            action="paused" if action == "pause" else "resumed",
-            time=rfc3339(SystemClock().now()),
-            handler=handler,
-            reason=reason or "by hand",
-            by="hand",
-        ),
+    asked = Entry(
+        action="paused" if action == "pause" else "resumed",
+        time=rfc3339(SystemClock().now()),
+        handler=handler,
+        reason=reason or "by hand",
+        by="hand",
     )
+    write_some(home, [asked])

@@ -13,12 +13,19 @@ from itertools import islice
 from typing import Final
 
 from hookline.dispatch.handlers import refusal
-from hookline.dispatch.journal import STATE_FILE, append_whole, open_journal, read_ledger
+from hookline.dispatch.index_check import RESTORE, journal_differs
+from hookline.dispatch.journal import (
+    STATE_FILE,
+    append_whole,
+    is_empty,
+    open_journal,
+    read_ledger,
+)
 from hookline.dispatch.ledger import Entry, encode
 from hookline.dispatch.lock import holder
 from hookline.dispatch.state import IndexFailed, State
 from hookline.log.home import Home
-from hookline.model.errors import TryAgain, printable
+from hookline.model.errors import BadConfig, TryAgain, printable
 from hookline.model.position import Position
 
 OPEN_MAX: Final = 10_000
@@ -138,8 +145,14 @@ def _full(handler: str, why: str) -> str:
 
 
 def write_some(home: Home, entries: Iterable[Entry]) -> int:
-    """Write these entries at once; how many they were."""
+    """Write these entries at once, which tells the dispatcher, running or not; how many they were.
+
+    Raises BadConfig where the journal is missing: whoever began another would have the dispatcher
+    take it for the whole one.
+    """
     lines = [encode(entry) for entry in entries]
     if lines:
+        if is_empty(home) and (why := journal_differs(home)):
+            raise BadConfig(f"{why}: {RESTORE}")
         append_whole(home, home.deliveries, b"\n".join(lines), sync=True)
     return len(lines)

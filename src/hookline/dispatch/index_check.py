@@ -12,7 +12,10 @@ from hookline.dispatch.state import State
 from hookline.log.home import Home
 from hookline.model.errors import BadConfig, NotAllowed, WriteFailed, printable
 
-RESTORE: Final = "restore it from a backup, and no hookline rebuild before that"
+RESTORE: Final = (
+    "restore it from a backup; without one, the next hookline dispatch begins another from what "
+    "the index knows (no hookline rebuild before that)"
+)
 
 
 def journal_differs(home: Home) -> str:

@@ -16,7 +16,7 @@ import msgspec
 from hookline.dispatch import ledger as lines
 from hookline.dispatch.books import catch_up
 from hookline.dispatch.dead_letter import decode_letter
-from hookline.dispatch.ledger import Entry, Ledger
+from hookline.dispatch.ledger import Ledger
 from hookline.dispatch.snapshot import Snapshots, entries_of
 from hookline.dispatch.state import IndexFailed, State
 from hookline.dispatch.subscription import Delivery
@@ -42,6 +42,12 @@ _WRITE_LINES: Final = 1000
 def open_journal(home: Home) -> Stream:
     """The journal as a stream."""
     return Stream(home.deliveries, home.segments, JOURNAL)
+
+
+def is_empty(home: Home) -> bool:
+    """Whether the journal has no line, or is gone."""
+    with open_journal(home) as journal:
+        return not journal.read(BEGINNING, 1, patient=False).lines
 
 
 def load_ledger(home: Home, state: State | None) -> Ledger:
@@ -123,12 +129,6 @@ def append_whole(home: Home, path: Path, lines: bytes, *, sync: bool = False) ->
     append_line(path, lines, sync=sync, locked=locked, whole=True)
 
 
-def write_entry(home: Home, entry: Entry) -> None:
-    """Append one entry to the journal: how a command tells the dispatcher, running or not."""
-    line = lines.encode(entry)
-    append_whole(home, home.deliveries, line, sync=True)
-
-
 class JournalFiles:
     """What the dispatcher's books are written on."""
 
@@ -137,7 +137,8 @@ class JournalFiles:
         self._journal = open_journal(home)
         self._names: dict[int, str] = {}
         self._snapped = 1
-        """The newest segment that is known to need no snapshot any more; the first never does."""
+        """The newest segment that is known to need no snapshot any more; the first never does,
+        unless it was begun anew."""
         self._unsynced = True
         self._snapshot_bytes = 0
         self.news = ""
@@ -149,6 +150,7 @@ class JournalFiles:
             return self._journal.read(position, patient=patient)
         except LogReplaced:
             self._names.clear()
+            self._snapped = 0
             raise
 
     def resume(self, known: Ledger) -> Ledger:
@@ -156,7 +158,11 @@ class JournalFiles:
         the journal's newest snapshot."""
         if known.journal:
             name = self.name(known.folded)
-            if name == known.journal or self._is_empty():
+            if name == known.journal:
+                return known
+            if is_empty(self._home):
+                self._snapped = 0
+                self.news = "the journal was gone: another is begun with what the index knows"
                 return known
             self.news = (
                 "the index was of another journal: it is made again from this one"
@@ -165,6 +171,7 @@ class JournalFiles:
             )
         elif any(progress.cursors for progress in known.handlers.values()):
             # The journal was emptied once, and has no line yet.
+            self._snapped = 0
             return known
         for ordinal in (self._journal.live_ordinal(), *reversed(self._journal.ordinals())):
             found = newest_snapshot(self._journal, ordinal)
@@ -191,9 +198,6 @@ class JournalFiles:
         except LogReplaced:
             return b""
         return next((each.raw for each in chunk.lines if each.position.segment == segment), b"")
-
-    def _is_empty(self) -> bool:
-        return not self._journal.read(BEGINNING, 1, patient=False).lines
 
     def turn(self) -> None:
         """Close the journal's live file if it has grown large. Raises HooklineError."""

@@ -18,8 +18,8 @@ from hookline.dispatch.domain_log import DomainLog
 from hookline.dispatch.feed import Feed
 from hookline.dispatch.identities import Identities
 from hookline.dispatch.index_check import forgotten
-from hookline.dispatch.journal import STATE_FILE, JournalFiles, load_ledger, write_entry
-from hookline.dispatch.ledger import Ledger, begun
+from hookline.dispatch.journal import STATE_FILE, JournalFiles, append_whole, load_ledger
+from hookline.dispatch.ledger import Ledger, begun, encode
 from hookline.dispatch.lock import Lock, holder
 from hookline.dispatch.python_runner import attribute
 from hookline.dispatch.state import State, known_underway
@@ -107,10 +107,14 @@ def _locked(home: Home) -> Iterator[None]:
 
 def _write_underway(home: Home, ledger: Ledger, clock: Clock) -> None:
     now = rfc3339(clock.now())
-    for name, progress in ledger.handlers.items():
-        for pending in progress.pending.values():
-            if pending.running:
-                write_entry(home, begun(name, pending, now))
+    lines = [
+        encode(begun(name, pending, now))
+        for name, progress in ledger.handlers.items()
+        for pending in progress.pending.values()
+        if pending.running
+    ]
+    if lines:
+        append_whole(home, home.deliveries, b"\n".join(lines), sync=True)
 
 
 def _index_first(path: Path) -> tuple[bool, str]:

@@ -18,8 +18,8 @@ from zlib import crc32
 
 import msgspec
 
-from hookline.dispatch.asks import Asker
-from hookline.dispatch.journal import open_journal, write_entry
+from hookline.dispatch.asks import Asker, write_some
+from hookline.dispatch.journal import open_journal
 from hookline.dispatch.ledger import Entry, decode
 from hookline.dispatch.pace import Pace, batches
 from hookline.log.files import LOCK_WAIT_S, flock_within
@@ -115,7 +115,7 @@ def begin(home: Home, replay: Replay, clock: Clock) -> Begun:
         query=query,
     )
     with none_goes(home):
-        write_entry(home, entry)
+        write_some(home, [entry])
     return Begun(replay=replay)
 
 
@@ -128,7 +128,7 @@ def finish(home: Home, replay: Replay, clock: Clock, reason: str = "") -> None:
         replay=replay.name,
         reason=reason,
     )
-    write_entry(home, entry)
+    write_some(home, [entry])
 
 
 def go_on(name: str) -> str:

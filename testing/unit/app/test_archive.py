@@ -12,8 +12,9 @@ from hookline.app import archive as archiving
 from hookline.app.archive import Archive
 from hookline.app.config import ArchiveConfig, load_config
 from hookline.app.pausing import set_paused
+from hookline.dispatch.asks import write_some
 from hookline.dispatch.dead_letter import DeadLetter
-from hookline.dispatch.journal import STATE_FILE, open_journal, write_entry
+from hookline.dispatch.journal import STATE_FILE, open_journal
 from hookline.dispatch.ledger import Entry
 from hookline.log import packing
 from hookline.log.append import append_event
@@ -150,7 +151,7 @@ def test_what_is_asked_for_again_while_another_domain_is_deleted_stays(home, mon
             emit(home, type)
             rotate(home, type[0])
     cursor = Entry(action="cursor", time=NOW, handler="on-b-c.sh", domain="b", segment=3, offset=0)
-    write_entry(home, cursor)
+    write_some(home, [cursor])
     remove = archiving.remove_segment
 
     def removed(stream, ordinal, **more):
@@ -159,7 +160,7 @@ def test_what_is_asked_for_again_while_another_domain_is_deleted_stays(home, mon
                 action="replay", time=NOW, handler="on-b-c.sh", domain="b", segment=1, offset=0,
                 event="x", source="s", type="b.c", replay="again",
             )  # fmt: skip
-            write_entry(home, ask)
+            write_some(home, [ask])
         return remove(stream, ordinal, **more)
 
     monkeypatch.setattr(archiving, "remove_segment", removed)

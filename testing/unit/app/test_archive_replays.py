@@ -8,7 +8,8 @@ import pytest
 
 from hookline.app import archive as archiving
 from hookline.dispatch import replays
-from hookline.dispatch.journal import open_journal, write_entry
+from hookline.dispatch.asks import write_some
+from hookline.dispatch.journal import open_journal
 from hookline.dispatch.ledger import Entry, decode
 from hookline.dispatch.pace import Pace
 from hookline.dispatch.replays import Replay
@@ -32,7 +33,7 @@ def ask_for(home, begun, count):
     done = {"action": "attempt", "verdict": "done", "then": "settled", "attempt": 1}
     for entry in map(decode, home.deliveries.read_bytes().splitlines()):
         if entry.action == "replay":
-            write_entry(home, msgspec.structs.replace(entry, **done))
+            write_some(home, [msgspec.structs.replace(entry, **done)])
 
 
 def test_what_a_named_replay_has_still_to_ask_for_stays_until_it_is_over(home):
@@ -156,5 +157,5 @@ def test_a_line_of_the_journal_that_is_no_replay_holds_up_nothing(home):
         close(home)
     for query in ({}, {"until": "soon", "types": ["a.b"]}, {"until": LATER, "types": ["A"]}):
         entry = Entry(action="replaying", time=NOW, handler="on-a-b.sh", replay="x", query=query)
-        write_entry(home, entry)
+        write_some(home, [entry])
     assert told(archive(home, "cleanup", days=91)) == [("deleted", "a", 1)]

@@ -9,7 +9,7 @@ from hookline.app import event_replay
 from hookline.app.event_replay import Choice, chosen, deliver, enqueue, rehearse
 from hookline.app.pausing import set_paused
 from hookline.dispatch import asks, dropbox, replays
-from hookline.dispatch.journal import write_entry
+from hookline.dispatch.asks import write_some
 from hookline.dispatch.ledger import Entry
 from hookline.log.log import Log
 from hookline.log.rotate import rotate
@@ -173,7 +173,7 @@ def test_a_dispatcher_that_is_busy_with_other_things_is_not_waited_for_for_ever(
 
 
 def other_news(home):
-    write_entry(home, Entry(action="attempt", time=NOW, handler="on-c-d.sh", verdict="done"))
+    write_some(home, [Entry(action="attempt", time=NOW, handler="on-c-d.sh", verdict="done")])
 
 
 @pytest.mark.parametrize("header", ["# on: a.*", "# backoff: 1s\n# backoff: 1s"])

@@ -5,12 +5,16 @@ import pytest
 
 from hookline.app.pausing import set_paused
 from hookline.dispatch import letters
+from hookline.dispatch.asks import write_some
 from hookline.dispatch.index_check import forgotten, journal_differs
-from hookline.dispatch.journal import STATE_FILE, open_journal
+from hookline.dispatch.journal import STATE_FILE, open_journal, read_ledger
+from hookline.dispatch.ledger import Entry
 from hookline.log.rotate import rotate_stream
 from hookline.model.clock import SystemClock
+from hookline.model.errors import BadConfig
 
 CLOCK = SystemClock()
+NOW = "2026-01-01T00:00:00.000000Z"
 
 
 @pytest.fixture(name="used")
@@ -71,8 +75,47 @@ def test_of_a_journal_that_lost_its_end_what_stood_there_is_named(used):
     assert forgotten(used.home) == EVERYTHING
 
 
-def test_what_a_dispatcher_went_on_with_is_still_not_in_the_journal(used):
-    used.home.deliveries.unlink()
+@pytest.mark.parametrize("gone", [lambda path: path.unlink(), lambda path: path.write_bytes(b"")])
+def test_a_dispatcher_begins_another_with_all_that_the_index_knows(used, gone):
+    gone(used.home.deliveries)
     used.drain()
-    assert journal_differs(used.home) == ""
-    assert "decisions on dead letters: 1" in forgotten(used.home)
+    assert any("the journal was gone: another is begun" in each for each in used.spectator.notes)
+    assert (journal_differs(used.home), forgotten(used.home)) == ("", [])
+    (used.home.state / STATE_FILE).unlink()
+    ran = len(used.attempts())
+    used.drain()
+    assert len(used.attempts()) == ran
+    assert read_ledger(used.home).progress("on-a-b.sh").paused
+
+
+def test_a_journal_that_goes_while_a_dispatcher_runs_is_begun_anew_too(bench):
+    bench.shell("on-a-b.sh", "true")
+    bench.shell("on-a-c.sh", "exit 1", "# attempts: 2   backoff: 1h")
+    bench.emit("a.b")
+    bench.emit("a.c")
+    bench.drain()
+
+    def another_is_done_without():
+        if len(bench.verdicts()) == 2 and bench.home.deliveries.exists():
+            bench.home.deliveries.unlink()
+            bench.emit("a.b")
+        return len(bench.verdicts()) > 2
+
+    bench.run_until(another_is_done_without)
+    assert (journal_differs(bench.home), forgotten(bench.home)) == ("", [])
+
+
+@pytest.mark.parametrize("gone", [lambda path: path.unlink(), lambda path: path.write_bytes(b"")])
+def test_no_command_begins_another_journal(used, gone):
+    gone(used.home.deliveries)
+    with pytest.raises(BadConfig, match="restore it from a backup"):
+        set_paused(used.home, "on-a-b.sh", "resume", "")
+    with pytest.raises(BadConfig, match="next hookline dispatch"):
+        write_some(used.home, [Entry(action="drop", time=NOW, letter="x")])
+    assert forgotten(used.home) == EVERYTHING
+
+
+def test_a_command_begins_the_journal_of_a_home_that_has_none(bench):
+    bench.shell("on-a-b.sh", "true")
+    set_paused(bench.home, "on-a-b.sh", "pause", "")
+    assert read_ledger(bench.home).progress("on-a-b.sh").paused

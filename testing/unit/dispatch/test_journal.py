@@ -10,6 +10,7 @@ import pytest
 from hookline.app.pausing import set_paused
 from hookline.dispatch import books
 from hookline.dispatch import journal as module
+from hookline.dispatch.asks import write_some
 from hookline.dispatch.books import entries
 from hookline.dispatch.journal import (
     STATE_FILE,
@@ -19,7 +20,6 @@ from hookline.dispatch.journal import (
     open_journal,
     read_ledger,
     spare_segments,
-    write_entry,
 )
 from hookline.dispatch.ledger import Entry, Ledger, encode, fold
 from hookline.dispatch.letters import drop, letters
@@ -96,7 +96,7 @@ def test_what_is_older_than_the_snapshot_is_not_needed(busy):
 
 def test_what_was_decided_on_letters_that_are_purged_is_forgotten_with_the_next_snapshot(busy):
     for n in range(20):
-        write_entry(busy.home, Entry(action="drop", time=NOW, handler="h", letter=f"h:{n}"))
+        write_some(busy.home, [Entry(action="drop", time=NOW, handler="h", letter=f"h:{n}")])
     busy.emit("a.b", 65)
     busy.drain()
     there = next(letters(busy.home))
@@ -263,7 +263,7 @@ def test_a_journal_that_is_copied_in_its_place_asks_for_nothing_again(bench):
         action="replay", time=rfc3339(SystemClock().now()), replay="again", handler="on-a-b.sh",
         domain="a", segment=1, offset=0, event=event, source="test", type="a.b",
     )  # fmt: skip
-    write_entry(bench.home, ask)
+    write_some(bench.home, [ask])
     dispatcher = bench.dispatcher()
     try:
         dispatcher.drain()
@@ -284,10 +284,10 @@ def test_a_journal_that_is_copied_in_its_place_asks_for_nothing_again(bench):
 
 
 def ask_again(bench, event):
-    write_entry(bench.home, Entry(
+    write_some(bench.home, [Entry(
         action="replay", time=NOW, replay="again", handler="on-a-b.sh", domain="a", segment=1,
         offset=0, event=event, source="test", type="a.b",
-    ))  # fmt: skip
+    )])  # fmt: skip
 
 
 def obey(bench, dispatcher):
@@ -317,7 +317,7 @@ def test_a_replay_whose_line_comes_twice_keeps_its_attempts(bench, how):
             copy = bench.home.root / "copy"
             shutil.copy(bench.home.deliveries, copy)
             copy.rename(bench.home.deliveries)
-            write_entry(bench.home, Entry(action="resumed", time=NOW, handler="on-x.sh"))
+            write_some(bench.home, [Entry(action="resumed", time=NOW, handler="on-x.sh")])
         else:
             if how == "without its handler":
                 handler.unlink()
@@ -355,8 +355,9 @@ TORN = b'{"action":"attempt","time":"2026-01-01T00:00'
 @pytest.mark.parametrize("torn", [TORN, b"\0" * 30, TORN + b"\0" * 30])
 def test_a_command_behind_a_line_that_a_crash_has_torn_counts(bench, torn):
     bench.home.deliveries.write_bytes(torn)
-    write_entry(
-        bench.home, Entry(action="paused", time="2026-01-01T00:00:00.000000Z", handler="on-a-b.sh")
+    write_some(
+        bench.home,
+        [Entry(action="paused", time="2026-01-01T00:00:00.000000Z", handler="on-a-b.sh")],
     )
     assert load_ledger(bench.home, None).progress("on-a-b.sh").paused
 
@@ -384,7 +385,7 @@ def test_a_late_command_in_any_closed_segment_is_obeyed(bench):
         held.append(bench.home.deliveries.open("ab", buffering=0))
         with open_journal(bench.home) as journal:
             rotate_stream(journal)
-        write_entry(bench.home, Entry(action="resumed", time=NOW, handler="on-x.sh"))
+        write_some(bench.home, [Entry(action="resumed", time=NOW, handler="on-x.sh")])
     dispatcher = bench.dispatcher()
     held[1].write(encode(Entry(action="paused", time=NOW, handler="on-a-b.sh", by="hand")) + b"\n")
     for file in held:

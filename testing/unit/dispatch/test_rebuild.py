@@ -304,7 +304,7 @@ class Killed(BaseException):
     """The end of the process, as far as a test can have one inside itself."""
 
 
-STEPS = ("catch_up", "attribute", "write_entry", "_delete", "load_ledger", "State", "_save",
+STEPS = ("catch_up", "attribute", "append_whole", "_delete", "load_ledger", "State", "_save",
          "_read_identities")  # fmt: skip
 
 
