@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from hookline.app.leftovers import SELFTEST, dead_folders
 from hookline.dispatch.index_check import RESTORE, journal_differs
 from hookline.dispatch.journal import STATE_FILE, open_journal, read_ledger, spare_segments
-from hookline.dispatch.letters import groups, open_letters
+from hookline.dispatch.letters import damaged_places, groups, open_letters
 from hookline.dispatch.lock import holder
 from hookline.dispatch.state import health
 from hookline.log.holders import holders
@@ -127,6 +127,9 @@ def _handlers(home: Home) -> Iterator[Finding]:
 
 
 def _letters(home: Home) -> Iterator[Finding]:
+    if damaged := sum(1 for _ in damaged_places(home)):
+        text = f"damaged places of {home.dead_letters}: {damaged}"
+        yield Finding("damaged letters", False, text, "hookline verify")
     found = groups(open_letters(home))
     for group in islice(found, GROUPS_SHOWN):
         text = f"{group.letters} of {group.handler}: {printable(group.error)[:80]}"

@@ -105,7 +105,8 @@ def _pass_over(home: "Home") -> int:
         return 0
     _say(
         f"passed over, {counted(count, 'damaged place')} of {home.dead_letters}, the first at "
-        f"{first.segment:08d}:{first.offset}: hookline verify says which letters are missing"
+        f"{first.segment:08d}:{first.offset}: hookline verify says which letters are missing, and "
+        "what to do"
     )
     return BadData.exit_code
 

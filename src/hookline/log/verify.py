@@ -256,10 +256,13 @@ def nuls(chunk: Chunk, log: str, means: str) -> Iterator[Finding]:
 def unless_seen(finding: Finding, path: Path) -> Finding:
     """A finding that nobody can mend, with what says that a person knows of it: a file, which makes
     it a note."""
-    if path.exists():
-        means = f"set aside in {path.name}"
-        return msgspec.structs.replace(finding, level="note", means=means, next=f"jq . {path}")
-    return msgspec.structs.replace(finding, next=f"touch {path} says that you have seen it")
+    try:
+        is_kept = path.stat().st_size > 0
+    except FileNotFoundError:
+        return msgspec.structs.replace(finding, next=f"touch {path} says that you have seen it")
+    means = f"set aside in {path.name}" if is_kept else f"seen by somebody, says {path.name}"
+    then = f"jq . {path}" if is_kept else ""
+    return msgspec.structs.replace(finding, level="note", means=means, next=then)
 
 
 def read_all(stream: Stream, log: str) -> Iterator[Chunk | Finding]:

@@ -399,6 +399,17 @@ def test_the_doctor_notes_tails_old_segments_and_paused_handlers(used, capsys):
     assert found["paused"]["next"] == "hookline handlers resume on-a-b.sh"
 
 
+def test_the_doctor_sees_damage_of_the_letters_until_somebody_has_seen_it(used, capsys):
+    with used.home.dead_letters.open("ab") as letters:
+        letters.write(b"{torn\n")
+    status, found = doctor(capsys)
+    assert (status, found["damaged letters"]["next"]) == (os.EX_CONFIG, "hookline verify")
+    (finding,) = verify(capsys)[1]
+    Path(finding["next"].split()[1]).touch()
+    status, found = doctor(capsys)
+    assert (status, "damaged letters" in found) == (0, False)
+
+
 @pytest.mark.usefixtures("used")
 def test_the_doctor_sees_a_disk_that_is_nearly_full(capsys, monkeypatch):
     monkeypatch.setattr(condition.shutil, "disk_usage", lambda _: Usage)

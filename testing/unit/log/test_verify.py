@@ -61,7 +61,7 @@ def test_what_was_set_aside_is_a_note_as_long_as_its_file_is_there(home, kind):
     assert (finding.level, finding.check) == ("wrong", kind)
     assert finding.next == "hookline dispatch --once"
     aside = home.rejected / "a-events.00000001.0.json"
-    aside.touch()
+    aside.write_text("{}\n")
     (noted,), _ = check(home)
     assert (noted.level, noted.check, noted.offset) == ("note", kind, 0)
     assert (noted.means, noted.next) == (f"set aside in {aside.name}", f"jq . {aside}")
@@ -77,7 +77,9 @@ def test_a_torn_line_that_no_handler_gets_to_is_quieted_by_the_file_that_is_name
     (passed,) = check(home, awaited=lambda _: False)[0]
     assert passed.next == f"touch {aside} says that you have seen it"
     aside.touch()
-    assert [each.level for each in check(home, awaited=lambda _: False)[0]] == ["note"]
+    (seen,) = check(home, awaited=lambda _: False)[0]
+    assert (seen.level, seen.next) == ("note", ""), "there is nothing in it to be looked at"
+    assert seen.means == f"seen by somebody, says {aside.name}"
 
 
 def test_a_line_glued_behind_another_is_noted_and_read(home):
