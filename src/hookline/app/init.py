@@ -2,16 +2,18 @@
 
 import filecmp
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from hookline.app.doctor import lacks_atomic_append
+from hookline.log.files import durable_write, sync_folder
 from hookline.log.home import Home
 from hookline.model.errors import CannotCreate
 
+_NEW_HANDLERS: Final = ".handlers.new"
+"""The folder in which the handlers lie until all of them do; one that was cut short may be left."""
 _IGNORED: Final = """\
 # Runtime data; only configuration and schemas are kept.
 *
@@ -76,14 +78,14 @@ not do. `state/` may be deleted.
 def init(home: Home) -> Iterator[str]:
     """Make what is missing; a line for each thing made or kept. What is there is never changed, and
     a handler that was deleted stays deleted: ours come with the handlers' folder or not at all.
+    Cut short anywhere, it is done by the next one.
 
     Raises CannotCreate when the folder cannot be written to.
     """
-    has_handlers = home.handlers.is_dir()
     try:
         yield from make_folders(home)
         yield from _texts(home)
-        yield from _scripts(home, has_handlers=has_handlers)
+        yield from _scripts(home)
     except OSError as error:
         raise CannotCreate(f"{error.filename}: {error.strerror}") from error
     link_command(home)
@@ -99,12 +101,14 @@ def link_command(home: Home) -> None:
     if command.name != "hookline" or (link.is_symlink() and link.readlink() == command):
         return
     temporary = link.with_name(f".hookline.{os.getpid()}")
+    # Of one that was killed: in a container, processes have the same number again.
+    temporary.unlink(missing_ok=True)
     temporary.symlink_to(command)
     temporary.rename(link)
 
 
 def make_folders(home: Home) -> Iterator[str]:
-    """The folders that are missing, a line for each."""
+    """The folders of the runtime data that are missing, a line for each."""
     for folder in (
         home.events,
         home.segments,
@@ -116,19 +120,17 @@ def make_folders(home: Home) -> Iterator[str]:
         home.schemas,
         home.coordination / "intents",
         home.coordination / "logs",
-        home.handlers,
     ):
         if not folder.is_dir():
-            _make_folder(folder)
+            make_folder(folder)
             yield f"made {folder}"
 
 
-def _make_folder(folder: Path) -> None:
-    """With its parents, writable for nobody else whatever the umask."""
-    if not folder.parent.is_dir():
-        _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    folder.chmod(0o750)
+def make_folder(folder: Path) -> None:
+    """With its parents where they are missing, writable for nobody else whatever the umask."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(0o750, exist_ok=True)
 
 
 def _texts(home: Home) -> Iterator[str]:
@@ -139,34 +141,54 @@ def _texts(home: Home) -> Iterator[str]:
         (home.config / "programs.toml", _PROGRAMS),
     ):
         if not path.exists():
-            path.write_text(text)
-            path.chmod(0o640)
+            durable_write(path, text.encode())
             yield f"made {path}"
 
 
-def _scripts(home: Home, *, has_handlers: bool) -> Iterator[str]:
-    source = shipped_scripts()
-    target = home.root / "scripts"
-    if source.resolve() == target.resolve():
-        return
+def _scripts(home: Home) -> Iterator[str]:
+    source, target = shipped_scripts(), home.root / "scripts"
     made = 0
-    for path in sorted((source / "events").rglob("*")):
-        aim = target / path.relative_to(source)
-        if path.name == "__pycache__" or path.suffix == ".pyc":
-            continue
-        if path.is_dir():
-            if not aim.is_dir():
-                _make_folder(aim)
-        elif not aim.exists():
-            if has_handlers and aim.parent == home.handlers:
-                continue
-            shutil.copyfile(path, aim)
-            aim.chmod(0o750 if path.stat().st_mode & 0o100 else 0o640)
-            made += 1
-        elif not filecmp.cmp(path, aim, shallow=False):
-            yield f"kept {aim}: it differs from the one that comes with this version"
+    if source.resolve() != target.resolve():
+        for path in _files(source / "events"):
+            aim = target / path.relative_to(source)
+            if aim.exists():
+                if not filecmp.cmp(path, aim, shallow=False):
+                    yield f"kept {aim}: it differs from the one that comes with this version"
+            elif aim.parent != home.handlers:
+                make_folder(aim.parent)
+                _copy(path, aim)
+                made += 1
+    # After the library that they source: from their rename on, they are run.
+    if not home.handlers.is_dir():
+        made += _lay_handlers(home, source / "events" / "handlers")
+        yield f"made {home.handlers}"
     if made:
         yield f"made {made} scripts in {target / 'events'}"
+
+
+def _lay_handlers(home: Home, source: Path) -> int:
+    """Put the folder of handlers in place with all of ours in it; how many they are."""
+    new = home.handlers.with_name(_NEW_HANDLERS)
+    make_folder(new)
+    shipped = {path.name: path for path in _files(source)}
+    for name, path in shipped.items():
+        _copy(path, new / name)
+    for path in new.iterdir():
+        if path.name not in shipped:
+            path.unlink()
+    new.rename(home.handlers)
+    sync_folder(home.handlers.parent)
+    return len(shipped)
+
+
+def _files(source: Path) -> list[Path]:
+    return [path for path in sorted(source.rglob("*")) if path.is_file() and path.suffix != ".pyc"]
+
+
+def _copy(path: Path, aim: Path) -> None:
+    """Whole or not at all: a part of it would be kept as somebody's own."""
+    mode = 0o750 if path.stat().st_mode & 0o100 else 0o640
+    durable_write(aim, path.read_bytes(), mode)
 
 
 def shipped_scripts() -> Path:

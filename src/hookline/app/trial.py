@@ -18,7 +18,7 @@ from typing import Final, Literal
 import msgspec
 
 from hookline.app.bus import SOURCE, dispatcher
-from hookline.app.init import link_command, make_folders
+from hookline.app.init import link_command, make_folder, make_folders
 from hookline.app.leftovers import throw_away
 from hookline.app.selftest.leaks import end_all
 from hookline.app.survey import find_handlers
@@ -168,6 +168,7 @@ def _furnish(trial: Home, home: Home, handler: Path, state: Path | None) -> Home
             _copy(source, target)
     for _ in make_folders(trial):
         pass  # it makes them as it tells of them
+    make_folder(trial.handlers)
     link_command(trial)
     shutil.copy2(handler, trial.handlers / handler.name)
     return trial

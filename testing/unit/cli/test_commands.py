@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -68,19 +67,6 @@ def test_init_makes_a_home_once_and_keeps_what_is_there(made):
     assert main(["init", str(made.root)]) == 0
     assert 'envelope = "cortex"' in made.config.joinpath("hookline.toml").read_text()
     assert oct(made.handlers.stat().st_mode & 0o777) == "0o750"
-
-
-def test_init_brings_no_handler_back_that_was_deleted(made, capsys):
-    shutil.rmtree(made.root / "scripts/events/lib")
-    assert main(["init", str(made.root)]) == 0
-    assert (made.root / "scripts/events/lib/event-logger.sh").exists()
-    assert list(made.handlers.iterdir()) == []
-    capsys.readouterr()
-    assert main(["init", str(made.root)]) == 0
-    assert "is a home already; nothing to do" in capsys.readouterr().out
-    made.handlers.rmdir()
-    assert main(["init", str(made.root)]) == 0
-    assert (made.handlers / "on-task-failed.sh").exists()
 
 
 def test_a_new_home_has_every_setting_at_its_default_and_so_has_the_checkout(made):

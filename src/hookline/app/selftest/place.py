@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from hookline.app.doctor import lacks_atomic_append
-from hookline.app.init import make_folders
+from hookline.app.init import make_folder, make_folders
 from hookline.app.leftovers import SELFTEST, throw_away
 from hookline.dispatch.trust import distrust
 from hookline.log.home import Home
@@ -40,6 +40,7 @@ def place_below(folder: Path, *, keep: bool = False) -> Iterator[Place]:
             see_to_room(place.home)
             with blamed(place.home):
                 list(make_folders(place.home))
+                make_folder(place.home.handlers)
                 if lacks_atomic_append(place.home.coordination):
                     place.home.locked_append.touch()
             if reason := distrust(place.home.handlers):

@@ -1,0 +1,55 @@
+"""A home is made, and made again; what is killed at it is in testing/faults."""
+
+import os
+import shutil
+import sys
+
+import pytest
+
+from hookline.app.init import init, link_command, make_folders
+from hookline.log.home import Home
+
+
+@pytest.fixture
+def made(tmp_path):
+    """A home whose user wants none of the handlers that come with Hookline."""
+    home = Home(tmp_path / "project")
+    list(init(home))
+    for handler in home.handlers.iterdir():
+        handler.unlink()
+    return home
+
+
+def test_no_handler_comes_back_that_was_deleted(made):
+    shutil.rmtree(made.root / "scripts/events/lib")
+    (told,) = init(made)
+    assert told.startswith("made ")
+    assert (made.root / "scripts/events/lib/event-logger.sh").exists()
+    assert list(made.handlers.iterdir()) == []
+    assert list(init(made)) == []
+
+
+def test_only_init_makes_the_folder_of_handlers_and_with_all_of_them(made):
+    made.handlers.rmdir()
+    assert list(make_folders(made)) == []
+    assert f"made {made.handlers}" in init(made)
+    assert (made.handlers / "on-task-failed.sh").exists()
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_nothing_of_it_can_be_written_to_by_others(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        list(init(Home(tmp_path / "project")))
+    finally:
+        os.umask(before)
+    made = [path for path in (tmp_path / "project").rglob("*") if not path.is_symlink()]
+    assert [path for path in made if path.stat().st_mode & 0o027] == []
+
+
+def test_the_way_to_the_command_is_laid_where_one_was_killed_at_it(made, tmp_path, monkeypatch):
+    command = tmp_path / "hookline"
+    monkeypatch.setattr(sys, "argv", [str(command)])
+    made.state.joinpath(f".hookline.{os.getpid()}").symlink_to("somewhere")
+    link_command(made)
+    assert made.state.joinpath("hookline").readlink() == command
