@@ -14,8 +14,10 @@
 #   --priority P         only low, medium, high or critical; an event without one is medium
 #   --correlation ID     only events of this correlation
 #   --dry-run            say what would be replayed
-#   --verbose            show each event
+#   -v, --verbose        show each event
 #   --queue              put new events with the same data into the drop box, and do not wait
+#   --json               one JSON object an event, then one for all of them
+#   --home DIR           the home; else the one that this script lies in
 #
 # Searches the logs and their closed segments. A running dispatcher delivers, or else one is run.
 set -euo pipefail
@@ -23,7 +25,7 @@ set -euo pipefail
 # shellcheck source=lib/hookline-command.sh
 source "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/lib/hookline-command.sh"
 
-readonly USAGE_LINES=20
+readonly USAGE_LINES=22
 
 main() {
   if [[ ${1-} == --help || ${1-} == -h ]]; then

@@ -78,7 +78,9 @@ def run(args: argparse.Namespace) -> int:
     for trouble in troubles:
         print(f"hookline event-replay: {printable(trouble)}", file=sys.stderr)
     if args.event_id and not counts.total():
-        raise BadData(f"Event not found: {shown(args.event_id)} is in no log; see: hookline log")
+        narrowed = any((args.type, args.source, args.priority, args.correlation))
+        where = "in no log as the other options choose" if narrowed else "in no log"
+        raise BadData(f"Event not found: {shown(args.event_id)} is {where}; see: hookline log")
     if counts["failed"]:
         return 1
     if troubles:

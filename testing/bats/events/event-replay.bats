@@ -40,6 +40,8 @@ said() { tr -d '\n' <"$OUT"; }
   assert_success
   assert_output --partial 'Event Replay Tool'
   assert_output --partial 'USAGE: event-replay.sh --event-id ID | --date YYYY-MM-DD'
+  assert_output --partial '--json'
+  assert_output --partial 'Searches the logs and their closed segments.'
 }
 
 @test "an event is delivered once more to every handler that wants it" {
@@ -206,7 +208,11 @@ hookline_runs() { [[ $(hookline status --json | jq .dispatcher) != null ]]; }
   assert_output --partial 'one of the arguments --event-id --date is required'
   run replay --event-id nobody
   assert_failure 65
-  assert_output --partial 'Event not found'
+  assert_output --partial "Event not found: 'nobody' is in no log; see: hookline log"
+  emit e1
+  run replay --event-id e1 --type '^c'
+  assert_failure 65
+  assert_output --partial "Event not found: 'e1' is in no log as the other options choose"
 }
 
 @test "what is wrong with the call is said first, and why one event went nowhere" {
