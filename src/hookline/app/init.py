@@ -163,7 +163,7 @@ def _scripts(home: Home) -> Iterator[str]:
         made += _lay_handlers(home, source / "events" / "handlers")
         yield f"made {home.handlers}"
     if made:
-        yield f"made {made} scripts in {target / 'events'}"
+        yield f"made {made} script{'s' if made > 1 else ''} in {target / 'events'}"
 
 
 def _lay_handlers(home: Home, source: Path) -> int:

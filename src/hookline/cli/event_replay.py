@@ -9,6 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from hookline.app.root import home_of
+from hookline.cli.ending import end_on_term
 from hookline.cli.options import some
 from hookline.model.errors import Usage, printable, shown
 
@@ -70,13 +71,14 @@ def run(args: argparse.Namespace) -> int:
         outcomes = event_replay.enqueue(home, events, SystemClock())
     else:
         outcomes = event_replay.deliver(home, events, SystemClock())
+    end_on_term()
     try:
         counts = _print(outcomes, args)
-    except KeyboardInterrupt:
-        print("hookline event-replay: what waits is shown by: hookline handlers", file=sys.stderr)
+    except (KeyboardInterrupt, SystemExit):
+        _say("ended before all was replayed; what waits is shown by: hookline handlers")
         raise
     for trouble in troubles:
-        print(f"hookline event-replay: {printable(trouble)}", file=sys.stderr)
+        _say(trouble)
     if args.event_id and not counts.total():
         narrowed = any((args.type, args.source, args.priority, args.correlation))
         where = "in no log as the other options choose" if narrowed else "in no log"
@@ -86,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     if troubles:
         return os.EX_DATAERR
     if counts["waiting"]:
-        print("hookline event-replay: what waits is shown by: hookline handlers", file=sys.stderr)
+        _say("what waits is shown by: hookline handlers")
         return os.EX_TEMPFAIL
     return 0
 
@@ -178,3 +180,7 @@ def _print(outcomes: "Iterable[Outcome]", args: argparse.Namespace) -> Counter[s
             if counts[result] or result != "waiting":
                 print(f"{result.capitalize()}: {counts[result]}")
     return counts
+
+
+def _say(text: str) -> None:
+    print(f"hookline event-replay: {printable(text)}", file=sys.stderr)

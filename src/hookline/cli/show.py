@@ -131,6 +131,9 @@ class Stage(Show):
         style = self._style
         where = self._home.coordination
         self._print(f"{style.bold('Hookline')} runs in {self._home.root}; Ctrl-C ends it.\n")
+        if not self._home.handlers.is_dir():
+            root = shlex.quote(str(self._home.root))
+            self._print(f"  no handlers: {self._home.handlers} is missing: hookline init {root}")
         for listener in roster:
             wants = " ".join(listener.handler.patterns)
             self._print(f"  handler  {listener.name:<28} {style.dim(f'on {wants}')}")

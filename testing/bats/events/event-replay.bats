@@ -183,6 +183,23 @@ said() { tr -d '\n' <"$OUT"; }
   assert_equal "$(said)" 'e1 again'
 }
 
+@test "told to end while it waits, it says where to look for the rest" {
+  delivered '[[ -z $EVENT_REPLAYOF ]] || exec sleep 60 # as long as it takes'
+  "$HOOKLINE_CHECKOUT/.venv/bin/hookline" dispatch 3>&- &
+  local pid=$! asker status=0
+  await 10 hookline_runs
+  "$HOOKLINE_CHECKOUT/scripts/events/event-replay.sh" --event-id e1 2>"$OUT.err" 3>&- &
+  asker=$!
+  await 10 grep -q '^e1 again' "$OUT"
+  kill "$asker"
+  wait "$asker" || status=$?
+  kill "$pid" && kill "$pid"
+  wait "$pid" || true
+  assert_equal "$status" 143
+  assert_equal "$(cat "$OUT.err")" "hookline event-replay: ended before all was replayed; what waits \
+is shown by: hookline handlers"
+}
+
 hookline_runs() { [[ $(hookline status --json | jq .dispatcher) != null ]]; }
 
 @test "what cannot be asked for is refused in the words of the original" {

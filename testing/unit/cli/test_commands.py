@@ -402,6 +402,7 @@ def test_up_shows_what_happens_and_ends_with_what_was_done(made):
 
 
 def test_a_closed_terminal_ends_up_and_its_programs(made):
+    made.handlers.rmdir()
     made.config.joinpath("programs.toml").write_text(
         '[program.sleeper]\ncommand = ["/bin/sleep", "997"]\n'
     )
@@ -418,6 +419,7 @@ def test_a_closed_terminal_ends_up_and_its_programs(made):
     said = b""
     while b"another terminal" not in said:
         said += os.read(controller, 4096)
+    assert b"no handlers: " in said
     mark = f"HOOKLINE_PROGRAM={made.root}:sleeper".encode()
     deadline_s = time.monotonic() + 10
     while not marked(mark):
