@@ -2,6 +2,8 @@
 
 import signal
 
+import pytest
+
 from hookline.app.init import init
 from hookline.log.home import Home
 from testing.faults.injection import CHANGES, KILL
@@ -20,6 +22,7 @@ def texts(home):
     }
 
 
+@pytest.mark.timeout(0)
 def test_killed_anywhere_the_next_one_lays_down_all_of_it(points, tmp_path):
     whole = Home(tmp_path / "whole")
     list(init(whole))
