@@ -230,6 +230,9 @@ class SimPaper:
         found = (newest_snapshot(self.journal, ordinal) for ordinal in self._ordinals())
         return next(filter(None, found), Ledger())
 
+    def begun_anew(self, _):
+        return None
+
     def _ordinals(self):
         return reversed([*self.journal.ordinals(), self.journal.live_ordinal()])
 

@@ -22,6 +22,7 @@ from hookline.app.survey import find_handlers
 from hookline.dispatch import replays
 from hookline.dispatch.handlers import Handlers
 from hookline.dispatch.identities import forget_before
+from hookline.dispatch.index_check import journal_differs
 from hookline.dispatch.journal import (
     JOURNAL,
     LETTERS,
@@ -41,7 +42,7 @@ from hookline.log.rotate import remove_segment, rotate_stream, seal_segment
 from hookline.log.stream import LogReplaced, Stream
 from hookline.model.clock import Clock, from_epoch_s, parse_rfc3339, rfc3339
 from hookline.model.duration import seconds
-from hookline.model.errors import HooklineError, TryAgain
+from hookline.model.errors import BadConfig, HooklineError, TryAgain
 from hookline.model.position import Position
 from hookline.model.size import size_bytes
 
@@ -134,6 +135,8 @@ class Archive:
         }
         if not old:
             return
+        if lost := journal_differs(self._home):
+            raise BadConfig(f"{lost.how}: {lost.next}")
         found = find_handlers(self._home)
         for domain, segments in old.items():
             # Anew for each domain: who begins a replay waits no longer than for one of them.

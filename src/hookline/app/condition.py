@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from hookline.app.leftovers import SELFTEST, dead_folders
-from hookline.dispatch.index_check import RESTORE, journal_differs
+from hookline.dispatch.index_check import journal_differs
 from hookline.dispatch.journal import STATE_FILE, open_journal, read_ledger, spare_segments
 from hookline.dispatch.letters import damaged_places, groups, open_letters
 from hookline.dispatch.lock import holder
@@ -105,9 +105,8 @@ def _dead_selftests(home: Home) -> Iterator[Finding]:
 
 
 def _journal(home: Home) -> Finding:
-    why = journal_differs(home)
-    if why:
-        return Finding("journal", False, why, RESTORE)
+    if lost := journal_differs(home):
+        return Finding("journal", False, lost.how, lost.next)
     with open_journal(home) as stream:
         closed = len(stream.ordinals())
     size = home.deliveries.stat().st_size if home.deliveries.exists() else 0

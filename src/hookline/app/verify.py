@@ -11,7 +11,7 @@ from hookline.app.journal_check import JournalCheck, Places, finding_of_line
 from hookline.app.survey import find_handlers
 from hookline.dispatch.dead_letter import decode_letter
 from hookline.dispatch.identities import Identities
-from hookline.dispatch.index_check import RESTORE, journal_differs
+from hookline.dispatch.index_check import journal_differs
 from hookline.dispatch.journal import (
     JOURNAL,
     LETTERS,
@@ -61,10 +61,10 @@ def verify(home: Home, wanted: Sequence[str], tally: Tally) -> Iterator[Finding]
             check = LogCheck(home, domain, twin, tally, SystemClock(), awaited=awaited)
             yield from check.findings()
     if not wanted:
-        if why := journal_differs(home):
+        if lost := journal_differs(home):
             yield Finding(
-                level="wrong", check="journal", log=JOURNAL, segment=1, found=why,
-                means="the index knows what it does not tell", next=RESTORE,
+                level="wrong", check="journal", log=JOURNAL, segment=1, found=lost.how,
+                means="the index knows what it does not tell", next=lost.next,
             )  # fmt: skip
         places = Places(home)
         journal = JournalCheck(home, places)

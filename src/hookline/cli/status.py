@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> int:
     from msgspec import to_builtins
 
     from hookline.app.survey import Survey, deliverable, gone, open_replays, stopped, survey
-    from hookline.dispatch.index_check import RESTORE, journal_differs
+    from hookline.dispatch.index_check import journal_differs
     from hookline.model.clock import SystemClock
 
     home = home_of(args)
@@ -43,8 +43,8 @@ def run(args: argparse.Namespace) -> int:
         for each in replays
         if not each.is_asked_for
     ]
-    if why := journal_differs(home):
-        needs.append(f"{why}: {RESTORE}")
+    if lost := journal_differs(home):
+        needs.append(f"{lost.how}: {lost.next}")
     if args.json:
         print_json({**to_builtins(found), "replays": to_builtins(replays), "needs": needs})
         return 75 if needs else 0

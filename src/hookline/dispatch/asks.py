@@ -1,4 +1,5 @@
-"""Asking a dispatcher for deliveries, through the journal: the only way to a replay.
+"""Telling a dispatcher something through the journal, which it hears running or not; and asking it
+for deliveries, which is the only way to a replay.
 
 What was asked for and is not settled lies in the dispatcher's memory and in its index, so never
 more than `OPEN_MAX` of it for one handler: who asks for more waits for room, or goes on another
@@ -13,11 +14,10 @@ from itertools import islice
 from typing import Final
 
 from hookline.dispatch.handlers import refusal
-from hookline.dispatch.index_check import RESTORE, journal_differs
+from hookline.dispatch.index_check import see_journal
 from hookline.dispatch.journal import (
     STATE_FILE,
     append_whole,
-    is_empty,
     open_journal,
     read_ledger,
 )
@@ -25,7 +25,7 @@ from hookline.dispatch.ledger import Entry, encode
 from hookline.dispatch.lock import holder
 from hookline.dispatch.state import IndexFailed, State
 from hookline.log.home import Home
-from hookline.model.errors import BadConfig, TryAgain, printable
+from hookline.model.errors import TryAgain, printable
 from hookline.model.position import Position
 
 OPEN_MAX: Final = 10_000
@@ -147,12 +147,10 @@ def _full(handler: str, why: str) -> str:
 def write_some(home: Home, entries: Iterable[Entry]) -> int:
     """Write these entries at once, which tells the dispatcher, running or not; how many they were.
 
-    Raises BadConfig where the journal is missing: whoever began another would have the dispatcher
-    take it for the whole one.
+    Raises BadConfig where the journal is missing.
     """
     lines = [encode(entry) for entry in entries]
     if lines:
-        if is_empty(home) and (why := journal_differs(home)):
-            raise BadConfig(f"{why}: {RESTORE}")
+        see_journal(home)
         append_whole(home, home.deliveries, b"\n".join(lines), sync=True)
     return len(lines)

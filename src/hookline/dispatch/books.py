@@ -42,6 +42,10 @@ class Paper(Journal, Protocol):
         """The ledger to fold on from: the one that is known, if it is of this journal, or that of
         the journal's newest snapshot."""
 
+    def begun_anew(self, folded: Position) -> Position | None:
+        """Where the journal begins anew, when what was read up to there is gone; None: it is not.
+        Nothing may be written there before the index knows it."""
+
     def name(self, position: Position) -> str:
         """What tells this journal, which was read up to there, from every other one."""
 
@@ -162,6 +166,8 @@ class Books:
         self._paper = paper
         self._index = index
         self._folded = self._read = Position(1, 0)
+        self._indexed = Position(1, 0)
+        """How far the journal is folded into the index on disk."""
         self._ahead: dict[int, int] = {}
         self._known_closed: set[str] = set()
         self._letters: list[bytes] = []
@@ -251,7 +257,7 @@ class Books:
     def take_over(self, ledger: Ledger) -> None:
         """Go on where this ledger ends."""
         self._index.save(ledger)
-        self._folded = self._read = ledger.folded
+        self._folded = self._read = self._indexed = ledger.folded
         self._ahead = ledger.ahead
         self._known_closed = set(ledger.closed)
 
@@ -272,6 +278,8 @@ class Books:
         """Append what waits, each kind in one write: the dead letters before the entries that say
         so."""
         try:
+            if self._entries and not self._index.is_fresh:
+                self._follow()
             for waiting, append in (
                 (self._letters, self._paper.bury),
                 (self._entries, self._paper.enter),
@@ -284,6 +292,15 @@ class Books:
             return
         self.trouble = ""
 
+    def _follow(self) -> None:
+        """Where the journal is gone, go over to the one that is about to begin."""
+        anew = self._paper.begun_anew(self._indexed)
+        if anew is not None:
+            with self._index.transaction():
+                self._index.folded(anew, self._paper.name(anew))
+            self._folded = self._read = self._indexed = anew
+            self._ahead = {}
+
     def commands(self) -> list[Entry]:
         """Entries that others have appended since the last call: what they ask for. None while our
         own cannot be appended, since the order of all is what counts."""
@@ -295,7 +312,8 @@ class Books:
         try:
             for chunk in chunks(self._paper.read, read):
                 read = chunk.next
-                replaced = replaced or chunk.replaced is not None
+                if chunk.replaced:
+                    replaced, self._ahead = True, {}
                 told = entries(
                     line.raw
                     for line in chunk.lines
@@ -397,6 +415,7 @@ class Books:
             self._paper.sync()
             self._freshen()
             self._commit(cursors)
+            self._indexed = self._folded
         except HooklineError as error:
             self.trouble = str(error)
             return False

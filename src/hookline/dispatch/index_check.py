@@ -3,26 +3,51 @@ journal forgets what only the index knows."""
 
 import contextlib
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from hookline.dispatch.books import catch_up
-from hookline.dispatch.journal import STATE_FILE, JournalFiles, open_journal
+from hookline.dispatch.journal import STATE_FILE, JournalFiles, bytes_of, open_journal
 from hookline.dispatch.ledger import Ledger, Progress
 from hookline.dispatch.state import State
 from hookline.log.home import Home
 from hookline.model.errors import BadConfig, NotAllowed, WriteFailed, printable
 
-RESTORE: Final = (
-    "restore it from a backup; without one, the next hookline dispatch begins another from what "
-    "the index knows (no hookline rebuild before that)"
+_MISSING: Final = (
+    "restore it from a backup; without one, the next dispatcher begins another with what the index "
+    "knows (no hookline rebuild before that)"
+)
+_SHORTER: Final = (
+    "restore it from a backup; without one, the next dispatcher goes on with what the index knows "
+    "(no hookline rebuild)"
+)
+_ANOTHER: Final = (
+    "put the right one back; the next dispatcher makes the index again from this one, and does "
+    "once more what it does not tell"
 )
 
 
-def journal_differs(home: Home) -> str:
-    """Why the journal is not the one that the index was made from; empty when it is, and when there
+class Difference(NamedTuple):
+    """How the journal differs from the one that the index was made from."""
+
+    how: str
+    next: str
+    """What to do."""
+
+
+def journal_differs(home: Home) -> Difference | None:
+    """How the journal is not the one that the index was made from; None when it is, and when there
     is no index that could tell."""
     known = _index(home)
-    return _differs(home, known) if known else ""
+    return _differs(home, known) if known else None
+
+
+def see_journal(home: Home) -> None:
+    """Raises BadConfig where the journal is missing: what anybody but the dispatcher then writes
+    would be taken for the whole of it."""
+    known = None if bytes_of(home.deliveries) else _index(home)
+    lost = _differs(home, known) if known else None
+    if lost and lost.next == _MISSING:
+        raise BadConfig(f"{lost.how}: {lost.next}")
 
 
 def forgotten(home: Home) -> list[str]:
@@ -30,7 +55,7 @@ def forgotten(home: Home) -> list[str]:
     known = _index(home)
     if known is None:
         return []
-    differs = bool(_differs(home, known))
+    differs = _differs(home, known) is not None
     files = JournalFiles(home)
     told = catch_up(Ledger(), files)
     if not differs:
@@ -58,24 +83,22 @@ def _index(home: Home) -> Ledger | None:
         return None
 
 
-def _differs(home: Home, known: Ledger) -> str:
+def _differs(home: Home, known: Ledger) -> Difference | None:
     if not known.journal:
-        return ""
+        return None
+    files, path = JournalFiles(home), home.deliveries
+    if files.begun_anew(known.folded) is not None:
+        return Difference(f"the journal {path} is missing", _MISSING)
+    if files.name(known.folded) not in ("", known.journal):
+        how = f"the journal {path} is another than the index was made from"
+        return Difference(how, _ANOTHER)
     with open_journal(home) as journal:
-        # In this order: a dispatcher may be closing it just now.
-        is_gone = not home.deliveries.exists() and not journal.ordinals()
         end = journal.end()
-    name = JournalFiles(home).name(known.folded)
-    if is_gone:
-        how = "missing"
-    elif name not in ("", known.journal):
-        how = "another than the index was made from"
-    elif end < known.folded:
-        how = "shorter than when the index was made from it"
-    else:
-        # Perhaps by far longer: an index from a backup.
-        return ""
-    return f"the journal {home.deliveries} is {how}"
+    if end < known.folded or files.in_a_line(known.folded):
+        how = f"the journal {path} is shorter than when the index was made from it"
+        return Difference(how, _SHORTER)
+    # Perhaps by far longer: an index from a backup.
+    return None
 
 
 def _of_handler(name: str, known: Progress, told: Progress, *, goes_back: bool) -> Iterator[str]:

@@ -5,6 +5,7 @@ Anybody may read them while a dispatcher runs; commands append to the journal wh
 
 import contextlib
 import hashlib
+import os
 import uuid
 from collections.abc import Container, Iterator
 from functools import partial
@@ -23,7 +24,7 @@ from hookline.dispatch.subscription import Delivery
 from hookline.log.files import append_line
 from hookline.log.home import Home
 from hookline.log.rotate import rotate_stream
-from hookline.log.stream import BEGINNING, Chunk, Line, LogReplaced, Stream, chunks
+from hookline.log.stream import Chunk, Line, LogReplaced, Stream, chunks
 from hookline.model.position import Position
 
 STATE_FILE: Final = "dispatch.db"
@@ -42,12 +43,6 @@ _WRITE_LINES: Final = 1000
 def open_journal(home: Home) -> Stream:
     """The journal as a stream."""
     return Stream(home.deliveries, home.segments, JOURNAL)
-
-
-def is_empty(home: Home) -> bool:
-    """Whether the journal has no line, or is gone."""
-    with open_journal(home) as journal:
-        return not journal.read(BEGINNING, 1, patient=False).lines
 
 
 def load_ledger(home: Home, state: State | None) -> Ledger:
@@ -157,12 +152,15 @@ class JournalFiles:
         """The ledger to fold on from: the one that is known, if it is of this journal, or that of
         the journal's newest snapshot."""
         if known.journal:
+            if (anew := self.begun_anew(known.folded)) is not None:
+                self.news = "the journal was gone: another is begun with what the index knows"
+                known.folded = anew
+                return known
             name = self.name(known.folded)
             if name == known.journal:
-                return known
-            if is_empty(self._home):
-                self._snapped = 0
-                self.news = "the journal was gone: another is begun with what the index knows"
+                if self.in_a_line(known.folded):
+                    # It has lost its end and grown on: what it has grown by is not known.
+                    known.folded = Position(known.folded.segment, 0)
                 return known
             self.news = (
                 "the index was of another journal: it is made again from this one"
@@ -170,8 +168,7 @@ class JournalFiles:
                 else "the index was older than the journal: it is made again"
             )
         elif any(progress.cursors for progress in known.handlers.values()):
-            # The journal was emptied once, and has no line yet.
-            self._snapped = 0
+            # Nothing was folded from it yet, since it is new or was begun anew.
             return known
         for ordinal in (self._journal.live_ordinal(), *reversed(self._journal.ordinals())):
             found = newest_snapshot(self._journal, ordinal)
@@ -179,10 +176,37 @@ class JournalFiles:
                 return found
         return Ledger()
 
+    def begun_anew(self, folded: Position) -> Position | None:
+        """Where the journal begins anew, when what was read up to there is gone; None: it is not.
+
+        Nothing may be written there before the index knows it: a line of which it knows nothing
+        makes another journal of it, which then tells what the index is to be.
+        """
+        segment = _read_last(folded)
+        if segment < 1 or bytes_of(self._home.deliveries):
+            return None
+        if any(ordinal >= segment for ordinal in self._journal.ordinals()):
+            return None
+        self._names.clear()
+        # Also the first segment gets a snapshot then.
+        self._snapped = 0
+        return Position(self._journal.live_ordinal(), 0)
+
+    def in_a_line(self, folded: Position) -> bool:
+        """Whether no line of the journal ends there, though it is longer than that."""
+        if not folded.offset:
+            return False
+        before = Position(folded.segment, folded.offset - 1)
+        try:
+            data = self._journal.read(before, 1, patient=False).data
+        except LogReplaced:
+            return False
+        return not data.startswith(b"\n")
+
     def name(self, position: Position) -> str:
         """What tells this journal, which was read up to there, from every other one: a hash of the
         first line of the segment that was read last; empty where there is none."""
-        segment = position.segment if position.offset else position.segment - 1
+        segment = _read_last(position)
         if segment not in self._names:
             line = self._first_line(segment)
             if not line:
@@ -248,3 +272,16 @@ class JournalFiles:
     def buried(self, delivery: Delivery) -> bytes | None:
         """The event of the dead letter that a delivery repeats, for when its log is gone."""
         return event_of_letter(self._home, delivery)
+
+
+def _read_last(position: Position) -> int:
+    """The segment that was read last by who has read up to there; 0: none was."""
+    return position.segment if position.offset else position.segment - 1
+
+
+def bytes_of(path: Path) -> int:
+    """The size of a file; 0 where there is none."""
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0

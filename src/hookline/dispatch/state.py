@@ -23,7 +23,6 @@ from hookline.model.errors import (
     NotAllowed,
     TryAgain,
     WriteFailed,
-    is_shortage,
 )
 from hookline.model.position import Position
 
@@ -101,18 +100,16 @@ class State:
             raise self._why(error) from error
 
     def _why(self, error: apsw.Error) -> HooklineError:
-        """Why the file cannot be used: a shortage has passed when the file can be opened again, and
-        of it SQLite says no more than that it cannot open, or can only read."""
-        if isinstance(error, _PERHAPS_SHORT):
-            try:
-                os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640))
-            except OSError as at_once:
-                passing = is_shortage(at_once)
-            else:
-                passing = True
-            if passing:
-                return TryAgain(f"{self.path}: {error}: the machine was short of something")
-        return IndexFailed(f"{self.path}: {error}: hookline rebuild makes it again")
+        """Why the file cannot be used. Of a shortage SQLite says no more than that it cannot open,
+        or can only read: when nothing else is in the way."""
+        if self._readonly or not isinstance(error, _PERHAPS_SHORT):
+            return IndexFailed(f"{self.path}: {error}: hookline rebuild makes it again")
+        folder = self.path.parent
+        if not os.access(folder, os.W_OK | os.X_OK):
+            return NotAllowed(f"{folder} is not this user's to write: run as its owner")
+        if os.path.lexists(self.path) and not self.path.is_file():
+            return IndexFailed(f"{self.path} is no file: remove it")
+        return TryAgain(f"{self.path}: {error}: the machine was short of something")
 
     def _open(self) -> None:
         self._connect()

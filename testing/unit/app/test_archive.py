@@ -197,6 +197,20 @@ def test_an_index_that_cannot_be_read_lets_nothing_be_deleted_but_all_else_goes_
     ]
 
 
+def test_without_its_journal_nothing_is_deleted(bench):
+    home = bench.home
+    close(home)
+    close(home)
+    bench.shell("on-a-b.sh", "true", "# from: beginning")
+    bench.drain()
+    kept = home.deliveries.rename(home.root / "kept")
+    (failed,) = archive(home, "cleanup", days=91)
+    assert (failed.action, failed.exit) == ("failed", os.EX_CONFIG)
+    assert "is missing" in failed.why
+    kept.rename(home.deliveries)
+    assert told(archive(home, "cleanup", days=91))[0] == ("deleted", "a", 1)
+
+
 def test_a_segment_that_somebody_has_open_is_left_and_its_holder_named(home):
     emit(home)
     with home.live("a").open("ab"):

@@ -11,7 +11,7 @@ from hookline.dispatch.journal import STATE_FILE, load_ledger, read_ledger
 from hookline.dispatch.ledger import Ledger, Pending, Progress
 from hookline.dispatch.state import VERSION, IndexFailed, State, known_underway
 from hookline.dispatch.subscription import Cursor
-from hookline.model.errors import BadConfig, NotAllowed
+from hookline.model.errors import BadConfig, NotAllowed, TryAgain
 from hookline.model.position import Position
 
 EVENTS = 30
@@ -254,3 +254,30 @@ def test_an_index_that_this_user_may_not_write_is_named(used):
     index_of(used).chmod(0o400)
     with pytest.raises(NotAllowed, match="owner"):
         used.dispatcher()
+
+
+def short(*_, **__):
+    """What SQLite says of a shortage, and of much else."""
+    raise apsw.CantOpenError("unable to open database file")
+
+
+def test_what_cannot_be_opened_is_a_shortage_when_nothing_else_is_in_the_way(monkeypatch, used):
+    monkeypatch.setattr("hookline.dispatch.state.apsw.Connection", short)
+    with pytest.raises(TryAgain, match="short of something"):
+        State(index_of(used))
+    with pytest.raises(IndexFailed):
+        State(index_of(used), readonly=True)
+    index_of(used).unlink()
+    index_of(used).symlink_to("nowhere")
+    with pytest.raises(IndexFailed, match="is no file"):
+        State(index_of(used))
+    monkeypatch.setattr(os, "access", lambda path, _: path != used.home.state)
+    with pytest.raises(NotAllowed, match=f"{used.home.state} is not this user's"):
+        State(index_of(used))
+
+
+def test_who_only_looks_makes_no_index(used):
+    index_of(used).unlink()
+    with pytest.raises(IndexFailed):
+        State(index_of(used), readonly=True)
+    assert not index_of(used).exists()
