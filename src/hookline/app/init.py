@@ -2,15 +2,17 @@
 
 import filecmp
 import os
+import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from hookline.app.doctor import lacks_atomic_append
-from hookline.log.files import durable_write, sync_folder
+from hookline.log.files import LOCK_WAIT_S, durable_write, flock_within, sync_folder
 from hookline.log.home import Home
-from hookline.model.errors import CannotCreate
+from hookline.model.errors import CannotCreate, TryAgain, told
 
 _NEW_HANDLERS: Final = ".handlers.new"
 """The folder in which the handlers lie until all of them do; one that was cut short may be left."""
@@ -80,14 +82,14 @@ def init(home: Home) -> Iterator[str]:
     a handler that was deleted stays deleted: ours come with the handlers' folder or not at all.
     Cut short anywhere, it is done by the next one.
 
-    Raises CannotCreate when the folder cannot be written to.
+    Raises CannotCreate when the folder cannot be written to, TryAgain while another is slow at it.
     """
     try:
         yield from make_folders(home)
         yield from _texts(home)
         yield from _scripts(home)
     except OSError as error:
-        raise CannotCreate(f"{error.filename}: {error.strerror}") from error
+        raise CannotCreate(told(error)) from error
     link_command(home)
     if lacks_atomic_append(home.coordination) and not home.locked_append.exists():
         home.locked_append.touch()
@@ -159,26 +161,43 @@ def _scripts(home: Home) -> Iterator[str]:
                 _copy(path, aim)
                 made += 1
     # After the library that they source: from their rename on, they are run.
-    if not home.handlers.is_dir():
-        made += _lay_handlers(home, source / "events" / "handlers")
+    if laid := _lay_handlers(home, source / "events" / "handlers"):
+        made += laid
         yield f"made {home.handlers}"
     if made:
         yield f"made {made} script{'s' if made > 1 else ''} in {target / 'events'}"
 
 
 def _lay_handlers(home: Home, source: Path) -> int:
-    """Put the folder of handlers in place with all of ours in it; how many they are."""
-    new = home.handlers.with_name(_NEW_HANDLERS)
-    make_folder(new)
-    shipped = {path.name: path for path in _files(source)}
-    for name, path in shipped.items():
-        _copy(path, new / name)
-    for path in new.iterdir():
-        if path.name not in shipped:
-            path.unlink()
-    new.rename(home.handlers)
-    sync_folder(home.handlers.parent)
-    return len(shipped)
+    """Where there is no folder of handlers, put it in place with all of ours in it; how many they
+    are."""
+    with _alone_in(home.handlers.parent):
+        if home.handlers.is_dir():
+            return 0
+        if os.path.lexists(home.handlers):
+            raise CannotCreate(f"{home.handlers} is not a folder: remove it")
+        new = home.handlers.with_name(_NEW_HANDLERS)
+        if os.path.lexists(new):
+            shutil.rmtree(new)
+        make_folder(new)
+        shipped = _files(source)
+        for path in shipped:
+            _copy(path, new / path.name)
+        new.rename(home.handlers)
+        sync_folder(home.handlers.parent)
+        return len(shipped)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """No other `init` is here meanwhile, by a lock that ends with the process."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if not flock_within(fd, LOCK_WAIT_S):
+            raise TryAgain(f"another process has locked {folder}: try again")
+        yield
+    finally:
+        os.close(fd)
 
 
 def _files(source: Path) -> list[Path]:
