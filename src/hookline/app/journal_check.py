@@ -14,7 +14,7 @@ from hookline.dispatch.ledger import Entry
 from hookline.log.home import Home, log_stem
 from hookline.log.lines import Line
 from hookline.log.read import domains, records
-from hookline.log.rejected import aside
+from hookline.log.rejected import aside, is_known
 from hookline.log.stream import BEGINNING, Stream
 from hookline.log.verify import Finding, Level, json_object, unless_seen
 from hookline.model.errors import HooklineError, printable
@@ -130,7 +130,7 @@ class JournalCheck:
         there = self._places.event_at(entry.domain, at)
         if there is None or there == entry.event:
             return
-        if aside(self._home, log_stem(entry.domain), at).exists():
+        if is_known(self._home, log_stem(entry.domain), at):
             # The log's own line is told, and seen.
             return
         gone = self._gone.setdefault(entry.domain, _Gone())
@@ -138,7 +138,7 @@ class JournalCheck:
             gone.first, gone.event, gone.handler = at, entry.event, entry.handler
         gone.lines += 1
         gone.last = line.position
-        if aside(self._home, JOURNAL, line.position).exists():
+        if is_known(self._home, JOURNAL, line.position):
             gone.seen += gone.lines
             gone.lines = 0
 
@@ -177,7 +177,7 @@ class JournalCheck:
             letter = journal.letter_of(handler, domain, source, event, told.replay)
             if told.time >= since and letter not in closed:
                 missing.setdefault(handler, []).append((event, told))
-                if aside(self._home, JOURNAL, told.place).exists():
+                if is_known(self._home, JOURNAL, told.place):
                     # Somebody knows of all up to here.
                     del missing[handler]
         for handler, lost in missing.items():

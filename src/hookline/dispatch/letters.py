@@ -26,7 +26,7 @@ from hookline.dispatch.journal import (
 from hookline.dispatch.ledger import Entry
 from hookline.dispatch.pace import Pace, batches
 from hookline.log.home import Home
-from hookline.log.rejected import aside
+from hookline.log.rejected import is_known
 from hookline.log.verify import nul_runs
 from hookline.model.clock import Clock, rfc3339
 from hookline.model.errors import BadData
@@ -106,7 +106,7 @@ def damaged_places(home: Home) -> Iterator[Position]:
             for line in chunk.lines:
                 if line.too_long or decode_letter(line.raw) is None:
                     places.append(line.position)
-            yield from (each for each in sorted(places) if not aside(home, LETTERS, each).exists())
+            yield from (each for each in sorted(places) if not is_known(home, LETTERS, each))
 
 
 def open_letters(home: Home) -> list[DeadLetter]:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 from pathlib import Path
 
 from hookline.log.files import durable_write, make_folder
@@ -13,6 +14,11 @@ from hookline.model.position import Position
 def aside(home: Home, stem: str, position: Position) -> Path:
     """The file that says that somebody knows of what is wrong there in a log."""
     return home.rejected / f"{stem}.{position.segment:08d}.{position.offset}.json"
+
+
+def is_known(home: Home, stem: str, position: Position) -> bool:
+    """Whether that file is there; one that cannot be looked at tells nobody anything."""
+    return os.path.exists(aside(home, stem, position))
 
 
 def reject(
@@ -28,8 +34,7 @@ def reject(
 
     Raises CannotCreate, TryAgain or WriteFailed.
     """
-    path = aside(home, log_stem(domain), position)
-    if path.exists():
+    if is_known(home, log_stem(domain), position):
         return
     make_folder(home.rejected)
     note: dict[str, object] = {
@@ -44,4 +49,4 @@ def reject(
     except UnicodeDecodeError:
         note["raw_base64"] = base64.b64encode(raw).decode()
     # ASCII only: nothing that a terminal would obey, and no lone surrogate can come up.
-    durable_write(path, json.dumps(note).encode() + b"\n")
+    durable_write(aside(home, log_stem(domain), position), json.dumps(note).encode() + b"\n")

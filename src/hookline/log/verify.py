@@ -20,7 +20,7 @@ from hookline.log.errors import LogReplaced, SegmentDamaged, SegmentGone
 from hookline.log.holders import holders
 from hookline.log.home import Home, log_stem
 from hookline.log.read import Record, records
-from hookline.log.rejected import aside
+from hookline.log.rejected import aside, is_known
 from hookline.log.segments import Segments
 from hookline.log.stream import Chunk, Stream
 from hookline.model.clock import Clock, parse_rfc3339, rfc3339
@@ -174,10 +174,11 @@ class LogCheck:
             return self._finding(
                 record, "note", "legacy", record.why, "readers show it; nobody is given it"
             )
-        path = aside(self._home, log_stem(self._domain), record.position)
+        place = self._home, log_stem(self._domain), record.position
+        path = aside(*place)
         check = "too-long" if record.why.startswith("longer than") else "torn"
         found = printable(record.why)
-        if not path.exists() and self._awaited(record.position):
+        if not is_known(*place) and self._awaited(record.position):
             return self._finding(
                 record, "wrong", check, found,
                 f"a dispatcher puts it in {path} when a handler gets there",
@@ -258,7 +259,7 @@ def unless_seen(finding: Finding, path: Path) -> Finding:
     it a note."""
     try:
         is_kept = path.stat().st_size > 0
-    except FileNotFoundError:
+    except OSError:
         return msgspec.structs.replace(finding, next=f"touch {path} says that you have seen it")
     means = f"set aside in {path.name}" if is_kept else f"seen by somebody, says {path.name}"
     then = f"jq . {path}" if is_kept else ""

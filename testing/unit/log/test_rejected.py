@@ -1,13 +1,16 @@
 """Keeping what is no event."""
 
 import base64
+import errno
 import json
+import os
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from hookline.log.home import Home
-from hookline.log.rejected import reject
+from hookline.log.rejected import is_known, reject
 from hookline.model.errors import CannotCreate
 from hookline.model.position import Position
 from testing.unit.log.clocks import HandClock
@@ -59,3 +62,11 @@ def test_the_folder_is_made_when_it_is_missing(home: Home) -> None:
 def test_no_home_is_a_clear_error() -> None:
     with pytest.raises(CannotCreate):
         reject(Home(Path("/proc/nowhere")), "test", Position(1, 0), b"a", "torn")
+
+
+def test_where_nobody_may_look_nobody_knows(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "stat", refuse)
+    assert not is_known(home, "test-events", Position(1, 0))

@@ -82,6 +82,20 @@ def test_a_torn_line_that_no_handler_gets_to_is_quieted_by_the_file_that_is_name
     assert seen.means == f"seen by somebody, says {aside.name}"
 
 
+@pytest.mark.parametrize("lies", ["a file", "a link to itself"])
+def test_a_mark_that_cannot_be_looked_at_is_none(home, lies):
+    home.rejected.rmdir()
+    if lies == "a file":
+        home.rejected.touch()
+    else:
+        home.rejected.symlink_to(home.rejected.name)
+    one = line("e1") + b"\n"
+    write(home, b"\0" * 8, one, b"torn\n", one)
+    for awaited in (True, False):
+        judged = found(home, awaited=lambda _: awaited)  # noqa: B023  # called at once
+        assert [each[:2] for each in judged] == [("wrong", "nuls"), ("wrong", "torn")]
+
+
 def test_a_line_glued_behind_another_is_noted_and_read(home):
     one, two = line("e1"), line("e2")
     write(home, one, two, b"\n")
