@@ -16,7 +16,7 @@ from typing import Final, Literal
 import msgspec
 
 from hookline.app.config import ArchiveConfig
-from hookline.app.leftovers import litter, older, unused_payloads
+from hookline.app.leftovers import litter, spent_notes, unused_payloads
 from hookline.app.purging import purge_letters
 from hookline.app.survey import find_handlers
 from hookline.dispatch import replays
@@ -287,7 +287,7 @@ class Archive:
     def _sweep(self) -> Iterator[Step]:
         before_s = self._written_before_s
         yield from _told("", self._files("payload", unused_payloads(self._home, before_s)))
-        yield from self._files("rejected file", older(self._home.rejected, before_s))
+        yield from _told("", self._files("rejected file", spent_notes(self._home, before_s)))
         if self._all_old_went and not self._dry_run:
             freed = forget_before(self._home.state / "identities", before_s)
             if freed:

@@ -9,10 +9,12 @@ from pathlib import Path, PurePath
 from typing import Final
 
 from hookline.app.selftest.leaks import end_all
+from hookline.dispatch.journal import open_journal, open_letters_log
 from hookline.dispatch.letters import letters
 from hookline.dispatch.process import remove_tree
 from hookline.log.home import Home
 from hookline.log.read import domains, records
+from hookline.log.segments import after
 from hookline.log.stream import Stream
 from hookline.model.errors import CannotCreate, HooklineError
 from hookline.model.event import decode
@@ -78,6 +80,21 @@ def unused_payloads(home: Home, before_s: float) -> Iterator[Path]:
             for name in _references(stream):
                 old.pop(name, None)
     yield from old.values()
+
+
+def spent_notes(home: Home, before_s: float) -> Iterator[Path]:
+    """What `rejected/` has from before that moment and is of no segment that is still there:
+    without it, a dispatcher or a person would be told of the same damage anew."""
+    old = older(home.rejected, before_s)
+    if not old:
+        return
+    there: set[str] = set()
+    logs = (Stream.of_domain(home, domain) for domain in domains(home))
+    for log in (*logs, open_journal(home), open_letters_log(home)):
+        with log:
+            ordinals = log.ordinals()
+            there |= {f"{log.segments.stem}.{each:08d}" for each in (*ordinals, after(ordinals))}
+    yield from (path for path in old if path.name.rsplit(".", 2)[0] not in there)
 
 
 def older(folder: Path, moment_s: float) -> list[Path]:

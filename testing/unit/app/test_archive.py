@@ -16,6 +16,7 @@ from hookline.dispatch.asks import write_some
 from hookline.dispatch.dead_letter import DeadLetter
 from hookline.dispatch.journal import STATE_FILE, open_journal
 from hookline.dispatch.ledger import Entry
+from hookline.dispatch.letters import damaged_places
 from hookline.log import packing
 from hookline.log.append import append_event
 from hookline.log.files import append_line
@@ -290,6 +291,20 @@ def test_rejected_files_and_litter_go_when_they_are_old(home):
         ("temporary file", 1, 1),
     ]
     assert names(home.rejected) == names(home.segments) == []
+
+
+def test_what_is_said_of_damage_stays_as_long_as_the_segment_that_has_it(home):
+    for _ in range(2):
+        close(home)
+    home.dead_letters.write_bytes(b"torn\n")
+    stay = ["a-events.00000002.7.json", "a-events.00000003.0.json", "dead-letters.00000001.0.json",
+            "deliveries.00000001.0.json"]  # fmt: skip
+    go = ["a-events.00000001.0.json", "a-events.00000004.0.json", "b-events.00000001.0.json"]
+    for name in stay + go:
+        (home.rejected / name).touch()
+    archive(home, days=91)
+    assert names(home.rejected) == stay
+    assert list(damaged_places(home)) == []
 
 
 def test_identities_are_forgotten_when_nothing_as_old_is_held(home):
