@@ -9,7 +9,7 @@
 #   --cleanup-only    only delete what is old
 #   -v, --verbose     show each step, not only what was in the way
 #   --json            one JSON object a step, then one for all of them
-#   --home DIR        the home; else the one that this script lies in
+#   --home DIR        the home; else $HOOKLINE_HOME, $CORTEX_HOME, the one of this script
 #
 # [archive] in coordination/config/hookline.toml says what is large and old.
 set -euo pipefail

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Usage: event-replay.sh --event-id ID | --date YYYY-MM-DD [OPTION...]
 # Summary: deliver events of the past once more, to every handler that wants them
-# Exit: 0 done, 1 a delivery failed, 64 usage, 65 no such event, 69 no hookline, 75 some wait
+# Exit: 0 done, 1 one failed, 64 usage, 65 no such event, 69 no hookline, 75 some wait, 78 no home;
+#   told to end: 129 (HUP), 130 (INT), 143 (TERM)
 #
 # Event Replay Tool
 #
@@ -17,7 +18,7 @@
 #   -v, --verbose        show each event
 #   --queue              put new events with the same data into the drop box, and do not wait
 #   --json               one JSON object an event, then one for all of them
-#   --home DIR           the home; else the one that this script lies in
+#   --home DIR           the home; else $HOOKLINE_HOME, $CORTEX_HOME, the one of this script
 #
 # Searches the logs and their closed segments. A running dispatcher delivers, or else one is run.
 set -euo pipefail
@@ -25,7 +26,7 @@ set -euo pipefail
 # shellcheck source=lib/hookline-command.sh
 source "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/lib/hookline-command.sh"
 
-readonly USAGE_LINES=22
+readonly USAGE_LINES=23
 
 main() {
   if [[ ${1-} == --help || ${1-} == -h ]]; then

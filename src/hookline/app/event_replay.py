@@ -5,6 +5,7 @@ handler and does not wait; here somebody waits for the verdicts.
 """
 
 import re
+import signal
 import time
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
@@ -136,8 +137,8 @@ def deliver(home: Home, events: Iterable[Found], clock: Clock) -> Iterator[Outco
     """Have each event delivered once more to every handler that wants it.
 
     By the dispatcher that runs, or else by one that is run for it (which delivers whatever else is
-    due, too). Raises as a dispatcher does, KeyboardInterrupt once that was told to stop, and
-    TryAgain while an archiver deletes; it deletes nothing until this is over.
+    due, too). A signal that stopped that one is raised again, for whoever heeds it here. Raises as
+    a dispatcher does, and TryAgain while an archiver deletes, which it does not until this is over.
     """
     there = find_handlers(home)
     name = new_name(clock)
@@ -154,13 +155,13 @@ def deliver(home: Home, events: Iterable[Found], clock: Clock) -> Iterator[Outco
                         full[handler.name] = str(error)
                 asked = [handler for handler in there.handlers if handler.name not in full]
                 awaited = Counter(_wanting(asked, batch))
-                is_to_stop = _settle(home, verdicts, awaited)
+                told_by = _settle(home, verdicts, awaited)
                 verdicts.read()
                 waits = {**stopped(home, [each.name for each in there.handlers]), **full}
             for found in batch:
                 yield _answer(found, there, verdicts, waits)
-            if is_to_stop:
-                raise KeyboardInterrupt
+            if told_by:
+                signal.raise_signal(told_by)
 
 
 def _ends(home: Home) -> dict[str, Position]:
@@ -220,8 +221,8 @@ class _Verdicts:
         return self.last.get((handler, (found.domain, found.record.position, self._name)))
 
 
-def _settle(home: Home, verdicts: _Verdicts, awaited: Counter[str]) -> bool:
-    """Wait until all is answered, or nobody answers any more; True: we were told to stop.
+def _settle(home: Home, verdicts: _Verdicts, awaited: Counter[str]) -> int:
+    """Wait until all is answered, or nobody answers any more. Which signal told us to stop; or 0.
 
     `awaited`: for how many events of each handler; who is stopped meanwhile is taken out.
     """
@@ -237,7 +238,7 @@ def _settle(home: Home, verdicts: _Verdicts, awaited: Counter[str]) -> bool:
                     bus.drain()
                 finally:
                     bus.close()
-            return bus.stopping
+            return bus.told_by
     quiet_since_s = look_at_s = time.monotonic()
     while verdicts.final(awaited) < awaited.total():
         now_s = time.monotonic()
@@ -251,7 +252,7 @@ def _settle(home: Home, verdicts: _Verdicts, awaited: Counter[str]) -> bool:
             look_at_s = now_s + STOPPED_LOOK_S
         else:
             time.sleep(LOOK_S)
-    return False
+    return 0
 
 
 def _answer(

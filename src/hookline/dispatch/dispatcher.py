@@ -183,11 +183,6 @@ class Dispatcher:
         return self._core.running
 
     @property
-    def stopping(self) -> bool:
-        """Whether it was told to stop."""
-        return self._stopping > 0
-
-    @property
     def settled(self) -> int:
         """How many deliveries were settled since it began."""
         return self._settlement.settled

@@ -1,6 +1,9 @@
 """Which events are replayed, and what is said of each; the rest is in bats."""
 
 import os
+import signal
+import subprocess
+import sys
 from functools import partial
 
 import pytest
@@ -110,6 +113,30 @@ def test_who_is_told_to_stop_asks_for_no_more(bench, no_trouble, monkeypatch):
         next(outcomes)
     asked = [entry for entry in bench.journal() if entry["action"] == "replay"]
     assert [entry["event"] for entry in asked] == ["e0"]
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name
+)
+def test_whatever_told_its_own_dispatcher_to_stop_is_its_exit_status(bench, number):
+    bench.shell("on-a-b.sh", f'[[ ! $EVENT_REPLAYOF ]] || kill -{number} "$PPID"')
+    emit(bench.home, "x")
+    bench.drain()
+    ended = subprocess.run(
+        [sys.executable, "-m", "hookline", "event-replay", "--event-id", "x"],
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "HOOKLINE_HOME": str(bench.home.root),
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        # Whoever runs the tests in the background, or with nohup, has it ignored in all of them.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+    )
+    assert (ended.returncode, "ended before all" in ended.stderr) == (128 + number, True)
 
 
 def archived(home, found, steps):
