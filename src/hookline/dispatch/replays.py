@@ -22,7 +22,7 @@ from hookline.dispatch.asks import Asker, write_some
 from hookline.dispatch.journal import open_journal
 from hookline.dispatch.ledger import Entry, decode
 from hookline.dispatch.pace import Pace, batches
-from hookline.log.files import LOCK_WAIT_S, flock_within
+from hookline.log.files import LOCK_WAIT_S, flock_within, make_folder
 from hookline.log.home import Home
 from hookline.log.query import Found, OnTrouble, Query, select
 from hookline.log.stream import BEGINNING
@@ -286,9 +286,9 @@ def none_goes(home: Home) -> Iterator[None]:
 
 @contextmanager
 def _locked(home: Home, kind: int, why: str) -> Iterator[None]:
-    home.state.mkdir(mode=0o750, parents=True, exist_ok=True)
-    # On the folder: to close a file is to lose all that this process has locked in it (`alone`).
-    fd = os.open(home.state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    # Not in state/, which may be deleted meanwhile; the folders above have locks of others.
+    make_folder(home.data)
+    fd = os.open(home.data, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         if not flock_within(fd, LOCK_WAIT_S, kind):
             raise TryAgain(why)

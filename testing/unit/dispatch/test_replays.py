@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import time
 
@@ -338,3 +339,12 @@ def test_a_preview_counts(bench):
     assert (told.events, dict(told.types)) == (3, {"a.b": 2, "a.c": 1})
     first, *_, last = (json.loads(x)["time"] for x in bench.home.live("a").read_text().splitlines())
     assert (told.first, told.last) == (first, last)
+
+
+def test_the_state_that_is_deleted_meanwhile_takes_no_lock_with_it(bench, monkeypatch):
+    monkeypatch.setattr(replays, "LOCK_WAIT_S", 0.0)
+    with replays.none_goes(bench.home):
+        shutil.rmtree(bench.home.state, ignore_errors=True)
+        bench.home.state.mkdir()
+        with pytest.raises(TryAgain, match="being replayed"), replays.none_begins(bench.home):
+            pass
