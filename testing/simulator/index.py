@@ -66,6 +66,9 @@ class SimIndex:
     def move(self, handler, domain, cursor):
         self._later(self._move, handler, domain, cursor)
 
+    def rewind(self, handler, domain, position):
+        self._later(self._rewind, handler, domain, position)
+
     def handler(self, name, standing):
         self._later(self._handler, name, replace(standing))
 
@@ -125,6 +128,11 @@ class SimIndex:
             behind = pending.domain == domain and pending.position < cursor.position
             if behind and not pending.replay:
                 del progress.pending[place]
+
+    def _rewind(self, handler, domain, position):
+        cursors = self.ledger.progress(handler).cursors
+        if domain in cursors and cursors[domain].position >= position:
+            cursors[domain] = Cursor(position)
 
     def _handler(self, name, standing):
         progress = self.ledger.progress(name)

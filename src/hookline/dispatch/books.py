@@ -96,6 +96,9 @@ class Index(Protocol):
     def move(self, handler: str, domain: str, cursor: Cursor) -> None:
         """Everything before the cursor is settled."""
 
+    def rewind(self, handler: str, domain: str, position: Position) -> None:
+        """A cursor that is not before this position goes back to it."""
+
     def handler(self, name: str, standing: Standing) -> None:
         """How a handler stands."""
 
@@ -178,6 +181,9 @@ class Books:
         self._handlers: dict[str, Standing] = {}
         self._closed: set[str] = set()
         self._starts: list[tuple[str, str, Position]] = []
+        self._rewound: list[tuple[str, str, Position]] = []
+        self._committed: dict[tuple[str, str], Cursor] = {}
+        """The cursors that this has put into the index, and that have not gone back since."""
         self._told: dict[tuple[str, str], Cursor] = {}
         self._turn_again_s = 0.0
         self._unreadable = 0
@@ -241,7 +247,10 @@ class Books:
         self._starts += [(handler, domain, start) for domain, start in starts.items()]
 
     def rewound(self, handler: str, domain: str, position: Position, clock: Clock) -> None:
-        """A domain's log is another than it was, and the handler's cursor goes back."""
+        """A domain's log is another than it was, and the handler's cursor goes back: with the next
+        commit, whether or not the log can be synced."""
+        self._rewound.append((handler, domain, position))
+        self._committed.pop((handler, domain), None)
         segment, offset = position
         self.write(
             Entry(
@@ -380,12 +389,12 @@ class Books:
         for delivery in deliveries:
             self.waiting(handler, delivery)
 
-    def write_cursors(self, cursors: Mapping[tuple[str, str], Cursor], clock: Clock) -> None:
+    def write_cursors(self, clock: Clock) -> None:
         """Tell the journal where every handler has got to, now and then: a rebuild begins there."""
         self.cursors_due_s = clock.monotonic_s() + CURSORS_S
         self._untold = 0
         now = rfc3339(clock.now())
-        for (handler, domain), cursor in cursors.items():
+        for (handler, domain), cursor in self._committed.items():
             if self._told.get((handler, domain)) == cursor:
                 continue
             self._told[handler, domain] = cursor
@@ -416,16 +425,19 @@ class Books:
             self._freshen()
             self._commit(cursors)
             self._indexed = self._folded
+            for handler, moved in cursors.items():
+                self._committed.update(((handler, domain), at) for domain, at in moved.items())
         except HooklineError as error:
             self.trouble = str(error)
             return False
         for done in (
-            self._asked, self._settled, self._waiting, self._handlers, self._closed, self._starts
+            self._asked, self._settled, self._waiting, self._handlers, self._closed, self._starts,
+            self._rewound,
         ):  # fmt: skip
             done.clear()
         return True
 
-    def turn_over(self, cursors: Mapping[tuple[str, str], Cursor], clock: Clock) -> str:
+    def turn_over(self, clock: Clock) -> str:
         """Keep the journal short, right after a commit: a large one is closed, and the next begins
         with a snapshot when nobody can write to the closed one any more. Why that cannot be done
         just now; it only grows on until it can."""
@@ -434,7 +446,7 @@ class Books:
         try:
             segment = self._folded.segment
             if segment != self._unreadable and self._paper.lacks_snapshot(self._folded):
-                self.write_cursors(cursors, clock)
+                self.write_cursors(clock)
                 self._freshen()
                 ledger = self._index.load()
                 # A damage that was found just now leaves nothing to take a picture of.
@@ -470,9 +482,12 @@ class Books:
                 self._index.waiting(handler, (d for d in deliveries if not d.running))
             for handler, deliveries in self._settled.items():
                 self._index.settled(handler, deliveries)
+            for back in self._rewound:
+                self._index.rewind(*back)
             for handler, moved in cursors.items():
                 for domain, cursor in moved.items():
-                    self._index.move(handler, domain, cursor)
+                    if self._committed.get((handler, domain)) != cursor:
+                        self._index.move(handler, domain, cursor)
             for handler, standing in self._handlers.items():
                 self._index.handler(handler, standing)
             self._index.close_letters(self._closed)

@@ -18,7 +18,7 @@ from hookline.dispatch.roster import Roster
 from hookline.dispatch.runner import Ended, Run
 from hookline.dispatch.settlement import Settlement
 from hookline.dispatch.spectator import Spectator
-from hookline.dispatch.subscription import Cursor, Delivery
+from hookline.dispatch.subscription import Delivery
 from hookline.model.clock import Clock
 from hookline.model.errors import HooklineError, TryAgain, told
 
@@ -72,7 +72,6 @@ class Core:
         self._commands: deque[Entry] = deque()
         self._stopped: set[str] = set()
         """Who was paused or resumed by a command, and has not been told."""
-        self._committed: dict[tuple[str, str], Cursor] = {}
         self._commit_at_s = 0.0
         self._short_until_s = 0.0
         self.short = ""
@@ -318,22 +317,17 @@ class Core:
         self._commit_at_s = self._clock.monotonic_s() + COMMIT_S
         self._intake.save_beginnings()
         unsynced = self._intake.sync({domain for each in self._roster for domain in each.moved})
-        moved: dict[str, dict[str, Cursor]] = {}
-        for listener in self._roster:
-            for domain in sorted(listener.moved - unsynced):
-                cursor = listener.subscription.cursor(domain)
-                if self._committed.get((listener.name, domain)) != cursor:
-                    moved.setdefault(listener.name, {})[domain] = cursor
+        moved = {
+            each.name: {x: each.subscription.cursor(x) for x in sorted(each.moved - unsynced)}
+            for each in self._roster
+        }
         if not self._books.commit(moved):
             return False
-        for name, cursors in moved.items():
-            for domain, cursor in cursors.items():
-                self._committed[name, domain] = cursor
         for listener in self._roster:
             listener.moved &= unsynced
         if whole or self._clock.monotonic_s() >= self._books.cursors_due_s:
-            self._books.write_cursors(self._committed, self._clock)
-        why = self._books.turn_over(self._committed, self._clock)
+            self._books.write_cursors(self._clock)
+        why = self._books.turn_over(self._clock)
         if why:
             self._spectator.noted(why)
         return True

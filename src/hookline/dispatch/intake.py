@@ -215,8 +215,6 @@ class Intake:
     def _went_back(self, listener: Listener, domain: str, resume: Position) -> None:
         cursor = listener.subscription.cursor(domain)
         self._rewound(listener.name, domain, resume, cursor.position)
-        # Also when there is nothing to be read: the index must know what the journal says.
-        listener.moved.add(domain)
 
     @staticmethod
     def _pass_over(listener: Listener, feed: Feed, chunk: Chunk) -> None:

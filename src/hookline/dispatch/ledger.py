@@ -273,8 +273,7 @@ def apply(ledger: Ledger, entry: Entry) -> None:
             cursor = Cursor(entry.position, entry.mark or 0, entry.event, entry.source)
             _move(ledger.progress(entry.handler), entry.domain, cursor)
         case "rewound":
-            # What was settled or waits beyond it is compared with the log before it counts.
-            ledger.progress(entry.handler).cursors[entry.domain] = Cursor(entry.position)
+            _fold_rewound(ledger.progress(entry.handler), entry)
         case "subscribed":
             _fold_subscribed(ledger.progress(entry.handler), entry)
         case "paused":
@@ -343,6 +342,14 @@ def _is_over(progress: Progress, entry: Entry) -> bool:
     if cursor is not None and entry.position < cursor.position:
         return True
     return progress.settled.get(entry.domain, {}).get(entry.position) == entry.event
+
+
+def _fold_rewound(progress: Progress, entry: Entry) -> None:
+    """Only ever back: how far on a cursor may go depends on what is on disk. What was settled or
+    waits beyond it is compared with the log before it counts."""
+    known = progress.cursors.get(entry.domain)
+    if known is None or known.position >= entry.position:
+        progress.cursors[entry.domain] = Cursor(entry.position)
 
 
 def _fold_failures(progress: Progress, entry: Entry) -> None:

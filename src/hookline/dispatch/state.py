@@ -56,6 +56,10 @@ _DEL_PENDING: Final = (
 _PUT_START: Final = "INSERT OR IGNORE INTO start VALUES (?,?,?,?)"
 _PUT_FIRST_CURSOR: Final = "INSERT OR IGNORE INTO cursor VALUES (?,?,?,?,0,'','')"
 _PUT_CURSOR: Final = "INSERT OR REPLACE INTO cursor VALUES (?,?,?,?,?,?,?)"
+_REWIND_CURSOR: Final = (
+    "UPDATE cursor SET segment=?3, offset=?4, mark=0, event='', source='' "
+    "WHERE handler=?1 AND domain=?2 AND (segment, offset) >= (?3, ?4)"
+)
 _PUT_SETTLED: Final = "INSERT OR REPLACE INTO settled VALUES (?,?,?,?,?)"
 _PRUNE_SETTLED: Final = (
     "DELETE FROM settled WHERE handler=? AND domain=? AND (segment, offset) < (?, ?)"
@@ -271,6 +275,10 @@ class State:
         )
         for prune in (_PRUNE_SETTLED, _PRUNE_PENDING):
             self._db.execute(prune, (handler, domain, *cursor.position))
+
+    def rewind(self, handler: str, domain: str, position: Position) -> None:
+        """A cursor that is not before this position goes back to it."""
+        self._db.execute(_REWIND_CURSOR, (handler, domain, *position))
 
     def handler(self, name: str, standing: Standing) -> None:
         """How a handler stands."""

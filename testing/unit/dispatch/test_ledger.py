@@ -119,6 +119,7 @@ def test_a_run_under_way_counts_until_its_end_is_told():
 def test_a_log_that_was_replaced_takes_the_cursor_back():
     progress = folded(entry("cursor", 200), entry("rewound", 0), entry("cursor", 50))
     assert progress.cursors["d"].position == Position(1, 50)
+    assert folded(entry("cursor", 50), entry("rewound", 200)).cursors["d"].position[1] == 50
 
 
 def test_a_handler_remembers_where_it_began():

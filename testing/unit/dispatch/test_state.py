@@ -3,15 +3,17 @@
 import os
 import random
 import shutil
+from contextlib import closing
 
 import apsw
 import pytest
 
+from hookline.dispatch.domain_log import DomainLog
 from hookline.dispatch.journal import STATE_FILE, load_ledger, read_ledger
 from hookline.dispatch.ledger import Ledger, Pending, Progress
 from hookline.dispatch.state import VERSION, IndexFailed, State, known_underway
 from hookline.dispatch.subscription import Cursor
-from hookline.model.errors import BadConfig, NotAllowed, TryAgain
+from hookline.model.errors import BadConfig, NotAllowed, TryAgain, WriteFailed
 from hookline.model.position import Position
 
 EVENTS = 30
@@ -281,3 +283,37 @@ def test_who_only_looks_makes_no_index(used):
     with pytest.raises(IndexFailed):
         State(index_of(used), readonly=True)
     assert not index_of(used).exists()
+
+
+def test_a_cursor_goes_back_though_its_log_cannot_be_synced(bench, monkeypatch):
+    """As the journal says, and not a step further on."""
+    bench.shell("on-a-b.sh", "true")
+    bench.emit("a.b", id="one")
+    bench.emit("a.b", id="two")
+    bench.drain()
+    log = bench.home.live("a")
+    log.write_bytes(log.read_bytes().splitlines(keepends=True)[0])
+
+    def sync(*_, **__):
+        raise WriteFailed("the disk fails")
+
+    monkeypatch.setattr(DomainLog, "sync", sync)
+    with pytest.raises(WriteFailed, match="the disk fails"):
+        bench.drain()
+    with closing(State(index_of(bench), readonly=True)) as state:
+        kept = state.load().progress("on-a-b.sh")
+    told = load_ledger(bench.home, None).progress("on-a-b.sh")
+    assert kept.cursors == told.cursors == {"a": Cursor(Position(1, 0))}
+    assert kept.settled == told.settled == {"a": {Position(1, 0): "one"}}
+
+
+def test_a_cursor_only_ever_goes_back(tmp_path):
+    cursors = {"d": Cursor(Position(1, 5), 5, "e", "s")}
+    with closing(State(tmp_path / STATE_FILE)) as state:
+        state.save(Ledger(handlers={"h": Progress(cursors=dict(cursors))}))
+        state.rewind("h", "d", Position(2, 0))
+        assert state.load().progress("h").cursors == cursors
+        state.rewind("h", "d", Position(1, 5))
+        assert state.load().progress("h").cursors == {"d": Cursor(Position(1, 5))}
+        state.rewind("h", "d", Position(1, 0))
+        assert state.load().progress("h").cursors == {"d": Cursor(Position(1, 0))}
