@@ -50,12 +50,13 @@ class Life:
                 self.core.stopping = world.stopping
                 if world.stopping and not self.core.running:
                     return self._close()
-                if world.settling and not self._open():
-                    return self._close()
                 if clock.at_s > world.ends_s + DRAIN_S:
                     world.problems.append(f"stuck: {self._open()} open")
                     return True
                 self._round()
+                # Not before it has heard the last command.
+                if world.settling and not self._open():
+                    return self._close()
         except HooklineError as error:
             # The full disk kept it from beginning: whoever starts it tries again.
             world.say("ends:", error)
