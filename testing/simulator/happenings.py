@@ -215,4 +215,13 @@ class Happenings:
             def flip():
                 data[at] ^= bit
 
+            known = self._events(domain, segment)
             self.world.shake(domain, segment, flip)
+            # Where it is stored once more, that one is known for its twin: nobody looks whether the
+            # first is still there.
+            for event in known - self._events(domain, segment):
+                self.world.acknowledged.pop(event, None)
+
+    def _events(self, domain, segment):
+        found = self.world.logs[domain].events()
+        return {each.event.id for each in found if each.position.segment == segment}
