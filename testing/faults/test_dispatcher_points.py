@@ -41,10 +41,10 @@ def drain(home):
     return main.main(["dispatch", "--once", "--home", str(home.root)])
 
 
-def fresh(homes, make_home):
+def fresh(homes, make_home, kind):
     """A bus in a new home with some events: what a trial begins with."""
     bus = Bus(make_home(f"home{next(homes)}"))
-    bus.file("on-a-b.sh", HANDLER)
+    bus.file("on-a-b.sh", HANDLER.replace("# attempts:", f"# run: {kind}   attempts:"))
     bus.emit_many(3, keys=2)
     return bus
 
@@ -73,20 +73,21 @@ def recover(bus, statuses, ended):
 
 
 @pytest.mark.timeout(0)
-def test_a_dispatcher_that_is_killed_anywhere_loses_nothing(points, make_home):
+@pytest.mark.parametrize("kind", ["exec", "warm"])
+def test_a_dispatcher_that_is_killed_anywhere_loses_nothing(points, make_home, kind):
     homes = itertools.count()
 
     def trial(strike):
-        bus = fresh(homes, make_home)
+        bus = fresh(homes, make_home, kind)
         ended = strike(lambda: drain(bus.home))
         recover(bus, (0, -signal.SIGKILL), ended)
 
-    points.walk(trial, CHANGES, KILL, quick=10)
+    points.walk(trial, CHANGES, KILL, quick=6)
 
 
 @pytest.mark.timeout(0)
-@pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
-def test_a_disk_that_fails_anywhere_loses_nothing(points, make_home, error):
+@pytest.mark.parametrize(("error", "kind"), [("EIO", "exec"), ("EIO", "warm"), ("ENOSPC", "exec")])
+def test_a_disk_that_fails_anywhere_loses_nothing(points, make_home, error, kind):
     homes = itertools.count()
     said = (0, os.EX_CANTCREAT, os.EX_IOERR, os.EX_TEMPFAIL, os.EX_CONFIG)
     if error == "ENOSPC":
@@ -94,11 +95,11 @@ def test_a_disk_that_fails_anywhere_loses_nothing(points, make_home, error):
         said += (os.EX_NOPERM,)
 
     def trial(strike):
-        bus = fresh(homes, make_home)
+        bus = fresh(homes, make_home, kind)
         ended = strike(lambda: drain(bus.home))
         recover(bus, said, ended)
 
-    points.walk(trial, FALLIBLE, f"error={error}", quick=5)
+    points.walk(trial, FALLIBLE, f"error={error}", quick=4)
 
 
 def test_an_event_stays_pending_while_its_dead_letter_cannot_be_written(points, bus):
@@ -187,8 +188,9 @@ def all_of_the_dispatcher(trace):
     ("kind", "error", "calls"),
     [
         ("shell", "EMFILE", SHORT_OF_DESCRIPTORS),
-        ("shell", "ENFILE", SHORT_OF_DESCRIPTORS),
+        ("warm", "ENFILE", SHORT_OF_DESCRIPTORS),
         ("shell", "ENOMEM", (*SHORT_OF_DESCRIPTORS, *OF_A_START)),
+        ("warm", "ENOMEM", OF_A_START),
         ("python", "ENOMEM", OF_A_START),
         ("shell", "EAGAIN", STARTS),
     ],
@@ -198,11 +200,12 @@ def test_a_shortage_anywhere_burns_no_attempt(points, make_home, kind, error, ca
 
     def trial(strike):
         bus = Bus(make_home(f"home{next(homes)}"))
-        if kind == "shell":
-            bus.shell(":", "attempts: 1   key: subject   concurrency: 2")
-        else:
+        if kind == "python":
             bus.python("pass", "attempts: 1")
-        bus.emit_many(3, keys=2 if kind == "shell" else 1)
+        else:
+            run = "warm" if kind == "warm" else "exec"
+            bus.shell(":", f"run: {run}   attempts: 1   key: subject   concurrency: 2")
+        bus.emit_many(3, keys=1 if kind == "python" else 2)
         ended = strike(lambda: drain(bus.home))
         if all_of_the_dispatcher(ended.trace):
             recover_unharmed(bus, ended)

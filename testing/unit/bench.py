@@ -37,6 +37,8 @@ class Bench:
 
     def __init__(self, root):
         self.home = Home(root)
+        self.kind = "exec"
+        """Of the handlers that are shell scripts."""
         for folder in (self.home.events, self.home.queue, self.home.segments, self.home.handlers):
             folder.mkdir(parents=True, exist_ok=True)
         self.spectator = Spectator()
@@ -49,7 +51,8 @@ class Bench:
         return path
 
     def shell(self, name, body, header=""):
-        return self.handler(name, f"#!/bin/bash\n{header}\n{body}\n")
+        run = "" if self.kind == "exec" else f"# run: {self.kind}\n"
+        return self.handler(name, f"#!/bin/bash\n{run}{header}\n{body}\n")
 
     def emit(self, type, data=None, **more):
         fields = {

@@ -3,7 +3,7 @@
 # Summary: clears away what is old, below coordination/ only, and says what was really done
 # Exit: 0 done, 65 bad data, 75 a state file was locked too long
 # on: system.cleanup_needed
-# timeout: 15m   attempts: 3
+# run: warm   timeout: 15m   attempts: 3
 set -uo pipefail
 umask 027
 

@@ -3,7 +3,7 @@
 # Summary: keeps the routing record and its figures, and says when confidence or balance is lost
 # Exit: 0 done, 65 bad data, 75 the figures were locked too long
 # on: routing.decision_made routing.decision
-# timeout: 30s
+# run: warm   timeout: 30s
 set -uo pipefail
 umask 027
 

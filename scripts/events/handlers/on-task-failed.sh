@@ -3,7 +3,7 @@
 # Summary: records a task's failure and alerts when one kind of failure keeps coming back
 # Exit: 0 done, 65 bad data, 75 the figures were locked too long
 # on: task.failed
-# timeout: 30s
+# run: warm   timeout: 30s
 set -uo pipefail
 umask 027
 

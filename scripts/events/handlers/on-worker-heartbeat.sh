@@ -4,7 +4,7 @@
 # Exit: 0 done, 65 bad data, 75 the pool was locked too long
 # on: worker.heartbeat
 # key: data.worker_id
-# timeout: 30s
+# run: warm   timeout: 30s
 set -uo pipefail
 umask 027
 

@@ -21,7 +21,7 @@ from hookline.dispatch.books import Books
 from hookline.dispatch.companion import Companion
 from hookline.dispatch.core import Core
 from hookline.dispatch.decide import PAUSE_AFTER
-from hookline.dispatch.environment import Environment, run_mark
+from hookline.dispatch.environment import Environment, run_mark, warm_mark
 from hookline.dispatch.exec_runner import ExecRunner, Lines
 from hookline.dispatch.handlers import Describe, Handler, HandlersFolder
 from hookline.dispatch.identities import Identities
@@ -37,6 +37,7 @@ from hookline.dispatch.settlement import Alert, Jitter, Settlement
 from hookline.dispatch.spectator import Nobody, Spectator
 from hookline.dispatch.state import State
 from hookline.dispatch.subscription import Delivery
+from hookline.dispatch.warm_runner import WarmRunner
 from hookline.log.home import Home
 from hookline.model.clock import Clock
 from hookline.model.errors import HooklineError, TryAgain, WriteFailed, is_shortage, told
@@ -91,6 +92,7 @@ class Dispatcher:
         self._runners: dict[str, Runner] = {
             "exec": ExecRunner(environment, lines, self._work),
             "python": PythonRunner(environment, self._work),
+            "warm": WarmRunner(environment, lines, self._work),
         }
         self.roster = Roster(
             folder=HandlersFolder(home.handlers, describe),
@@ -119,8 +121,7 @@ class Dispatcher:
         self._selector.register(self._inbox.fd, selectors.EVENT_READ)
         self._look_at_s = 0.0
         self._overlooked = False
-        self._stopping = 0
-        self._heeded = 0
+        self._stopping = self._heeded = 0
         self._wake = -1
         self._told_at_s = -math.inf
         self._closed = False
@@ -337,7 +338,7 @@ class Dispatcher:
         }
         hosts = {run_mark(str(self.home.root), name, "host", 0) for name in ledger.handlers}
         # Before anything is taken from under them, or asked how far they have got.
-        sweep(marks | hosts)
+        sweep(marks | hosts | {warm_mark(str(self.home.root))})
         attribute(ledger, self._work)
         empty(self._work)
         self._books.take_over(ledger)

@@ -51,6 +51,11 @@ class Environment:
             "TMPDIR": str(scratch),
         }
 
+    def of_warm_hosts(self) -> dict[str, str]:
+        """The environment of a bash that waits for the events of warm handlers."""
+        mark = warm_mark(self._root).removeprefix(f"{MARK}=")
+        return {**self._passed, "HOOKLINE_HOME": self._root, MARK: mark}
+
     def of(self, handler: Handler, delivery: Delivery, scratch: Path) -> dict[str, str]:
         """The environment of a run."""
         event = attributes(delivery.raw or b"{}")
@@ -79,6 +84,11 @@ class Environment:
 def run_mark(root: str, handler: str, event: str, attempt: int) -> str:
     """See `Environment.mark`."""
     return f"{MARK}={root}:{handler}:{event}:{attempt}"
+
+
+def warm_mark(root: str) -> str:
+    """The mark of every bash that waits for events, and of what has not been given one yet."""
+    return run_mark(root, "", "host", 0)
 
 
 def attributes(raw: bytes) -> _Attributes:

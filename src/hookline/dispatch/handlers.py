@@ -19,7 +19,7 @@ from hookline.model.duration import seconds
 from hookline.model.errors import BadData, HooklineError, is_shortage
 from hookline.model.types import domain_of_pattern, handler_event_type, is_pattern, matches
 
-Kind = Literal["exec", "python"]
+Kind = Literal["exec", "python", "warm"]
 Start = Literal["install", "beginning", "now"]
 
 _NAME: Final = re.compile(r"on-[a-z0-9_]+(?:-[a-z0-9_]+)*(?:\.([a-z0-9]+))?")
@@ -39,6 +39,7 @@ _NOT_FOR_PYTHON: Final = {
     "envelope": "its functions get an Event",
     "concurrency": "it runs one event at a time",
 }
+_BASH: Final = re.compile(rb"#![ \t]*(/\S*/env[ \t]+(-S[ \t]+)?)?(/\S*/)?bash\s")
 _KEY: Final = re.compile(r"(?:id|source|type|subject|correlationid|data(?:\.[A-Za-z0-9_-]+)+)")
 
 
@@ -199,7 +200,7 @@ def _look_at(path: Path, describe: Describe, known: Handler | None) -> Handler:
         return known
     header = _header(path)
     kind = _kind(path, header)
-    if kind == "exec" and not os.access(path, os.X_OK):
+    if kind != "python" and not os.access(path, os.X_OK):
         raise BadData(f"{path} is not executable: chmod +x {path}")
     status = path.lstat()
     return Handler(
@@ -264,8 +265,13 @@ def _kind(path: Path, header: dict[str, str]) -> Kind:
         return "python"
     if "batch" in header:
         raise BadData(f"{path.name}: batch: is for Python handlers: @on(..., batch=100)")
+    if kind == "warm":
+        with path.open("rb") as file:
+            if not _BASH.match(file.readline(128)):
+                raise BadData(f"{path.name}: run: warm needs a bash script: #!/usr/bin/env bash")
+        return "warm"
     if kind != "exec":
-        raise BadData(f"{path.name}: run: {kind!r} is not known; it is exec or python")
+        raise BadData(f"{path.name}: run: {kind!r} is not known; it is exec, warm or python")
     return "exec"
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import functools
 import os
 import shutil
 import signal
@@ -111,6 +112,12 @@ def spawn(
             os.chdir("/")
 
 
+@functools.cache
+def null() -> int:
+    """One descriptor for the life of the process."""
+    return os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+
+
 def write_all(fd: int, text: bytes) -> None:
     """Write a file from its start; memory, too, may take but a part at once."""
     written = 0
@@ -133,7 +140,7 @@ class Kin(NamedTuple):
 
 def family(marks: set[str], leader: int = 0) -> set[Kin]:
     """The living processes with one of these `NAME=value` in their environment or in the session
-    of `leader`, and all that descend from them.
+    or process group of `leader`, and all that descend from them.
 
     What a handler starts inherits the mark; who clears its environment is still in the session or
     somebody's child. Only who does both, and has lost its parent, is not to be found.
@@ -152,7 +159,8 @@ def family(marks: set[str], leader: int = 0) -> set[Kin]:
         pid = int(entry.name)
         all_kin[pid], parents[pid] = Kin(pid, fields[19]), int(fields[1])
         settings = _read(entry.path, "environ").split(b"\0")
-        if wanted.intersection(settings) or (leader and int(fields[3]) == leader):
+        groups = (int(fields[2]), int(fields[3]))
+        if wanted.intersection(settings) or (leader and leader in groups):
             found.add(pid)
     more = found
     while more:

@@ -13,7 +13,6 @@ import struct
 import sys
 import time
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Final, Literal
 
@@ -32,6 +31,7 @@ from hookline.dispatch.process import (
     family,
     kill,
     kill_marked,
+    null,
     remove_tree,
     scratch,
     spawn,
@@ -73,7 +73,7 @@ def describe(path: Path, passed: Mapping[str, str]) -> tuple[str, ...]:
             # Of <home>/scripts/events/handlers/<name>.
             env={**passed, "HOOKLINE_HOME": str(path.parents[3])},
             cwd=path.parent,
-            descriptors={0: _null(), 1: _null(), 2: _null(), python_host.CHANNEL: theirs.fileno()},
+            descriptors={0: null(), 1: null(), 2: null(), python_host.CHANNEL: theirs.fileno()},
         )
         try:
             theirs.close()
@@ -154,12 +154,6 @@ def _left(path: Path) -> bytes | None:
         page = b""
     # A dispatcher that was killed while it made the page has left less of it.
     return page.ljust(mmap.PAGESIZE, b"\0")
-
-
-@cache
-def _null() -> int:
-    """One descriptor for the life of the process."""
-    return os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
 
 
 class PythonRunner:
@@ -243,7 +237,7 @@ class _Host:
                 env=environment.of_host(handler, self.scratch),
                 cwd=self.scratch,
                 descriptors={
-                    0: _null(),
+                    0: null(),
                     1: self.stdout.write_fd,
                     2: self.stderr.write_fd,
                     python_host.CHANNEL: far_end.fileno(),

@@ -11,7 +11,7 @@ EXEC: Final = r"""#!/bin/bash
 # on: storm.task   from: beginning   key: data.k   concurrency: 3   attempts: 3   backoff: 10ms
 note() { # <begin|end> [<status>]
   printf '%s %s %s %s %s %s\n' "$1" "$EVENT_ID" "$key" "$EVENT_ATTEMPT" "${EPOCHREALTIME/./}" \
-    "${2-}" >>"$HOOKLINE_HOME/on-storm-task.sh.runs"
+    "${2-}" >>"$HOOKLINE_HOME/${0##*/}.runs"
 }
 read -r event
 [[ $event =~ \"k\":\"(k[0-9])\",\"fails\":([0-9]) ]]
@@ -21,6 +21,8 @@ note begin
 note end "$status"
 exit "$status"
 """
+
+WARM: Final = EXEC.replace("# on:", "# run: warm   on:", 1)
 
 PYTHON: Final = """# run: python   from: beginning   attempts: 3   backoff: 10ms
 import os, random, time
@@ -49,7 +51,7 @@ CONFIG: Final = """[dispatch]
 pause_after = 0
 """
 
-HANDLERS: Final = {"on-storm-task.sh": EXEC, "on-storm.py": PYTHON}
+HANDLERS: Final = {"on-storm-task.sh": EXEC, "on-storm-warm.sh": WARM, "on-storm.py": PYTHON}
 
 
 def install(home: Home) -> None:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from hookline.app.selftest.handlers import HANDLERS
 from hookline.app.selftest.place import place_below
 from hookline.app.selftest.report import file_system, judge
 from hookline.app.selftest.storm import Plan, Tally, notes_folder
@@ -35,7 +36,7 @@ def forget(path, word):
 
 @pytest.fixture
 def runs(home):
-    """The two handlers' notes, by their names; two events were appended, handled and noted."""
+    """The handlers' notes, by their names; two events were appended, handled and noted."""
     notes_folder(home).mkdir()
     note(notes_folder(home) / "append", "try first storm.task", "first storm.task")
     note(notes_folder(home) / "batch", "second storm.task")
@@ -43,7 +44,8 @@ def runs(home):
     rotate(home, "storm")
     append_event(home.root, SECOND)
     found = {}
-    for name, key in (("on-storm-task.sh", "k0"), ("on-storm.py", "all")):
+    for name in HANDLERS:
+        key = "all" if name == "on-storm.py" else "k0"
         found[name] = home.root / f"{name}.runs"
         for begun, event in ((100, "first"), (200, "second")):
             ran = f"begin {event} {key} 1 {begun}", f"end {event} {key} 1 {begun + 50} 0"
@@ -55,7 +57,7 @@ def runs(home):
 def test_a_good_history_is_counted(home):
     report = judge(home, PLAN, Tally(starts=[90], kills=[80]))
     assert report.problems == []
-    assert (report.seed, report.acknowledged, report.logged, report.delivered) == (7, 2, 2, 4)
+    assert (report.seed, report.acknowledged, report.logged, report.delivered) == (7, 2, 2, 6)
     assert (report.lost, report.doubled, report.order_violations) == (0, 0, 0)
     assert report.recovery_s_max == pytest.approx(0.0, abs=0.01)
 

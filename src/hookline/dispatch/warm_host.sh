@@ -1,0 +1,29 @@
+# shellcheck shell=bash
+# The host of warm handlers: a bash that has read the libraries already, and forks a subshell for
+# each event. `warm_runner.py` starts it and speaks to it on descriptor 3, a socket:
+#
+#   +<pid>      from here: a subshell waits for an event, as leader of its own process group
+#   <number>    to here: the descriptor of our parent that has the script of the run
+#   =<status>   from here: that subshell has ended
+#
+# When nobody listens any more, the answer ends this process with SIGPIPE.
+
+for _hookline_part in event-logger state-file worker-health; do
+  if [[ -r $HOOKLINE_HOME/scripts/events/lib/$_hookline_part.sh ]]; then
+    # shellcheck source=/dev/null
+    source "$HOOKLINE_HOME/scripts/events/lib/$_hookline_part.sh"
+  fi
+done
+unset -v _hookline_part
+
+# Job control: what is begun leads a process group.
+set -m
+while :; do
+  (
+    printf '+%s\n' "$BASHPID" >&3 || exit
+    read -r _hookline_run <&3 || exit
+    # shellcheck source=/dev/null
+    source "/proc/$PPID/fd/$_hookline_run"
+  )
+  printf '=%s\n' "$?" >&3 || exit
+done

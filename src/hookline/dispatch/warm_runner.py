@@ -1,0 +1,258 @@
+"""The warm kind: a bash script that a subshell of a waiting bash reads, for each event.
+
+No exec and no start-up: the bash has read the libraries, and has forked the next subshell, before
+an event comes. All else is as for the exec kind: the event on stdin and at the path in `$1`, a
+clean environment, a process group, a working folder, captured output, the exit status.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from shlex import quote
+from typing import Final
+
+from hookline.dispatch.decide import Outcome
+from hookline.dispatch.environment import Environment
+from hookline.dispatch.exec_runner import ExecRun, Lines, NotRunnable, event_file
+from hookline.dispatch.handlers import Handler, version_of
+from hookline.dispatch.process import Capture, end_group, kill_marked, null, scratch, spawn, sweep
+from hookline.dispatch.runner import Ended
+from hookline.dispatch.subscription import Delivery
+
+HOST: Final = Path(__file__).with_name("warm_host.sh")
+CHANNEL: Final = 3
+SPARE_MAX: Final = 8
+"""How many hosts may wait for work."""
+_SIGNALS_MAX: Final = 64
+
+
+class WarmRunner:
+    """Keeps bashes that wait, one more than are at work."""
+
+    def __init__(self, environment: Environment, lines: Lines, work: Path) -> None:
+        self._environment = environment
+        self._lines = lines
+        self._work = work
+        self._hosts: dict[int, _Host] = {}
+        self._free: deque[_Host] = deque()
+        self._count = 0
+
+    def limit(self, handler: Handler) -> int:  # noqa: ARG002  # the interface of all kinds
+        """One event, one subshell."""
+        return 1
+
+    def start(self, handler: Handler, deliveries: list[Delivery], now_s: float) -> "WarmRun":
+        """Hand the event to a bash that waits; one is started where none does."""
+        (delivery,) = deliveries
+        self._count += 1
+        host = self._free.popleft() if self._free else self._begin()
+        run = WarmRun(handler, delivery, now_s, host, self._take_back)
+        run.mark = self._environment.mark(handler, delivery)
+        try:
+            self._hand_over(run, delivery)
+        except NotRunnable as error:
+            run.close()
+            self._take_back(host)
+            run.failed = f"{handler.path}: {error}"
+        except BaseException:
+            run.close()
+            self._take_back(host)
+            raise
+        if not self._free:
+            # It forks its subshell while this one is at work.
+            with contextlib.suppress(OSError, MemoryError):
+                self._free.append(self._begin())
+        return run
+
+    def _hand_over(self, run: "WarmRun", delivery: Delivery) -> None:
+        handler = run.handler
+        if version_of(handler.path) != handler.version:
+            raise NotRunnable("it has changed just now")
+        run.memfd = event_file(self._lines(handler, delivery))
+        run.scratch = scratch(self._work, f"{handler.name}.{os.getpid()}.w{self._count}")
+        run.stdout = Capture()
+        run.stderr = Capture()
+        run.script = event_file(self._script(run, delivery, run.scratch))
+        run.host.begin(run)
+
+    def _script(self, run: "WarmRun", delivery: Delivery, folder: Path) -> bytes:
+        """What the subshell reads: everything that a program of its own would be started with."""
+        assert run.stdout
+        assert run.stderr
+        ours = f"/proc/{os.getpid()}/fd"
+        event, path = f"{ours}/{run.memfd}", quote(str(run.handler.path))
+        env = self._environment.of(run.handler, delivery, folder)
+        script = (
+            f"exec <{event} >{ours}/{run.stdout.write_fd} 2>{ours}/{run.stderr.write_fd} 3>&-\n"
+            f"export {' '.join(f'{name}={quote(value)}' for name, value in env.items())}\n"
+            f"cd {quote(str(folder))}; set +m; unset -v OLDPWD _hookline_run\n"
+            f"BASH_ARGV0={path}; source {path} {event}\n"
+        )
+        if "\0" in script:
+            raise ValueError("an attribute has a NUL")
+        return script.encode("utf-8", "surrogateescape")
+
+    def _begin(self) -> "_Host":
+        host = _Host(self._environment.of_warm_hosts())
+        self._hosts[host.pid] = host
+        return host
+
+    def _take_back(self, host: "_Host") -> None:
+        host.run = None
+        self._free.append(host)
+        while len(self._free) > SPARE_MAX:
+            self._drop(self._free.popleft())
+
+    def _drop(self, host: "_Host") -> None:
+        del self._hosts[host.pid]
+        host.close()
+
+    def exited(self, pid: int, status: int) -> "tuple[WarmRun, Ended] | None":
+        """A host has ended, by its handler's doing or by somebody's; its subshell goes with it."""
+        host = self._hosts.get(pid)
+        if host is None:
+            return None
+        run = host.run
+        if run is None:
+            self._free.remove(host)
+            self._drop(host)
+            return None
+        # What its subshell has said last counts, if it came to say it.
+        ended = run.heard() or run.died(os.waitstatus_to_exitcode(status))
+        self._drop(host)
+        return run, ended
+
+    def forget(self, handler: Handler) -> None:
+        """Nothing idles for one handler."""
+
+    def close(self) -> None:
+        """End every host, and with those at work all that their runs have started."""
+        running = [host.run for host in self._hosts.values() if host.run]
+        for host in list(self._hosts.values()):
+            self._drop(host)
+        self._free.clear()
+        for run in running:
+            run.close()
+        if running:
+            kill_marked({run.mark for run in running})
+
+
+class _Host:
+    """One bash, and the socket to it."""
+
+    def __init__(self, env: dict[str, str]) -> None:
+        self.run: WarmRun | None = None
+        self.leader = 0
+        """The subshell that waits, or is at work; 0 while there is none yet."""
+        self._said = b""
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            ours.setblocking(False)
+            self.pid = spawn(
+                ["/bin/bash", str(HOST)],
+                env=env,
+                cwd=Path("/"),
+                descriptors={0: null(), 1: null(), 2: null(), CHANNEL: theirs.fileno()},
+            )
+            self.channel = ours.detach()
+
+    def begin(self, run: "WarmRun") -> None:
+        """Tell the subshell that waits, or will, what to read."""
+        self.hear()
+        with contextlib.suppress(ConnectionError):
+            os.write(self.channel, b"%d\n" % run.script)
+        self.run = run
+        run.pid = self.leader or -1
+
+    def hear(self) -> tuple[int, int] | None:
+        """Take what it has said: the subshell that has ended and its status, if one has."""
+        try:
+            part = os.read(self.channel, 4096)
+        except (BlockingIOError, ConnectionError):
+            return None
+        *lines, self._said = (self._said + part).split(b"\n")
+        ended = None
+        for line in lines:
+            number = int(line[1:])
+            if line.startswith(b"+"):
+                self.leader = number
+            else:
+                ended, self.leader = (self.leader, number), 0
+        return ended
+
+    def close(self) -> None:
+        """End it, and the subshell that it has."""
+        self.hear()
+        for pid in (self.pid, self.leader):
+            if pid > 0:
+                end_group(pid, signal.SIGKILL)
+        os.close(self.channel)
+
+
+class WarmRun(ExecRun):
+    """One subshell with one event."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        delivery: Delivery,
+        now_s: float,
+        host: _Host,
+        give_back: Callable[[_Host], None],
+    ) -> None:
+        super().__init__(handler, delivery, now_s + handler.policy.timeout_s)
+        self.host = host
+        self._give_back = give_back
+        self.script = -1
+
+    def descriptors(self) -> list[int]:
+        """The host's channel, and its output pipes."""
+        return [self.host.channel, *super().descriptors()]
+
+    def readable(self, fd: int) -> Ended | None:
+        """Take what the host says or what was printed."""
+        if fd != self.host.channel:
+            return super().readable(fd)
+        ended = self.heard()
+        if ended is not None:
+            self._give_back(self.host)
+        return ended
+
+    def heard(self) -> Ended | None:
+        """The end of the run, if the host has told of it."""
+        ended = self.host.hear()
+        if ended is None:
+            self.pid = self.host.leader or self.pid
+            return None
+        self.pid, status = ended[0] or self.pid, ended[1]
+        is_signal = 128 < status <= 128 + _SIGNALS_MAX
+        return self.ended(128 - status if is_signal else status)
+
+    def died(self, code: int) -> Ended:
+        """The host has ended with this status: its handler has no other parent."""
+        if self.pid < 0:
+            # One that has just been forked may come to read yet.
+            sweep(set(), self.host.pid)
+            self.close()
+            why = f"bash could not fork for it, and ended with {code}"
+            return Ended(0, Outcome(verdict="broken", ms=0.0, error=why))
+        end_group(self.pid, signal.SIGKILL)
+        return self.ended(code or 1)
+
+    def overdue(self, now_s: float) -> None:
+        """As for a program; a subshell that never came to read is ended with its host."""
+        if self.pid > 0:
+            super().overdue(now_s)
+        else:
+            end_group(self.host.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Let go of its descriptors and its working folder."""
+        super().close()
+        if self.script >= 0:
+            os.close(self.script)
+            self.script = -1
