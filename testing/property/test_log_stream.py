@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from hookline.log.files import append_line, open_append
-from hookline.log.lines import RECORD_PREFIX, Line, cut
+from hookline.log.lines import Line, cut
 from hookline.log.read import records
 from hookline.log.rotate import rotate_stream, seal_stream
 from hookline.log.stream import BEGINNING, Stream
 from hookline.model.clock import SystemClock
-from hookline.model.envelope import line
+from hookline.model.envelope import RECORD_PREFIX, line
 from hookline.model.position import Position
 
 LINE_BYTES_MAX = 600

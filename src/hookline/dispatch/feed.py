@@ -16,10 +16,10 @@ from hookline.dispatch.handlers import Handler
 from hookline.dispatch.identities import Identities
 from hookline.dispatch.subscription import Cursor
 from hookline.log import stream
-from hookline.log.lines import RECORD_PREFIX
 from hookline.log.read import Record, records
 from hookline.log.stream import CHUNK_BYTES, LogReplaced, SegmentDamaged, SegmentGone
 from hookline.model import envelope
+from hookline.model.envelope import RECORD_PREFIX
 from hookline.model.errors import HooklineError
 from hookline.model.position import Position
 

@@ -3,11 +3,8 @@
 import re
 from typing import Final, NamedTuple
 
-from hookline.model.envelope import LINE_BYTES_MAX
+from hookline.model.envelope import LINE_BYTES_MAX, RECORD_PREFIX
 from hookline.model.position import Position
-
-RECORD_PREFIX: Final = b'{"specversion":"1.0","id":"'
-"""Stands at the start of a record and, by the writers' promise, nowhere else in it."""
 
 SHOWN_BYTES_MAX: Final = 4096
 """How much is kept of a line that is too long to be one."""

@@ -9,6 +9,7 @@ from hookline.log.home import Home, domain_of_live_name, domain_of_stem
 from hookline.log.lines import SEAM, Line
 from hookline.log.segments import stems
 from hookline.log.stream import Chunk
+from hookline.log.stretch import Stretch
 from hookline.model.envelope import LINE_BYTES_MAX
 from hookline.model.errors import BadData
 from hookline.model.event import Event, NotAnEvent, decode
@@ -34,21 +35,17 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
 def records(chunk: Chunk) -> list[Record]:
     """What the lines of a chunk hold, in order; a torn line gives one record for each part."""
-    found: list[Record] = []
     new = tuple.__new__
-    if chunk.is_plain:
-        # The same as below without a Line for each line: half of all that is not decoding.
-        segment, offset = position = chunk.start
-        for raw in chunk.data.split(b"\n"):
-            offset += len(raw) + 1
-            end = new(Position, (segment, offset))
-            if raw:
-                try:
-                    found.append(Record(position, end, raw, decode(raw)))
-                except BadData as why:
-                    found += _odd(Line(position, offset, raw), why)
-            position = end
-        return found
+    stretch = Stretch.of(chunk)
+    if stretch is not None:
+        segment = chunk.start.segment
+        return [
+            Record(new(Position, (segment, start)), new(Position, (segment, end)), raw, event)
+            for (start, end), raw, event in zip(
+                stretch.bounds, stretch.lines, stretch.events, strict=True
+            )
+        ]
+    found: list[Record] = []
     for line in chunk.lines:
         position = line.position
         try:

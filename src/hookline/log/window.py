@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
-from hookline.log.lines import RECORD_PREFIX, SEAM, Line, as_line, first_byte
+from hookline.log.lines import SEAM, Line, as_line, first_byte
 from hookline.log.opened import Opened
+from hookline.model.envelope import RECORD_PREFIX
 from hookline.model.position import Position
 
 _BLOCK_BYTES = 1 << 16

@@ -14,6 +14,8 @@ from hookline.model.types import check_type, domain_of
 
 LINE_BYTES_MAX = 262_144
 """With its newline."""
+RECORD_PREFIX = b'{"specversion":"1.0","id":"'
+"""Stands at the start of a record and, by the writers' promise, nowhere else in it."""
 
 _PLAIN = re.compile(r"[ !#-\[\]-~]{1,256}\Z")
 

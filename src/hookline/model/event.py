@@ -71,10 +71,15 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
             raise BadData(f"data of event {self.id} is not JSON: {wrong}") from wrong
 
 
-_decode = msgspec.json.Decoder(Event).decode
+_decoder = msgspec.json.Decoder(Event)
+_decode, _decode_all = _decoder.decode, _decoder.decode_lines
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _is_id = ID.match
 _is_stored_time = attributes.STORED_TIME.match
+_SEAM = b"}\n" + envelope.RECORD_PREFIX
+_ZEROS = bytes.maketrans(b"123456789abcdef", b"0" * 15)
+_SHAPE = b"00000000-0000-0000-0000-000000000000 0000-00-00T00:00:00.000000Z\n"
+"""Of an id as we make them and a time in the stored form, once their digits are zeros."""
 
 
 def decode(line: bytes) -> Event:
@@ -98,6 +103,37 @@ def decode(line: bytes) -> Event:
     ):
         return _checked(event)
     return event
+
+
+def decode_lines(lines: bytes) -> list[Event] | None:
+    """The events of whole lines, newlines and all, at a tenth of the cost of one by one; None when
+    one of them is to be looked at by itself.
+
+    Where each line begins as ours do and ends as an object does, none can be within another.
+    """
+    count = lines.count(b"\n")
+    if not lines.startswith(envelope.RECORD_PREFIX) or not lines.endswith(b"}\n"):
+        return None
+    try:
+        events = _decode_all(lines)
+        if not lines.isascii():
+            lines.decode()
+        if not len(events) == count == lines.count(_SEAM) + 1:
+            return None
+        if b"\\" in lines:
+            for event, line in zip(events, lines.split(b"\n"), strict=False):
+                if b"\\" in line:
+                    _checked(event)
+        for type in {event.type for event in events}:
+            _check_type(type)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError, BadData):
+        return None
+    named = "".join([f"{event.id} {event.time}\n" for event in events]).encode()
+    if named.translate(_ZEROS) != _SHAPE * count:
+        for event in events:
+            if not (_is_id(event.id) and _is_stored_time(event.time)):
+                return None
+    return events if {event.specversion for event in events} == {"1.0"} else None
 
 
 def of_fields(fields: Fields) -> Event:
@@ -132,10 +168,7 @@ def _checked(event: Event) -> Event:
     if event.specversion != "1.0":
         raise BadData("specversion is not 1.0")
     attributes.check_id(event.id)
-    if event.type not in _types_known:
-        check_type(event.type)
-        if len(_types_known) < _TYPES_KNOWN_MAX:
-            _types_known.add(event.type)
+    _check_type(event.type)
     for name in _CHECKED_STRINGS:
         value = getattr(event, name)
         if value is not None:
@@ -143,6 +176,13 @@ def _checked(event: Event) -> Event:
     if _is_stored_time(event.time):
         return event
     return msgspec.structs.replace(event, time=attributes.stored_time(event.time))
+
+
+def _check_type(type: str) -> None:
+    if type not in _types_known:
+        check_type(type)
+        if len(_types_known) < _TYPES_KNOWN_MAX:
+            _types_known.add(type)
 
 
 def _decode_foreign(line: bytes, wrong: Exception) -> Event:

@@ -1,7 +1,7 @@
 """Cutting bytes into lines."""
 
-from hookline.log.lines import RECORD_PREFIX, SHOWN_BYTES_MAX, Line, cut
-from hookline.model.envelope import LINE_BYTES_MAX
+from hookline.log.lines import SHOWN_BYTES_MAX, Line, cut
+from hookline.model.envelope import LINE_BYTES_MAX, RECORD_PREFIX
 from hookline.model.position import Position
 
 

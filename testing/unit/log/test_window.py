@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from hookline.log.lines import RECORD_PREFIX
 from hookline.log.opened import Opened, open_read
 from hookline.log.window import Rewritten, Window
+from hookline.model.envelope import RECORD_PREFIX
 from testing.unit.log.clocks import HandClock
 
 MAX = 64

@@ -1,0 +1,78 @@
+"""Some events in a row, and the text of their lines: what is done with all of them is done once."""
+
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, compress, pairwise
+from typing import Self
+
+from hookline.log.stream import Chunk
+from hookline.model.event import Event, decode_lines
+from hookline.model.position import Position
+
+
+class Stretch:
+    """Events of one segment, in log order.
+
+    `text` is their lines, each with its newline; `position` is that of the first, `end` that behind
+    the last. There may be other lines between them.
+    """
+
+    __slots__ = ("_bounds", "end", "events", "position", "text")
+
+    def __init__(
+        self,
+        segment: int,
+        bounds: Sequence[tuple[int, int]],
+        text: bytes,
+        events: list[Event],
+    ) -> None:
+        """`bounds` are the offsets of each line and behind it, or of all if no other is between."""
+        self.position = Position(segment, bounds[0][0])
+        self.end = Position(segment, bounds[-1][1])
+        self.text = text
+        self.events = events
+        self._bounds = bounds
+
+    @classmethod
+    def of(cls, chunk: Chunk) -> Self | None:
+        """The whole of a chunk; None when there may be something else in it, too."""
+        if not chunk.is_plain:
+            return None
+        events = decode_lines(chunk.data)
+        if events is None:
+            return None
+        segment, start = chunk.start
+        return cls(segment, [(start, start + len(chunk.data))], chunk.data, events)
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+    @property
+    def lines(self) -> list[bytes]:
+        """The line of each event, without its newline."""
+        return self.text.split(b"\n")[:-1]
+
+    @property
+    def bounds(self) -> Sequence[tuple[int, int]]:
+        """The offsets of each line and behind it."""
+        if len(self._bounds) != len(self.events):
+            sizes = (len(line) + 1 for line in self.lines)
+            self._bounds = list(pairwise(accumulate(sizes, initial=self.position.offset)))
+        return self._bounds
+
+    def part(self, start: int, stop: int) -> Self:
+        """The events from number `start` up to `stop`: one at least."""
+        lines = self.lines[start:stop]
+        text = b"".join([line + b"\n" for line in lines])
+        bounds = self.bounds[start:stop]
+        return type(self)(self.position.segment, bounds, text, self.events[start:stop])
+
+    def of_types(self, types: Iterable[str]) -> Self | None:
+        """The events of these types; None when there are none."""
+        wanted = set(types)
+        chosen = [event.type in wanted for event in self.events]
+        events = list(compress(self.events, chosen))
+        if len(events) in (0, len(chosen)):
+            return self if events else None
+        text = b"".join([line + b"\n" for line in compress(self.lines, chosen)])
+        bounds = list(compress(self.bounds, chosen))
+        return type(self)(self.position.segment, bounds, text, events)
