@@ -155,7 +155,6 @@ def dumps(value: object) -> bytes:
             text.isascii()
             and _DELETE not in text
             and (_BACKSLASH not in text or b"\\u" not in text)
-            and b'{"specversion"' not in text
             and (len(text) < _DIGITS or not _MAY_OVERFLOW(text))
         ):
             return text
@@ -163,11 +162,14 @@ def dumps(value: object) -> bytes:
 
 
 def _is_plain(value: object, levels_left: int) -> bool:
-    """Whether it is made of exactly the types that JSON has, without floats, not too deep."""
+    """Whether it is made of exactly the types that JSON has, without floats, not too deep, and has
+    no record prefix in it."""
     if type(value) in _SCALARS:
         return True
     items: Iterable[object]
     if type(value) is dict:
+        if "specversion" in value:
+            return False
         for key in value:
             if type(key) is not str:
                 return False
