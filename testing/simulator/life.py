@@ -26,7 +26,7 @@ class Life:
         self.intake = Intake(world.logs.get, identities, world, self.settlement.rewound)
         self.roster = Roster(
             folder=world, intake=self.intake, books=self.books, settlement=self.settlement,
-            clock=clock, spectator=world, load=self.books.known, forget=lambda _: None,
+            clock=clock, spectator=world, load=self.books.known, forget=lambda _: True,
         )  # fmt: skip
         self.core = Core(
             clock=clock, books=self.books, intake=self.intake, settlement=self.settlement,

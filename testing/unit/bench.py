@@ -15,6 +15,29 @@ from hookline.log.home import Home
 from hookline.model import envelope, ids
 from hookline.model.clock import SystemClock, rfc3339
 
+# A stream program that has the body of a shell handler run for each event, as a program would be.
+STREAM = r"""#!/bin/bash
+# run: stream
+{header}
+handle() {{
+{body}
+}}
+while IFS= read -r event; do
+  [[ $event =~ \"id\":\"([^\"]*)\",\"source\":\"([^\"]*)\",\"type\":\"([^\"]*)\" ]]
+  echo >>"$HOOKLINE_HOME/attempts.${{BASH_REMATCH[1]}}"
+  mapfile -t attempts <"$HOOKLINE_HOME/attempts.${{BASH_REMATCH[1]}}"
+  printf '%s\n' "$event" >event
+  (
+    export EVENT_ID=${{BASH_REMATCH[1]}} EVENT_SOURCE=${{BASH_REMATCH[2]}}
+    export EVENT_TYPE=${{BASH_REMATCH[3]}} EVENT_ATTEMPT=${{#attempts[@]}}
+    handle "$PWD/event" <event 2>error 3>&-
+  )
+  status=$?
+  cat error >&2
+  echo "${{BASH_REMATCH[1]}} $status $(tail -n 1 error | head -c 1000)" >&3
+done
+"""
+
 
 class Spectator:
     """Remembers everything."""
@@ -51,6 +74,8 @@ class Bench:
         return path
 
     def shell(self, name, body, header=""):
+        if self.kind == "stream":
+            return self.handler(name, STREAM.format(header=header, body=body))
         run = "" if self.kind == "exec" else f"# run: {self.kind}\n"
         return self.handler(name, f"#!/bin/bash\n{run}{header}\n{body}\n")
 

@@ -145,12 +145,22 @@ class Core:
     def _has_more(self) -> bool:
         return any(each.behind and each.subscription.room > 0 for each in self._roster)
 
-    def ended(self, run: Run, ended: Ended) -> bool:
-        """A run is over; False when it was given up before."""
-        _, listener = self._listening.pop(id(run), (None, None))
+    def ended(self, run: Run, ended: Ended | None) -> bool:
+        """A run is over, or the first part of it; None: none of its deliveries was run. False when
+        it was given up before."""
+        _, listener = self._listening.get(id(run), (None, None))
         if listener is None:
             return False
-        self._settlement.ended(listener, run.deliveries, ended)
+        if ended is not None and ended.goes_on:
+            over = ended.done + (ended.outcome.verdict != "done")
+            self._settlement.ended(listener, run.deliveries[:over], ended)
+            del run.deliveries[:over]
+            return True
+        del self._listening[id(run)]
+        if ended is None:
+            self._settlement.give_back(listener, run.deliveries)
+        else:
+            self._settlement.ended(listener, run.deliveries, ended)
         if listener.leaving and self.commit():
             self._roster.let_go(self._domains)
         return True

@@ -33,7 +33,8 @@ _BY_EXIT: Final[Mapping[int, Verdict]] = {
     126: "broken",
     127: "broken",
 }
-_PAUSING: Final = frozenset({os.EX_NOPERM, os.EX_CONFIG})
+PAUSING: Final = frozenset({os.EX_NOPERM, os.EX_CONFIG})
+"""The exit statuses that say something of the handler, too."""
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +84,7 @@ def decide(outcome: Outcome, attempt: int, policy: Policy, jitter: float) -> Pla
         case "looped":
             return Plan(then="dead-letter")
         case "rejected":
-            pause = f"exit {outcome.exit}: {_PAUSE_WORDS}" if outcome.exit in _PAUSING else ""
+            pause = f"exit {outcome.exit}: {_PAUSE_WORDS}" if outcome.exit in PAUSING else ""
             return Plan(then="dead-letter", pause=pause)
         case _:
             if attempt >= policy.attempts:

@@ -36,6 +36,8 @@ from hookline.dispatch.runner import Ended, Run, Runner
 from hookline.dispatch.settlement import Alert, Jitter, Settlement
 from hookline.dispatch.spectator import Nobody, Spectator
 from hookline.dispatch.state import State
+from hookline.dispatch.stream_runner import StreamRunner
+from hookline.dispatch.stream_runner import attribute as attribute_stretches
 from hookline.dispatch.subscription import Delivery
 from hookline.dispatch.warm_runner import WarmRunner
 from hookline.log.home import Home
@@ -89,11 +91,10 @@ class Dispatcher:
             self._inbox.log, identities, self._spectator, self._settlement.rewound
         )
         environment = Environment(home.root, passed, clock)
-        self._runners: dict[str, Runner] = {
-            "exec": ExecRunner(environment, lines, self._work),
-            "python": PythonRunner(environment, self._work),
-            "warm": WarmRunner(environment, lines, self._work),
-        }
+        self._streams = StreamRunner(
+            environment, lines, self._work, self._rest, self._spectator.noted
+        )
+        self._runners = self._make_runners(environment, lines)
         self.roster = Roster(
             folder=HandlersFolder(home.handlers, describe),
             intake=self._intake,
@@ -118,7 +119,8 @@ class Dispatcher:
         self._watched: dict[int, Run] = {}
         self._unheard: set[int] = set()
         self._selector = selectors.DefaultSelector()
-        self._selector.register(self._inbox.fd, selectors.EVENT_READ)
+        for fd in (self._inbox.fd, self._streams.fd):
+            self._selector.register(fd, selectors.EVENT_READ)
         self._look_at_s = 0.0
         self._overlooked = False
         self._stopping = self._heeded = 0
@@ -126,6 +128,14 @@ class Dispatcher:
         self._told_at_s = -math.inf
         self._closed = False
         self._begin()
+
+    def _make_runners(self, environment: Environment, lines: Lines) -> dict[str, Runner]:
+        return {
+            "exec": ExecRunner(environment, lines, self._work),
+            "python": PythonRunner(environment, self._work),
+            "stream": self._streams,
+            "warm": WarmRunner(environment, lines, self._work),
+        }
 
     # -- from outside --------------------------------------------------------------------
 
@@ -144,7 +154,8 @@ class Dispatcher:
                 busy = self.tick(self._pause_s() if self._core.running else 0.0)
                 if busy or self._core.running or self._patiently(self._rescan):
                     continue
-                waits = self._core.short or self._intake.restless()
+                rests = any(each.rests(gives_up_s) for each in self.roster)
+                waits = self._core.short or self._intake.restless() or rests
                 if not waits or self._clock.monotonic_s() >= gives_up_s:
                     break
                 self._selector.select(RESTLESS_S)
@@ -250,6 +261,9 @@ class Dispatcher:
                     self._ended(run, ended)
                     heard = True
         heard = self._reap() or heard
+        for run, ended in self._streams.hear():
+            self._core.ended(run, ended)
+            heard = True
         self._core.mind_deadlines()
         return heard
 
@@ -340,6 +354,7 @@ class Dispatcher:
         # Before anything is taken from under them, or asked how far they have got.
         sweep(marks | hosts | {warm_mark(str(self.home.root))})
         attribute(ledger, self._work)
+        attribute_stretches(ledger, self._work)
         empty(self._work)
         self._books.take_over(ledger)
         for news in (self._state.news, self._journal.news):
@@ -348,9 +363,15 @@ class Dispatcher:
         self._inbox.look()
         self._core.take_over(ledger, self._inbox.domains)
 
-    def _forget(self, handler: Handler) -> None:
+    def _forget(self, handler: Handler) -> bool:
         for runner in self._runners.values():
             runner.forget(handler)
+        return self._streams.is_gone(handler)
+
+    def _rest(self, name: str, until_s: float) -> None:
+        """Start nothing of a handler until then."""
+        if name in self.roster.listeners:
+            self.roster.listeners[name].rests_until_s = until_s
 
     @contextmanager
     def signals(self, *, at_once: bool = False) -> Iterator[None]:

@@ -5,7 +5,8 @@ import fcntl
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,7 @@ from hookline.dispatch.process import (
     kill_marked,
     remove_tree,
     scratch,
+    signal_name,
     spawn,
     sweep,
     write_all,
@@ -51,6 +53,24 @@ Lines = Callable[[Handler, Delivery], bytes]
 
 class NotRunnable(Exception):
     """The handler itself cannot be executed."""
+
+
+@contextmanager
+def runnable(handler: Handler) -> Iterator[None]:
+    """Around what executes it: tells its own faults from shortages of the machine.
+
+    Raises:
+        NotRunnable: the handler itself cannot be executed.
+        OSError: the machine is short of something.
+    """
+    if version_of(handler.path) != handler.version:
+        raise NotRunnable("it has changed just now")
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.errno not in _BROKEN:
+            raise
+        raise NotRunnable(_BROKEN[error.errno]) from error
 
 
 class ExecRunner:
@@ -90,24 +110,19 @@ class ExecRunner:
 
     def _spawn(self, run: "ExecRun", delivery: Delivery) -> None:
         handler = run.handler
-        if version_of(handler.path) != handler.version:
-            raise NotRunnable("it has changed just now")
         run.memfd = event_file(self._lines(handler, delivery))
         run.scratch = scratch(self._work, f"{handler.name}.{os.getpid()}.{self._count}")
         run.stdout = Capture()
         run.stderr = Capture()
         stdin = os.open(f"/proc/self/fd/{run.memfd}", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            run.pid = spawn(
-                [str(handler.path), f"/proc/{os.getpid()}/fd/{run.memfd}"],
-                env=self._environment.of(handler, delivery, run.scratch),
-                cwd=run.scratch,
-                descriptors={0: stdin, 1: run.stdout.write_fd, 2: run.stderr.write_fd},
-            )
-        except OSError as error:
-            if error.errno is None or error.errno not in _BROKEN:
-                raise
-            raise NotRunnable(_BROKEN[error.errno]) from error
+            with runnable(handler):
+                run.pid = spawn(
+                    [str(handler.path), f"/proc/{os.getpid()}/fd/{run.memfd}"],
+                    env=self._environment.of(handler, delivery, run.scratch),
+                    cwd=run.scratch,
+                    descriptors={0: stdin, 1: run.stdout.write_fd, 2: run.stderr.write_fd},
+                )
         finally:
             os.close(stdin)
         run.stdout.started()
@@ -204,7 +219,7 @@ class ExecRun:
         self.stdout = self.stderr = None
         verdict: Verdict = "failed" if code < 0 else verdict_of_exit(code)
         said = stderr.strip().rpartition("\n")[2]
-        error = said or (f"killed by {_signal_name(-code)}" if code < 0 else f"exit {code}")
+        error = said or (f"killed by {signal_name(-code)}" if code < 0 else f"exit {code}")
         if self._timed_out:
             verdict = "timeout"
             error = f"ran longer than {self.handler.policy.timeout_s:g} s"
@@ -230,10 +245,3 @@ def event_file(line: bytes) -> int:
         os.close(fd)
         raise
     return fd
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

@@ -19,7 +19,7 @@ from hookline.model.duration import seconds
 from hookline.model.errors import BadData, HooklineError, is_shortage
 from hookline.model.types import domain_of_pattern, handler_event_type, is_pattern, matches
 
-Kind = Literal["exec", "python", "warm"]
+Kind = Literal["exec", "python", "stream", "warm"]
 Start = Literal["install", "beginning", "now"]
 
 _NAME: Final = re.compile(r"on-[a-z0-9_]+(?:-[a-z0-9_]+)*(?:\.([a-z0-9]+))?")
@@ -27,10 +27,12 @@ _LEFT_BEHIND: Final = frozenset(
     {"bak", "swp", "swo", "orig", "rej", "old", "new", "tmp", "disabled", "md", "txt", "json"}
     | {"toml", "log", "pyc"}
 )
+WINDOW: Final = 16
 _HEADER_BYTES: Final = 8192
 _COMMENT: Final = re.compile(r"^(?:#|//|--)\s?(.*)$")
 _OPTION: Final = re.compile(
-    r"(on|timeout|attempts|backoff|concurrency|key|batch|run|envelope|from):(?:\s+|$)(.*)"
+    r"(on|timeout|attempts|backoff|concurrency|key|batch|window|run|envelope|from)"
+    r":(?:\s+|$)(.*)"
 )
 _NEXT_OPTION: Final = re.compile(r"\s{2,}(?=[a-z]+:(?:\s|$))")
 _NOT_FOR_PYTHON: Final = {
@@ -38,6 +40,7 @@ _NOT_FOR_PYTHON: Final = {
     "batch": "its functions say @on(..., batch=100)",
     "envelope": "its functions get an Event",
     "concurrency": "it runs one event at a time",
+    "window": "it is for run: stream",
 }
 _BASH: Final = re.compile(rb"#![ \t]*(/\S*/env[ \t]+(-S[ \t]+)?)?(/\S*/)?bash\s")
 _KEY: Final = re.compile(r"(?:id|source|type|subject|correlationid|data(?:\.[A-Za-z0-9_-]+)+)")
@@ -54,6 +57,8 @@ class Handler(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: int
     key: tuple[str, ...]
     """The path of the key in the event, empty for none: `("data", "worker_id")`."""
+    window: int = 1
+    """How many events a stream handler's program may have that it has not answered."""
     envelope: Literal["", "cloudevents", "cortex", "signal"]
     """Empty: as the home's configuration says."""
     start: Start
@@ -215,6 +220,7 @@ def _look_at(path: Path, describe: Describe, known: Handler | None) -> Handler:
         ),
         concurrency=_whole(path.name, header, "concurrency", 1, most=1000),
         key=_key(path.name, header),
+        window=1 if "key" in header else _whole(path.name, header, "window", WINDOW, most=1000),
         envelope=_choice(path.name, header, "envelope", ("", "cloudevents", "cortex", "signal")),
         start=_choice(path.name, header, "from", ("install", "beginning", "now")),
         installed_s=status.st_ctime_ns / 1e9,
@@ -265,13 +271,21 @@ def _kind(path: Path, header: dict[str, str]) -> Kind:
         return "python"
     if "batch" in header:
         raise BadData(f"{path.name}: batch: is for Python handlers: @on(..., batch=100)")
+    if kind == "stream":
+        if "window" in header and "key" in header:
+            raise BadData(f"{path.name}: window: is not for a key:, which has its concurrency:")
+        return "stream"
+    if "window" in header:
+        raise BadData(f"{path.name}: window: is for run: stream")
     if kind == "warm":
         with path.open("rb") as file:
             if not _BASH.match(file.readline(128)):
                 raise BadData(f"{path.name}: run: warm needs a bash script: #!/usr/bin/env bash")
         return "warm"
     if kind != "exec":
-        raise BadData(f"{path.name}: run: {kind!r} is not known; it is exec, warm or python")
+        raise BadData(
+            f"{path.name}: run: {kind!r} is not known; it is exec, warm, stream or python"
+        )
     return "exec"
 
 

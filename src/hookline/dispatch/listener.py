@@ -28,6 +28,8 @@ class Listener:
         self.standing: Standing = progress
         self._held_until_s = 0.0
         """When it is probed again, if it cannot be run."""
+        self.rests_until_s = 0.0
+        """Until when its program is left alone that has ended; monotonic."""
         self.leaving = False
         """Its file was replaced or removed: nothing new starts, and it goes when nothing runs."""
         self.behind: set[str] = set()
@@ -56,7 +58,7 @@ class Listener:
 
     def may_start(self, now_s: float) -> bool:
         """Whether a run may start."""
-        if self.leaving or self.standing.paused:
+        if self.leaving or self.standing.paused or now_s < self.rests_until_s:
             return False
         return not self.standing.held or now_s >= self._held_until_s
 
@@ -96,8 +98,8 @@ class Listener:
         delivery.interrupted = pending.running
         delivery.alone = True
         # The clock of the wall may have been set meanwhile: it may shorten a pause, not prolong it.
-        # Only a Python handler chooses its own.
-        chosen = self.handler.kind == "python"
+        # Only these choose their own.
+        chosen = self.handler.kind in ("python", "stream")
         most_s = WAIT_MAX_S if chosen else window_s(pending.attempt, self.handler.policy)
         wait_s = pending.due_at_s - self._clock.now().timestamp()
         delivery.due_s = self._clock.monotonic_s() + min(max(wait_s, 0.0), most_s)
@@ -111,7 +113,12 @@ class Listener:
         due_s = self.subscription.next_due_s()
         if due_s is None or self.leaving or self.standing.paused:
             return None
+        due_s = max(due_s, self.rests_until_s)
         return max(due_s, self._held_until_s) if self.standing.held else due_s
+
+    def rests(self, until_s: float) -> bool:
+        """Whether something of it waits just for the end of its rest, which comes until then."""
+        return 0.0 < self.rests_until_s <= until_s and self.next_start_s() == self.rests_until_s
 
 
 def key_of(handler: Handler, line: bytes) -> str | None:

@@ -131,6 +131,14 @@ def end_group(pid: int, number: signal.Signals) -> None:
         os.killpg(pid, number)
 
 
+def signal_name(number: int) -> str:
+    """What people call a signal."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 class Kin(NamedTuple):
     """A process, and when it began: a later one may get its number."""
 

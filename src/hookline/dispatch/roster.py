@@ -16,7 +16,8 @@ from hookline.model.clock import Clock, rfc3339
 from hookline.model.errors import HooklineError
 from hookline.model.position import Position
 
-Forget = Callable[[Handler], None]
+Forget = Callable[[Handler], bool]
+"""Ends what idles for a handler; False while it still ends."""
 
 
 class Folder(Protocol):
@@ -89,8 +90,8 @@ class Roster:
         missing."""
         gone = [each for each in self if each.leaving and not each.subscription.running]
         for listener in gone:
-            del self.listeners[listener.name]
-            self._forget(listener.handler)
+            if self._forget(listener.handler):
+                del self.listeners[listener.name]
         missing = self._missing()
         if not missing:
             return

@@ -17,6 +17,8 @@ class Ended(NamedTuple):
 
     done: int
     outcome: Outcome
+    goes_on: bool = False
+    """Only these are over: those behind are under way still, and make up the run from now on."""
 
 
 class Run(Protocol):

@@ -58,9 +58,13 @@ class Settlement:
             self.one(listener, done[0], _only_done(ended, alone=not rest))
         if rest:
             self.one(listener, rest[0], ended.outcome)
-            for delivery in rest[1:]:
-                listener.subscription.unbegin(delivery, 0.0)
-                self._books.waiting(listener.name, delivery)
+            self.give_back(listener, rest[1:])
+
+    def give_back(self, listener: Listener, deliveries: list[Delivery]) -> None:
+        """These were not run after all, through no fault of theirs."""
+        for delivery in deliveries:
+            listener.subscription.unbegin(delivery, 0.0)
+            self._books.waiting(listener.name, delivery)
 
     def one(self, listener: Listener, delivery: Delivery, outcome: Outcome) -> None:
         """One delivery's run came to this."""

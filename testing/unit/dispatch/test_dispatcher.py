@@ -12,7 +12,7 @@ from hookline.model.clock import SystemClock
 from hookline.model.errors import TryAgain
 
 
-@pytest.fixture(name="bench", params=["exec", "warm"])
+@pytest.fixture(name="bench", params=["exec", "warm", "stream"])
 def make_bench(request, bench):
     """What holds for one kind of shell handler holds for the other."""
     bench.kind = request.param
@@ -32,6 +32,10 @@ def test_a_handler_gets_the_event_on_stdin_and_at_the_path_and_in_its_environmen
     assert bench.verdicts() == [("done", "settled")]
 
 
+A_PROGRAM_FOR_EACH_EVENT = pytest.mark.parametrize("bench", ["exec", "warm"], indirect=True)
+
+
+@A_PROGRAM_FOR_EACH_EVENT
 def test_the_environment_of_a_handler_is_clean(bench):
     os.environ["SECRET"] = "x"
     try:
@@ -158,6 +162,7 @@ def test_a_broken_handler_burns_no_attempt_and_goes_on_when_it_is_mended(bench, 
     assert bench.said() == ["1"]
 
 
+@A_PROGRAM_FOR_EACH_EVENT
 def test_a_handler_that_hangs_is_ended_with_all_that_it_started(bench):
     bench.shell(
         "on-a-b.sh",
@@ -455,6 +460,7 @@ def test_what_is_dropped_into_the_box_becomes_an_event(bench):
     assert sorted(os.listdir(bench.home.rejected)) == ["bad.json", "bad.reason.json"]
 
 
+@A_PROGRAM_FOR_EACH_EVENT
 def test_a_stopped_dispatcher_lets_what_runs_end(bench):
     bench.shell("on-a-b.sh", 'sleep 0.5; echo done >>"$OUT"')
     bench.emit("a.b")
