@@ -27,7 +27,7 @@ _LEFT_BEHIND: Final = frozenset(
     {"bak", "swp", "swo", "orig", "rej", "old", "new", "tmp", "disabled", "md", "txt", "json"}
     | {"toml", "log", "pyc"}
 )
-WINDOW: Final = 16
+WINDOW: Final = 64
 _HEADER_BYTES: Final = 8192
 _COMMENT: Final = re.compile(r"^(?:#|//|--)\s?(.*)$")
 _OPTION: Final = re.compile(
