@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 import uuid
+from itertools import count, cycle
 from pathlib import Path
 from unittest import mock
 
@@ -17,6 +18,8 @@ from hookline.dispatch.identities import Identities, forget_before
 from hookline.log.home import Home
 from hookline.log.log import Log
 from hookline.log.rotate import remove_segment, rotate
+from hookline.log.stretch import Stretch
+from hookline.model.event import Event
 from hookline.model.position import Position
 
 BEGINNING = Position(1, 0)
@@ -36,15 +39,19 @@ def identity(number):
     numbers=st.lists(st.integers(0, 30), max_size=120),
     crashes=st.sets(st.integers(0, 120), max_size=4),
     closes=st.sets(st.integers(0, 120), max_size=4),
+    sizes=st.lists(st.integers(0, 20), min_size=1, max_size=20),
 )
-def test_the_first_of_an_identity_is_no_twin_and_every_later_one_is(numbers, crashes, closes):
+def test_the_first_of_an_identity_is_no_twin_and_every_later_one_is(
+    numbers, crashes, closes, sizes
+):
     folder = Path(tempfile.mkdtemp())
     try:
         with (
             mock.patch.object(module, "FRESH_MAX", 8),
             mock.patch.object(module, "RUNS_MERGED", 3),
+            mock.patch.object(module, "MERGE_STEP", 5),
         ):
-            told = tell(folder, numbers, crashes, closes)
+            told = tell(folder, numbers, crashes, closes, sizes)
     finally:
         shutil.rmtree(folder)
     seen, expected = set(), []
@@ -54,7 +61,17 @@ def test_the_first_of_an_identity_is_no_twin_and_every_later_one_is(numbers, cra
     assert told == expected
 
 
-def tell(folder, numbers, crashes, closes):
+def stretch_of(numbers, start):
+    """A stretch of the events with these numbers; one of three is another source's."""
+    events = [
+        Event(id=identity(each), source=f"s{each % 3}", type="a.b", time="") for each in numbers
+    ]
+    bounds = [(at, at + 1) for at in range(start, start + len(numbers))]
+    return Stretch(1, bounds, b"x\n" * len(numbers), events)
+
+
+def tell(folder, numbers, crashes, closes, sizes):
+    sizes = cycle(sizes)
     known = Identities(folder / "i")
     known.begin("d", BEGINNING)
     told = [None] * len(numbers)
@@ -68,11 +85,63 @@ def tell(folder, numbers, crashes, closes):
             known.begin("d", BEGINNING)
             at = known.reached("d").offset
             continue
-        told[at] = known.is_twin(
-            "d", Position(1, at), Position(1, at + 1), "s", identity(numbers[at])
-        )
+        together = numbers[at : at + next(sizes)]
+        if together and known.are_new("d", stretch_of(together, at)):
+            told[at : at + len(together)] = [False] * len(together)
+            at += len(together)
+            continue
+        source, id = f"s{numbers[at] % 3}", identity(numbers[at])
+        told[at] = known.is_twin("d", Position(1, at), Position(1, at + 1), source, id)
+        assert known.is_last("d", source, id)
         at += 1
     return told
+
+
+def test_new_ones_are_known_at_once_however_they_are_ordered(tmp_path):
+    known = Identities(tmp_path / "i")
+    known.begin("d", BEGINNING)
+    at = 0
+    for numbers in ([0, 2, 4, 6], [20, 14, 16], [8], [30, 40], [18, 22, 24]):
+        assert known.are_new("d", stretch_of(numbers, at))
+        at += len(numbers)
+        known.flush()
+    for numbers in ([8], [40, 42], [42, 42], [1]):
+        assert not known.are_new("d", stretch_of(numbers, at))
+
+
+def test_a_stretch_that_was_looked_at_before_is_new_where_it_has_no_twins(tmp_path):
+    known = Identities(tmp_path / "i")
+    known.begin("d", BEGINNING)
+    for at, number in enumerate([0, 2, 2, 4]):
+        source, id = f"s{number % 3}", identity(number)
+        known.is_twin("d", Position(1, at), Position(1, at + 1), source, id)
+    assert known.are_new("d", stretch_of([0, 2], 0))
+    assert known.are_new("d", stretch_of([4], 3))
+    assert not known.are_new("d", stretch_of([2], 2))
+    assert not known.are_new("d", stretch_of([0, 2, 2], 0))
+    assert not known.are_new("d", stretch_of([4, 6], 3))
+
+
+def test_an_id_that_was_chosen_to_be_taken_for_anothers_is_not(tmp_path):
+    """Who knows how identities are made, but not the key of this home, forges one."""
+    theirs, ours = Identities(tmp_path / "t"), Identities(tmp_path / "o")
+    for known in (theirs, ours):
+        known.begin("d", BEGINNING)
+    id = identity(2)
+    # One that is newer than all others needs no comparison.
+    evil, chosen = next(each for each in forged(theirs, id) if each[1] < id)
+    for known, taken in ((theirs, True), (ours, False)):
+        assert not known.is_twin("d", BEGINNING, Position(1, 1), "s", id)
+        assert known.is_twin("d", Position(1, 1), Position(1, 2), evil, chosen) is taken
+
+
+def forged(known, id):
+    """Sources, and the id that one of each would have to take."""
+    for number in count():
+        evil = f"evil{number}"
+        masks = zip(known._mask("d/1", "s"), known._mask("d/1", evil), strict=True)
+        mixed = zip(bytes.fromhex(id.replace("-", "")), masks, strict=True)
+        yield evil, str(uuid.UUID(bytes=bytes(a ^ b ^ c for a, (b, c) in mixed)))
 
 
 def test_what_was_looked_at_before_is_told_the_same_again(tmp_path):

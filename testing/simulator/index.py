@@ -169,28 +169,40 @@ class SimIdentities(Identities):
     """The identities, whose runs lie in a list: each is whole and on disk, or not there."""
 
     def __init__(self, runs):
+        self._begin()
         self._disk = runs
-        self._runs, self._domains, self._twins, self._fresh = [], {}, {}, set()
-        self._newest_ms = self._others = self._number = 0
-        self._begun = False
         self._flush_at = 16
         self._runs = list(runs)
         if runs:
             newest = runs[-1].header
+            self._key = bytes.fromhex(newest.key)
             self._domains = dict(newest.reached)
             self._twins = {name: Twins(found) for name, found in newest.twins.items()}
+        for run in runs:
+            for series, id in run.newest.items():
+                self._newest[series] = max(self._newest.get(series, ""), id)
 
-    def _store(self, header, hashes):
-        run = _Run(header, sorted(each for part in hashes for each in part))
+    def _store(self, header, identities):
+        run = _Run(header, b"".join(identities))
         run.path = SimpleNamespace(unlink=lambda **_: self._disk.remove(run))
         self._disk.append(run)
         self._runs.append(run)
 
 
 class _Run:
-    def __init__(self, header, hashes):
-        self.header, self.hashes = header, hashes
-        self.newest_ms, self.others = header.newest_ms, header.others
+    def __init__(self, header, text):
+        self.header, self._text = header, text
+        self.newest, self.others = header.newest, header.others
+        self._known = {text[at : at + 16] for at in range(0, len(text), 16)}
 
     def __contains__(self, wanted):
-        return wanted in self.hashes
+        return wanted in self._known
+
+    def __len__(self):
+        return len(self._text) // 16
+
+    def __getitem__(self, at):
+        return self.text(at, at + 1)
+
+    def text(self, start, stop):
+        return self._text[start * 16 : stop * 16]

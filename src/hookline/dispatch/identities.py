@@ -1,65 +1,77 @@
 """Which events were stored before: `source` and `id` are an event's identity, and a second one is
 not delivered.
 
-The newest identities are in memory; older ones are in sorted runs of 64-bit hashes on disk, so that
-nothing is ever forgotten and memory stays small. Nearly every id is a UUIDv7 that is newer than all
-that a run holds, so that nearly no event needs a look into one.
+The newest identities are in memory; older ones are in sorted runs on disk, so that nothing is ever
+forgotten and memory stays small. An identity is 16 bytes: those of a UUIDv7, the last eight of them
+mixed with a hash of the source; of any other id, a hash. Nobody who writes events knows the key of
+the hashes, so that nobody can choose an id that is taken for another's.
+
+Nearly every id is a UUIDv7 that is newer than all that was seen of its domain. It needs no look
+into anything, and a stretch of such is taken as a whole.
 """
 
 import contextlib
 import hashlib
 import mmap
 import os
-from array import array
+import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from itertools import islice
+from operator import lt
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
 from hookline.dispatch.twins import Twins
 from hookline.log.files import durable_write
+from hookline.log.stretch import Stretch
 from hookline.model.errors import HooklineError
 from hookline.model.position import Count, Ordinal, Position
 
-FRESH_MAX: Final = 16_384
+FRESH_MAX: Final = 65_536
 """So many events at most are looked at once more after a kill, which takes a tenth of a second."""
 RUN_MAX: Final = 1 << 20
 RUNS_MERGED: Final = 16
-MERGE_PARTS: Final = 64
+MERGE_STEP: Final = 4096
+_BYTES: Final = 16
+_HALF: Final = _BYTES // 2
+_MASKS_KEPT: Final = 4096
 _UUID_CHARS: Final = 36
+_is_uuid7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
 
 
-class Reach(NamedTuple):
+class Reach(msgspec.Struct, frozen=True):
     """How much of a domain was looked at: from `start` to `reached`.
 
     A higher `generation` begins when what was known is not true any more. The `last` event that was
-    looked at, a hash of its `identity`, tells whether the log is still the one that it was.
+    looked at, and its `identity` in hexadecimal, tell whether the log is still the one that it was.
     """
 
     generation: int
     start: Position
     reached: Position
     last: Position | None = None
-    identity: int = 0
+    identity: str = ""
 
 
 class _Header(msgspec.Struct, kw_only=True):
-    """The first line of a run's file; sorted hashes follow, 8 bytes each in the machine's order."""
+    """The first line of a run's file; its sorted identities follow, 16 bytes each."""
 
-    newest_ms: int
-    """The latest moment in the UUIDv7s of the run."""
+    key: str
+    """Of all hashes, in hexadecimal."""
+    newest: dict[str, str]
+    """By series (`_series`): the latest UUIDv7 of the run."""
     others: int
     """How many ids of the run are no UUIDv7."""
-    reached: dict[str, "Reach"]
+    reached: dict[str, Reach]
     twins: dict[str, dict[Ordinal, list[Count]]]
     """For each domain, by segment: where events lie that were stored before."""
 
 
 class _Run:
-    """One file of hashes."""
+    """One file of identities."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -68,17 +80,29 @@ class _Run:
             header = msgspec.json.decode(head, type=_Header)
             text = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         # Not all of it: only the newest run says what is still true of the domains.
-        self.newest_ms, self.others = header.newest_ms, header.others
-        self.hashes = memoryview(text)[len(head) :].cast("Q")
+        self.key, self.newest, self.others = header.key, header.newest, header.others
+        self._identities = memoryview(text)[len(head) :]
+        if len(self._identities) % _BYTES:
+            raise ValueError(f"{path} has lost its end")
 
     def header(self) -> _Header:
         """The first line."""
         with self.path.open("rb") as file:
             return msgspec.json.decode(file.readline(), type=_Header)
 
-    def __contains__(self, wanted: int) -> bool:
-        at = bisect_left(self.hashes, wanted)
-        return at < len(self.hashes) and self.hashes[at] == wanted
+    def __len__(self) -> int:
+        return len(self._identities) // _BYTES
+
+    def __getitem__(self, at: int) -> bytes:
+        return self.text(at, at + 1)
+
+    def text(self, start: int, stop: int) -> bytes:
+        """The identities from number `start` up to `stop`, one behind the other."""
+        return bytes(self._identities[start * _BYTES : stop * _BYTES])
+
+    def __contains__(self, wanted: bytes) -> bool:
+        at = bisect_left(self, wanted)
+        return at < len(self) and self[at] == wanted
 
 
 class Identities:
@@ -91,16 +115,28 @@ class Identities:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(mode=0o700, exist_ok=True)
+        self._begin()
+        self._load()
+
+    def _begin(self) -> None:
+        self._key = os.urandom(_BYTES)
+        self._masks: dict[tuple[str, str], bytes] = {}
         self._runs: list[_Run] = []
+        self._number = 0
         self._domains: dict[str, Reach] = {}
         self._twins: dict[str, Twins] = {}
-        self._fresh: set[int] = set()
-        self._newest_ms = 0
+        self._newest: dict[str, str] = {}
+        """By series: the latest UUIDv7 that was ever seen."""
+        self._in_row: list[bytes] = []
+        """Identities that are in no run yet and were newer than all before when they came."""
+        self._fresh: set[bytes] = set()
+        """The others that are in no run yet; those in a row too, once somebody has to look."""
+        self._unwritten = 0
+        """How many there are of both."""
+        self._fresh_newest: dict[str, str] = {}
         self._others = 0
-        self._number = 0
         self._begun = False
         self._flush_at = FRESH_MAX
-        self._load()
 
     def begin(self, domain: str, position: Position) -> None:
         """Somebody listens from here on; from further back than ever before: all is looked at
@@ -124,7 +160,7 @@ class Identities:
     def is_last(self, domain: str, source: str, id: str) -> bool:
         """Whether the last event that was looked at has this identity."""
         known = self._domains[domain]
-        return known.identity == _hash((domain, known.generation, source, id))
+        return known.identity == self._identity(_series(domain, known), source, id).hex()
 
     def reached(self, domain: str) -> Position:
         """How far the domain was looked at."""
@@ -134,50 +170,101 @@ class Identities:
         """All before a position was looked at, events or not."""
         known = self._domains[domain]
         if position > known.reached:
-            self._domains[domain] = known._replace(reached=position)
+            self._domains[domain] = msgspec.structs.replace(known, reached=position)
 
     def forget_twins(self, domain: str, before: Position) -> None:
         """The domain's log begins there by now: nobody can ask for what lay before."""
         self._twins[domain].forget_before(before)
+
+    def are_new(self, domain: str, stretch: Stretch) -> bool:
+        """Whether it is plain that no event of a stretch is a twin. If it is not, nothing is
+        changed: ask for one after the other."""
+        known = self._domains[domain]
+        if stretch.position < known.reached:
+            looked_at = stretch.end <= known.reached
+            return looked_at and not self._twins[domain].touch(stretch.position, stretch.end)
+        ids = [event.id for event in stretch.events]
+        series = _series(domain, known)
+        text = self._text(series, ids, [event.source for event in stretch.events])
+        if not text:
+            return False
+        newest = self._newest.get(series, "")
+        if ids[0] > newest and all(map(lt, ids, islice(ids, 1, None))):
+            self._in_row.append(text)
+            newest = ids[-1]
+        else:
+            identities = _cut(text)
+            found = set(identities)
+            self._gather()
+            if len(found) < len(ids) or not self._fresh.isdisjoint(found):
+                return False
+            if any(map(self._is_in_a_run, [series] * len(ids), ids, identities)):
+                return False
+            self._fresh |= found
+            newest = max(newest, *ids)
+        self._newest[series] = self._fresh_newest[series] = newest
+        self._look_on(domain, stretch.last, stretch.end, text[-_BYTES:], len(ids))
+        return True
 
     def is_twin(self, domain: str, position: Position, end: Position, source: str, id: str) -> bool:
         """Whether an event of the domain that lies before this one has its identity."""
         known = self._domains[domain]
         if position < known.reached:
             return position in self._twins[domain]
-        identity = _hash((domain, known.generation, source, id))
-        self._domains[domain] = Reach(known.generation, known.start, end, position, identity)
-        moment_ms = _moment_ms(id)
-        if identity in self._fresh or self._in_a_run(identity, moment_ms):
-            self._twins[domain].add(position, end)
-            return True
+        series = _series(domain, known)
+        identity = self._identity(series, source, id)
+        is_uuid7 = bool(_is_uuid7(id))
+        if not is_uuid7 or id <= self._newest.get(series, ""):
+            self._gather()
+            if identity in self._fresh or self._is_in_a_run(
+                series, id if is_uuid7 else "", identity
+            ):
+                self._look_on(domain, position, end, identity, 0)
+                self._twins[domain].add(position, end)
+                return True
+        elif is_uuid7:
+            self._newest[series] = id
+        if is_uuid7:
+            self._fresh_newest[series] = max(self._fresh_newest.get(series, ""), id)
         self._fresh.add(identity)
-        self._newest_ms = max(self._newest_ms, moment_ms)
-        self._others += not moment_ms
-        if len(self._fresh) >= self._flush_at:
-            self.flush()
+        self._others += not is_uuid7
+        self._look_on(domain, position, end, identity, 1)
         return False
+
+    def _look_on(
+        self, domain: str, last: Position, end: Position, identity: bytes, new: int
+    ) -> None:
+        """The domain was looked at up to there, and so many identities were new."""
+        known = self._domains[domain]
+        self._domains[domain] = Reach(known.generation, known.start, end, last, identity.hex())
+        self._unwritten += new
+        if self._unwritten >= self._flush_at:
+            self.flush()
 
     def flush(self) -> None:
         """Write what is in memory to a run, and many small runs into one."""
+        found = [*self._fresh, *(each for text in self._in_row for each in _cut(text))]
+        found.sort()
         try:
-            self._write(self._newest_ms, self._others, [array("Q", sorted(self._fresh))])
+            self._write(self._fresh_newest, self._others, [b"".join(found)])
         except HooklineError:
             # A full disk: it stays in memory, and is tried again when there is some more.
-            self._flush_at = len(self._fresh) + FRESH_MAX // 16
+            self._flush_at = self._unwritten + FRESH_MAX // 16
             return
         self._flush_at = FRESH_MAX
+        self._in_row.clear()
         self._fresh.clear()
-        self._newest_ms = self._others = 0
+        self._fresh_newest = {}
+        self._unwritten = self._others = 0
         self._begun = False
-        small = [run for run in self._runs if len(run.hashes) < RUN_MAX]
+        small = [run for run in self._runs if len(run) < RUN_MAX]
         if len(small) >= RUNS_MERGED:
             with contextlib.suppress(HooklineError):
                 self._merge(small)
 
     def close(self) -> None:
         """Write down what is in memory."""
-        if self._fresh:
+        if self._unwritten:
             self.flush()
 
     def save_beginnings(self) -> None:
@@ -185,39 +272,88 @@ class Identities:
         if self._begun:
             self.flush()
 
-    def _in_a_run(self, identity: int, moment_ms: int) -> bool:
+    def _gather(self) -> None:
+        for text in self._in_row:
+            self._fresh.update(_cut(text))
+        self._in_row.clear()
+
+    def _is_in_a_run(self, series: str, id: str, identity: bytes) -> bool:
+        """`id`: empty when it is no UUIDv7."""
         return any(
             identity in run
             for run in self._runs
-            if (run.newest_ms >= moment_ms if moment_ms else run.others)
+            if (run.newest.get(series, "") >= id if id else run.others)
         )
 
+    def _identity(self, series: str, source: str, id: str) -> bytes:
+        return self._text(series, [id], [source]) or self._hash(_BYTES, series, source, id)
+
+    def _text(self, series: str, ids: list[str], sources: list[str]) -> bytes:
+        """The identities of these events, one behind the other; empty when an id is no UUIDv7."""
+        count = len(ids)
+        joined = "".join(ids)
+        plain = joined.replace("-", "")
+        dashes = "-" * count
+        if (
+            set(map(len, ids)) != {_UUID_CHARS}
+            or joined[14::_UUID_CHARS] != "7" * count
+            or any(joined[at::_UUID_CHARS] != dashes for at in (8, 13, 18, 23))
+            or len(plain) != 2 * _BYTES * count
+            or plain != plain.lower()
+        ):
+            return b""
+        try:
+            text = bytes.fromhex(plain)
+        except ValueError:
+            return b""
+        if sources.count(sources[0]) == count:
+            masks = self._mask(series, sources[0]) * count
+        else:
+            masks = b"".join([self._mask(series, source) for source in sources])
+        return (int.from_bytes(text) ^ int.from_bytes(masks)).to_bytes(_BYTES * count)
+
+    def _mask(self, series: str, source: str) -> bytes:
+        mask = self._masks.get((series, source))
+        if mask is None:
+            if len(self._masks) >= _MASKS_KEPT:
+                self._masks.clear()
+            # The moment stays as it is, so that what comes in order stays in order.
+            mask = bytes(_HALF) + self._hash(_HALF, series, source)
+            self._masks[series, source] = mask
+        return mask
+
+    def _hash(self, size: int, *what: str) -> bytes:
+        text = "\0".join(what).encode()
+        return hashlib.blake2b(text, digest_size=size, key=self._key).digest()
+
     def _merge(self, runs: list[_Run]) -> None:
-        newest_ms, others = max(run.newest_ms for run in runs), sum(run.others for run in runs)
-        self._write(newest_ms, others, _merged(runs))
+        newest: dict[str, str] = {}
+        for run in runs:
+            for series, id in run.newest.items():
+                newest[series] = max(newest.get(series, ""), id)
+        self._write(newest, sum(run.others for run in runs), _merged(runs))
         self._runs = [run for run in self._runs if run not in runs]
         for run in runs:
             run.path.unlink(missing_ok=True)
 
-    def _write(self, newest_ms: int, others: int, hashes: Iterable["array[int]"]) -> None:
-        """A run of these hashes, which says what is known by now."""
+    def _write(self, newest: dict[str, str], others: int, identities: Iterable[bytes]) -> None:
+        """A run of these identities, which says what is known by now."""
         header = _Header(
-            newest_ms=newest_ms,
+            key=self._key.hex(),
+            newest=newest,
             others=others,
             reached=dict(self._domains),
             twins={name: twins.stretches() for name, twins in self._twins.items()},
         )
-        self._store(header, hashes)
+        self._store(header, identities)
 
-    def _store(self, header: _Header, hashes: Iterable["array[int]"]) -> None:
+    def _store(self, header: _Header, identities: Iterable[bytes]) -> None:
         self._number += 1
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._folder / f"{self._number:08d}.run"
-        head = msgspec.json.encode(header)
-        # The hashes are read as 64-bit words in place: they must begin at a multiple of eight.
-        text = bytearray(head + b" " * (-(len(head) + 1) % 8) + b"\n")
-        for part in hashes:
-            text += part.tobytes()
+        text = bytearray(msgspec.json.encode(header) + b"\n")
+        for part in identities:
+            text += part
         durable_write(path, text)
         self._runs.append(_Run(path))
 
@@ -242,11 +378,18 @@ class Identities:
             self._number = int(name[:8])
         if self._runs:
             newest = self._runs[-1].header()
+            if any(run.key != newest.key for run in self._runs):
+                self._forget_all()
+                return
+            self._key = bytes.fromhex(newest.key)
             self._domains = newest.reached
             self._twins = {name: Twins(found) for name, found in newest.twins.items()}
+        for run in self._runs:
+            for series, id in run.newest.items():
+                self._newest[series] = max(self._newest.get(series, ""), id)
 
     def _forget_all(self) -> None:
-        self._runs.clear()
+        self._begin()
         for path in self._folder.glob("*.run"):
             with contextlib.suppress(OSError):
                 path.unlink()
@@ -268,29 +411,22 @@ def forget_before(folder: Path, moment_s: float) -> int:
     return freed
 
 
-def _merged(runs: list[_Run]) -> Iterator["array[int]"]:
-    """The hashes of all runs in order, part by part: a million numbers of Python's are forty
+def _merged(runs: list[_Run]) -> Iterator[bytes]:
+    """The identities of all runs in order, part by part: a million objects of Python's are seventy
     megabytes."""
+    cuts = sorted(run[at] for run in runs for at in range(0, len(run), MERGE_STEP))
     begins = [0] * len(runs)
-    for part in range(1, MERGE_PARTS + 1):
-        ends = [bisect_left(run.hashes, part * (1 << 64) // MERGE_PARTS) for run in runs]
+    for cut in (*cuts, None):
+        ends = [len(run) if cut is None else bisect_left(run, cut) for run in runs]
         slices = zip(runs, begins, ends, strict=True)
-        yield array("Q", sorted(chain.from_iterable(run.hashes[a:b] for run, a, b in slices)))
+        yield b"".join(sorted(_cut(b"".join([run.text(a, b) for run, a, b in slices]))))
         begins = ends
 
 
-def _hash(identity: tuple[str, int, str, str]) -> int:
-    """64 bits of BLAKE2b: of ten million events, two would be taken for one with a chance of
-    3e-6."""
-    text = "\0".join(map(str, identity)).encode()
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest())
+def _cut(text: bytes) -> list[bytes]:
+    return [text[at : at + _BYTES] for at in range(0, len(text), _BYTES)]
 
 
-def _moment_ms(id: str) -> int:
-    """The milliseconds since 1970 in a UUIDv7, 0 for any other id."""
-    if len(id) != _UUID_CHARS or id[14] != "7" or id[8] != "-" or id[13] != "-":
-        return 0
-    try:
-        return int(id[:8] + id[9:13], 16)
-    except ValueError:
-        return 0
+def _series(domain: str, known: Reach) -> str:
+    """What tells the events of a domain, as it was looked at last, from all others."""
+    return f"{domain}/{known.generation}"

@@ -29,6 +29,12 @@ class Twins:
         bounds = self._bounds.get(position.segment, ())
         return bisect_right(bounds, position.offset) % 2 == 1
 
+    def touch(self, start: Position, end: Position) -> bool:
+        """Whether one of them begins between these places of a segment."""
+        bounds = self._bounds.get(start.segment, ())
+        before = bisect_right(bounds, start.offset)
+        return before % 2 == 1 or (before < len(bounds) and bounds[before] < end.offset)
+
     def forget_before(self, position: Position) -> None:
         """The segments before that one are gone."""
         for segment in [each for each in self._bounds if each < position.segment]:

@@ -59,6 +59,14 @@ class Stretch:
             self._bounds = list(pairwise(accumulate(sizes, initial=self.position.offset)))
         return self._bounds
 
+    @property
+    def last(self) -> Position:
+        """Where the last event lies."""
+        if len(self._bounds) == len(self.events):
+            return Position(self.end.segment, self._bounds[-1][0])
+        size = len(self.text) - self.text.rfind(b"\n", 0, -1) - 1
+        return Position(self.end.segment, self.end.offset - size)
+
     def part(self, start: int, stop: int) -> Self:
         """The events from number `start` up to `stop`: one at least."""
         lines = self.lines[start:stop]

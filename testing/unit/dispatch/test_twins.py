@@ -29,6 +29,11 @@ def test_just_the_lines_that_were_added_are_twins(drawn):
             expected.add(position)
     for known in (twins, Twins(twins.stretches())):
         assert {position for (position, _), _ in everything if position in known} == expected
+        for (start, _), (_, end) in zip(
+            [each for each, _ in everything], [each for each, _ in everything[2:]], strict=False
+        ):
+            within = {each for each in expected if start <= each < end}
+            assert known.touch(start, end) == bool(within) or start.segment != end.segment
     twins.forget_before(Position(3, 0))
     told = {position for (position, _), _ in everything if position in twins}
     assert told == {position for position in expected if position.segment == 3}
