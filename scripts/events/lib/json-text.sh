@@ -13,18 +13,22 @@ _hookline_json_bytes() { # checks _text as bytes; masks its escaped quotes
   [[ $_text != *\\* ]] || _hookline_json_escapes
 }
 
-# Every lead byte has its continuation bytes, none too few or too many; overlong forms, surrogates
-# and what is above U+10FFFF have no legal second byte. Each pattern has a fixed length: one pass.
+# Each legal sequence is replaced by a letter, and then no byte beyond ASCII may be left. The second
+# byte is where overlong forms, surrogates and what is above U+10FFFF differ from the legal ones. The
+# patterns have a fixed length, so that each is one pass; most texts need one or two of them.
 _hookline_utf8() { # <text>
-  local _t=$1. _c=$'\x80'-$'\xbf'
-  if [[ $_t == [$_c]* || $_t == *[$'\x01'-$'\x7f'][$_c]* || $_t == *[$'\xc0\xc1\xf5'-$'\xff']* ||
-    $_t == *[$'\xc2'-$'\xf4'][!$_c]* || $_t == *[$'\xe0'-$'\xf4']?[!$_c]* ||
-    $_t == *[$'\xf0'-$'\xf4']??[!$_c]* || $_t == *[$'\xc2'-$'\xdf']?[$_c]* ||
-    $_t == *[$'\xe0'-$'\xef']??[$_c]* || $_t == *[$'\xf0'-$'\xf4']???[$_c]* ||
-    $_t == *$'\xe0'[!$'\xa0'-$'\xbf']* || $_t == *$'\xed'[!$'\x80'-$'\x9f']* ||
-    $_t == *$'\xf0'[!$'\x90'-$'\xbf']* || $_t == *$'\xf4'[!$'\x80'-$'\x8f']* ]]; then
+  local _t=$1 _c=[$'\x80'-$'\xbf']
+  _t=${_t//[$'\xc2'-$'\xdf']$_c/x}
+  [[ $_t == *[$'\x80'-$'\xff']* ]] || return 0
+  _t=${_t//[$'\xe1'-$'\xec\xee\xef']$_c$_c/x}
+  [[ $_t == *[$'\x80'-$'\xff']* ]] || return 0
+  _t=${_t//$'\xe0'[$'\xa0'-$'\xbf']$_c/x}
+  _t=${_t//$'\xed'[$'\x80'-$'\x9f']$_c/x}
+  _t=${_t//[$'\xf1'-$'\xf3']$_c$_c$_c/x}
+  _t=${_t//$'\xf0'[$'\x90'-$'\xbf']$_c$_c/x}
+  _t=${_t//$'\xf4'[$'\x80'-$'\x8f']$_c$_c/x}
+  [[ $_t != *[$'\x80'-$'\xff']* ]] ||
     _hookline_fail 65 'not UTF-8; convert the text first, for instance with iconv'
-  fi
 }
 
 _hookline_json_escapes() { # checks the escapes in _text; masks \" as \q
@@ -129,8 +133,8 @@ _hookline_json_escape() { # rewrites _hookline_json
   local -a _codes=()
   [[ $_hookline_json != *$'\x7f'* ]] || _codes+=(127)
   [[ $_hookline_json != *$'\xc2'[$'\x80'-$'\x9f']* ]] || _codes+=({128..159})
-  [[ $_hookline_json != *$'\xe2\x80'[$'\x8b'-$'\xae']* ]] ||
-    _codes+=({8203..8207} {8232..8238})
+  [[ $_hookline_json != *$'\xe2\x80'[$'\x8b'-$'\x8f']* ]] || _codes+=({8203..8207})
+  [[ $_hookline_json != *$'\xe2\x80'[$'\xa8'-$'\xae']* ]] || _codes+=({8232..8238})
   [[ $_hookline_json != *$'\xe2\x81'[$'\xa6'-$'\xa9']* ]] || _codes+=({8294..8297})
   [[ $_hookline_json != *$'\xef\xbb\xbf'* ]] || _codes+=(65279)
   for _c in "${_codes[@]}"; do
