@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Usage: setup.sh [--dev] [--quiet]
+# Usage: setup.sh [--dev | --bench] [--quiet]
 # Summary: Set up what is missing here: jq, .venv/ with the pinned packages, coordination/.
 # Exit: 0 all is there, 64 usage, 73 something cannot be had (it says what, and what to do)
 #
-# Again = nothing to do. --dev adds what testing/run.sh needs. HOOKLINE_PYTHON names another Python.
+# --dev adds what testing/run.sh needs, --bench testing/bench too; HOOKLINE_PYTHON: another Python.
 #
 # Nothing is built: a .pth file and an entry script of four lines put src/ into .venv, so no build
 # backend has to be pinned, `git pull` is an update, and `hookline` starts without a metadata scan.
@@ -12,7 +12,7 @@ set -euo pipefail
 readonly PYTHONS=(python3.13 python3.12 python3.11 python3)
 readonly HOME_FOLDERS=(events events/{segments,queue,rejected,data} intents logs state)
 
-quiet=false dev=false changed=false
+quiet=false dev=false bench=false changed=false
 
 say() { # <words...>
   changed=true
@@ -65,8 +65,7 @@ install_commands() { # <command[=package]...>: those that are missing
 
 # A name on PATH proves little: a version manager's shim may stand for a Python that is not there.
 usable_python() { # prints the first Python >= 3.11 that can make an environment with pip in it
-  local name
-  local -a names=("${PYTHONS[@]}")
+  local name names=("${PYTHONS[@]}")
   [[ -z ${HOOKLINE_PYTHON-} ]] || names=("$HOOKLINE_PYTHON")
   for name in "${names[@]}"; do
     "$name" -I - 2>/dev/null <<'PYTHON' && return
@@ -160,7 +159,7 @@ sys.exit(main())
 ENTRY
 }
 
-set_up_venv() { # <lock> [<lock that it includes>]
+set_up_venv() { # <lock> [<lock that it includes>...]
   local lock
   make_venv
   install_packages "$1"
@@ -213,13 +212,13 @@ one_at_a_time() {
 }
 
 set_up() {
+  local -a locks=(requirements.lock)
+  ! "$dev" || locks=(requirements-dev.lock "${locks[@]}")
+  ! "$bench" || locks=(requirements-bench.lock "${locks[@]}")
   install_commands jq
-  if "$dev"; then
-    install_commands bats strace tmux ps=procps
-    stamped requirements-dev.lock || set_up_venv requirements-dev.lock requirements.lock
-  else
-    stamped requirements.lock || set_up_venv requirements.lock
-  fi
+  ! "$dev" || install_commands bats strace tmux ps=procps
+  ! "$bench" || install_commands redis-server redis-cli=redis-tools nats-server
+  stamped "${locks[0]}" || set_up_venv "${locks[@]}"
   set_up_home
   close_to_others
 }
@@ -228,6 +227,7 @@ options() { # <argument...>
   while (($#)); do
     case $1 in
       --dev) dev=true ;;
+      --bench) dev=true bench=true ;;
       --quiet) quiet=true ;;
       -h | --help) usage && exit ;;
       *) usage >&2 && exit 64 ;;

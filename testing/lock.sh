@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Usage: lock.sh [--upgrade]
-# Summary: Make requirements.lock and requirements-dev.lock again from pyproject.toml.
+# Summary: Make requirements.lock, -dev.lock and -bench.lock again from pyproject.toml.
 # Exit: 0 done, 64 usage, else as pip-compile
 #
 # Pins stay as they are where pyproject.toml allows it, unless --upgrade. It runs on the oldest
@@ -40,6 +40,9 @@ main() {
   compile requirements-dev.lock \
     'The same, and what its tests need. Made by testing/lock.sh from pyproject.toml.' \
     --extra dev -c requirements.lock
+  compile requirements-bench.lock \
+    'The same, and the peers of testing/bench. Made by testing/lock.sh from pyproject.toml.' \
+    --extra dev --extra bench -c requirements-dev.lock
 }
 
 main "$@"

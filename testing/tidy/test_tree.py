@@ -170,19 +170,25 @@ def test_the_test_lock_has_what_the_tests_ask_for():
     assert unpinned(wanted, source("requirements-dev.lock").text) == []
 
 
+def test_the_bench_lock_has_what_the_bench_asks_for():
+    wanted = project()["optional-dependencies"]["bench"]
+    assert unpinned(wanted, source("requirements-bench.lock").text) == []
+
+
 def test_a_pin_that_does_not_fit_is_found():
     lock = "a==1.0 \\\n    --hash=sha256:x\nb==2.0"
     assert unpinned(["a>=1", "b>=3", "c"], lock) == ["b>=3 (pinned: 2.0)", "c (pinned: None)"]
 
 
-def test_both_locks_agree():
-    base, dev = (source(f"requirements{kind}.lock").text for kind in ("", "-dev"))
-    assert pins(base).items() <= pins(dev).items()
+def test_the_locks_agree():
+    kinds = ("", "-dev", "-bench")
+    base, dev, bench = (pins(source(f"requirements{kind}.lock").text) for kind in kinds)
+    assert base.items() <= dev.items() <= bench.items()
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
-def test_every_pin_has_hashes(lock: str):
-    assert unhashed(source(lock).text) == []
+@pytest.mark.parametrize("kind", ["", "-dev", "-bench"])
+def test_every_pin_has_hashes(kind: str):
+    assert unhashed(source(f"requirements{kind}.lock").text) == []
 
 
 def test_a_pin_without_hash_is_found():
