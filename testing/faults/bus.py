@@ -62,6 +62,34 @@ def handle(event):
         note("end", event, status)
 """
 
+# The same body in a program of its own, which ends with an event that its body does not come well
+# out of.
+STREAM = """#!{python} -I
+# run: stream   {header}
+import json, os, signal, subprocess, sys, time
+from types import SimpleNamespace
+
+out = open(os.path.join(os.environ["HOOKLINE_HOME"], "out"), "ab", buffering=0)
+
+def note(what, event, status=""):
+    key = event.subject or "all"
+    out.write(f"{{what}} {{event.id}} {{key}} 1 {{time.time_ns() // 1000}} {{status}}\\n".encode())
+
+def body(event):
+{body}
+
+for line in sys.stdin:
+    event = SimpleNamespace(**json.loads(line))
+    note("begin", event)
+    status = 1
+    try:
+        body(event)
+        status = 0
+    finally:
+        note("end", event, status)
+    os.write(3, f"{{event.id}} 0\\n".encode())
+"""
+
 
 class Bus:
     """One home under test."""
@@ -88,8 +116,12 @@ class Bus:
 
     def python(self, body: str, header: str = "", name: str = "on-a-b.py") -> Path:
         """The same in Python; `body` sees `event`."""
-        lines = "\n".join(f"    {line}" for line in body.splitlines())
-        return self.file(name, PYTHON.format(header=header, body=lines))
+        return self.file(name, PYTHON.format(header=header, body=_indented(body)))
+
+    def stream(self, body: str, header: str = "", name: str = "on-a-b.py") -> Path:
+        """The same as a stream program; its events need a subject."""
+        text = STREAM.format(python=sys.executable, header=header, body=_indented(body))
+        return self.file(name, text)
 
     def emit(self, key: str = "", data: object = None, type: str = TYPE, **more: Any) -> str:
         """Append an event that counts as acknowledged."""
@@ -260,6 +292,10 @@ class Bus:
         problems = self.history(**more)
         problems += leaks.settled(self.home)
         assert problems == [], problems
+
+
+def _indented(body: str) -> str:
+    return "\n".join(f"    {line}" for line in body.splitlines())
 
 
 @pytest.fixture(name="bus")

@@ -18,13 +18,15 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.timeout(0)
-@pytest.mark.parametrize("kind", ["shell", "python"])
+@pytest.mark.parametrize("kind", ["shell", "python", "stream"])
 def test_thousands_of_runs_leave_nothing_behind(bus, soak_s, kind):
-    count = 10_000 if soak_s else {"shell": 600, "python": 2_000}[kind]
+    count = 10_000 if soak_s else {"shell": 600}.get(kind, 2_000)
     if kind == "shell":
         bus.file("on-a-b.sh", "#!/bin/true\n# key: id   concurrency: 8\n")
-    else:
+    elif kind == "python":
         bus.python("pass")
+    else:
+        bus.stream("pass")
     process = bus.ready()
     bus.emit("k")
     bus.wait(lambda: settled(bus) == 1, "the first is not settled")
@@ -150,13 +152,14 @@ def test_told_to_end_it_lets_runs_end_and_leaves_the_rest_for_the_next(bus):
     bus.check()
 
 
-@pytest.mark.parametrize("kind", ["shell", "python"])
+@pytest.mark.parametrize("kind", ["shell", "python", "stream"])
 def test_told_twice_it_ends_at_once_and_what_ran_is_tried_again(bus, kind):
     wait = "[[ -e $HOOKLINE_HOME/go ]] || sleep 1000"
     if kind == "shell":
         bus.shell(wait)
     else:
-        bus.python("while not os.path.exists(os.environ['HOOKLINE_HOME'] + '/go'): time.sleep(1)")
+        install = bus.python if kind == "python" else bus.stream
+        install("while not os.path.exists(os.environ['HOOKLINE_HOME'] + '/go'): time.sleep(1)")
     bus.emit("k")
     process = bus.ready()
     bus.wait(bus.begun, "it does not run")

@@ -74,13 +74,15 @@ def test_what_a_power_cut_leaves_of_a_dispatcher_stops_no_other(bus, stale):
 
 
 @pytest.mark.timeout(0)
-@pytest.mark.parametrize("kind", ["shell", "python"])
+@pytest.mark.parametrize("kind", ["shell", "python", "stream"])
 def test_a_dispatcher_that_was_stopped_for_longer_than_a_timeout_goes_on(bus, soak_s, kind):
     header = "timeout: 2s   attempts: 3   backoff: 100ms"
     if kind == "shell":
         bus.shell("sleep 0.5", f"{header}   key: subject   concurrency: 6")
-    else:
+    elif kind == "python":
         bus.python("time.sleep(0.2)", header)
+    else:
+        bus.stream("time.sleep(0.2)", header)
     process = bus.ready()
     bus.emit_many(12, keys=6)
     bus.wait(bus.begun, "nothing runs")

@@ -44,7 +44,10 @@ def drain(home):
 def fresh(homes, make_home, kind):
     """A bus in a new home with some events: what a trial begins with."""
     bus = Bus(make_home(f"home{next(homes)}"))
-    bus.file("on-a-b.sh", HANDLER.replace("# attempts:", f"# run: {kind}   attempts:"))
+    if kind == "stream":
+        bus.stream("if event.data['n'] == 1: sys.exit(1)", "attempts: 2   backoff: 1ms")
+    else:
+        bus.file("on-a-b.sh", HANDLER.replace("# attempts:", f"# run: {kind}   attempts:"))
     bus.emit_many(3, keys=2)
     return bus
 
@@ -73,7 +76,7 @@ def recover(bus, statuses, ended):
 
 
 @pytest.mark.timeout(0)
-@pytest.mark.parametrize("kind", ["exec", "warm"])
+@pytest.mark.parametrize("kind", ["exec", "warm", "stream"])
 def test_a_dispatcher_that_is_killed_anywhere_loses_nothing(points, make_home, kind):
     homes = itertools.count()
 
@@ -86,7 +89,9 @@ def test_a_dispatcher_that_is_killed_anywhere_loses_nothing(points, make_home, k
 
 
 @pytest.mark.timeout(0)
-@pytest.mark.parametrize(("error", "kind"), [("EIO", "exec"), ("EIO", "warm"), ("ENOSPC", "exec")])
+@pytest.mark.parametrize(
+    ("error", "kind"), [("EIO", "exec"), ("EIO", "warm"), ("EIO", "stream"), ("ENOSPC", "exec")]
+)
 def test_a_disk_that_fails_anywhere_loses_nothing(points, make_home, error, kind):
     homes = itertools.count()
     said = (0, os.EX_CANTCREAT, os.EX_IOERR, os.EX_TEMPFAIL, os.EX_CONFIG)
@@ -141,6 +146,8 @@ def handler(bus, kind):
     """A handler whose events have one attempt each."""
     if kind == "shell":
         bus.shell(":", "attempts: 1\n# on: a.b new.log")
+    elif kind == "stream":
+        bus.stream("pass", "attempts: 1")
     else:
         bus.python("pass", "attempts: 1")
 
@@ -192,6 +199,8 @@ def all_of_the_dispatcher(trace):
         ("shell", "ENOMEM", (*SHORT_OF_DESCRIPTORS, *OF_A_START)),
         ("warm", "ENOMEM", OF_A_START),
         ("python", "ENOMEM", OF_A_START),
+        ("stream", "ENFILE", SHORT_OF_DESCRIPTORS),
+        ("stream", "ENOMEM", OF_A_START),
         ("shell", "EAGAIN", STARTS),
     ],
 )
@@ -202,10 +211,12 @@ def test_a_shortage_anywhere_burns_no_attempt(points, make_home, kind, error, ca
         bus = Bus(make_home(f"home{next(homes)}"))
         if kind == "python":
             bus.python("pass", "attempts: 1")
+        elif kind == "stream":
+            bus.stream("pass", "attempts: 1")
         else:
             run = "warm" if kind == "warm" else "exec"
             bus.shell(":", f"run: {run}   attempts: 1   key: subject   concurrency: 2")
-        bus.emit_many(3, keys=1 if kind == "python" else 2)
+        bus.emit_many(3, keys=1 if kind in ("python", "stream") else 2)
         ended = strike(lambda: drain(bus.home))
         if all_of_the_dispatcher(ended.trace):
             recover_unharmed(bus, ended)
@@ -213,7 +224,7 @@ def test_a_shortage_anywhere_burns_no_attempt(points, make_home, kind, error, ca
     points.walk(trial, calls, f"error={error}", quick=8)
 
 
-@pytest.mark.parametrize("kind", ["shell", "python"])
+@pytest.mark.parametrize("kind", ["shell", "python", "stream"])
 def test_too_few_descriptors_burn_no_attempt_however_few(bus, kind):
     handler(bus, kind)
     for limit in range(8, 32, 3):

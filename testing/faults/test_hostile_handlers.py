@@ -9,7 +9,7 @@ import pytest
 
 from hookline.app.selftest import leaks
 
-KINDS = ["shell", "python"]
+KINDS = ["shell", "python", "stream"]
 QUICK = "attempts: 2   backoff: 10ms"
 OVERTIME = "timeout: 300ms   attempts: 2   backoff: 10ms"
 WARM = "warm"
@@ -17,11 +17,12 @@ WARM = "warm"
 
 
 def install(bus, kind, shell, python, header):
-    """A handler of either kind that lets warm-up events pass."""
+    """A handler of this kind that lets warm-up events pass."""
     if kind == "shell":
         bus.shell(f"[[ $EVENT_SUBJECT == {WARM} ]] && exit 0\n{shell}", header)
     else:
-        bus.python(f'if event.subject == "{WARM}": return\n{python}', header)
+        install = bus.python if kind == "python" else bus.stream
+        install(f'if event.subject == "{WARM}": return\n{python}', header)
 
 
 def warmed(bus):

@@ -50,8 +50,10 @@ def attribute(ledger: Ledger, work: Path) -> None:
         running = [each for each in progress.pending.values() if each.running]
         if len(running) > 1 and _in_stretches(work, name).exists():
             for pending in running:
-                pending.running = False
-                pending.attempt -= 1
+                # What was tried before, or is a replay, never rides with others.
+                if pending.attempt == 1 and not pending.replay:
+                    pending.running = False
+                    pending.attempt = 0
 
 
 def _in_stretches(work: Path, name: str) -> Path:
@@ -202,16 +204,15 @@ class StreamRunner:
         program.close()
 
     def _part_with(self, program: Program) -> list["StreamRun"]:
-        """Its runs; the next program waits the longer, the more have ended without an answer."""
+        """Its runs; the next program waits, the longer the more have ended without an answer."""
         name = program.handler.name
         del self._programs[name]
         for fd in program.descriptors:
             # A pipe that was closed before may have left its number to that of another program.
             if self._by_fd.get(fd) is program:
                 del self._by_fd[fd]
-        silent = 0 if program.has_answered else self._silent.get(name, 0)
-        self._silent[name] = silent + 1
-        rest_s = min(REST_MAX_S, REST_S * 2.0 ** min(silent, 16))
+        silent = self._silent[name] = 0 if program.has_answered else self._silent.get(name, 0) + 1
+        rest_s = min(REST_MAX_S, REST_S * 2.0 ** min(silent - 1, 16)) if silent else 0.0
         self._rest(name, time.monotonic() + rest_s)
         return self._runs.pop(program)
 

@@ -37,6 +37,13 @@ def test_it_tells_verdict_and_output(home, handler):
     assert not found.done
 
 
+def test_a_stream_program_answers_for_the_one_event_and_ends(home, handler):
+    answer = 'read -r event; echo seen; echo "e1 65 no" >&3'
+    found = trial(home, handler(answer, head="#!/bin/bash\n# run: stream\n"))
+    assert (found.verdict, found.exit, found.error) == ("rejected", 65, "no")
+    assert found.stdout == "seen\n"
+
+
 def test_the_caller_stays_in_its_folder(home, handler, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert trial(home, handler("exit 0\n")).done

@@ -136,6 +136,7 @@ def _latency(home: Home) -> Finding:
         "delivery",
         True,
         f"{took_ms['on-storm.py']:.1f} ms from an append to a Python handler, "
+        f"{took_ms['on-storm-stream.sh']:.1f} ms to a stream program, "
         f"{took_ms['on-storm-warm.sh']:.1f} ms to a warm shell handler, "
         f"{took_ms['on-storm-task.sh']:.1f} ms to another one",
     )

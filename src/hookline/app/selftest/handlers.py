@@ -24,6 +24,28 @@ exit "$status"
 
 WARM: Final = EXEC.replace("# on:", "# run: warm   on:", 1)
 
+# A failure that was counted is in a file of its own: the program ends with it.
+STREAM: Final = r"""#!/bin/bash
+# on: storm.task   run: stream   from: beginning   attempts: 3   backoff: 10ms
+note() { # <begin|end> [<status>]
+  printf '%s %s %s 1 %s %s\n' "$1" "$id" "$key" "${EPOCHREALTIME/./}" "${2-}" \
+    >>"$HOOKLINE_HOME/${0##*/}.runs"
+}
+while IFS= read -r event; do
+  [[ $event =~ \"id\":\"([^\"]*)\".*\"k\":\"(k[0-9])\",\"fails\":([0-9]) ]]
+  id=${BASH_REMATCH[1]} key=${BASH_REMATCH[2]} fails=${BASH_REMATCH[3]}
+  failed=$HOOKLINE_HOME/${0##*/}.failed.$id times=
+  [[ ! -e $failed ]] || times=$(<"$failed")
+  status=$((${#times} < fails))
+  note begin
+  ((RANDOM % 32)) || sleep 0.02
+  ((status == 0)) || printf x >>"$failed"
+  note end "$status"
+  printf '%s %s\n' "$id" "$status" >&3
+  ((status == 0)) || exit
+done
+"""
+
 PYTHON: Final = """# run: python   from: beginning   attempts: 3   backoff: 10ms
 import os, random, time
 from hookline import on
@@ -51,7 +73,12 @@ CONFIG: Final = """[dispatch]
 pause_after = 0
 """
 
-HANDLERS: Final = {"on-storm-task.sh": EXEC, "on-storm-warm.sh": WARM, "on-storm.py": PYTHON}
+HANDLERS: Final = {
+    "on-storm-task.sh": EXEC,
+    "on-storm-warm.sh": WARM,
+    "on-storm-stream.sh": STREAM,
+    "on-storm.py": PYTHON,
+}
 
 
 def install(home: Home) -> None:

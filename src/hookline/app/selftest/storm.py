@@ -246,7 +246,7 @@ class Storm:
     def _replay(self) -> None:
         """Let somebody ask for a dead letter once more."""
         for letter in letters.open_letters(self.home):
-            place = (letter.handler, letter.letter.split(":")[1])
+            place = (letter.handler, letter.letter.split(":")[1].partition("~")[0])
             if place not in self.tally.replayed:
                 self.tally.replayed.add(place)
                 letters.replay(self.home, letter, SystemClock())

@@ -57,7 +57,7 @@ def runs(home):
 def test_a_good_history_is_counted(home):
     report = judge(home, PLAN, Tally(starts=[90], kills=[80]))
     assert report.problems == []
-    assert (report.seed, report.acknowledged, report.logged, report.delivered) == (7, 2, 2, 6)
+    assert (report.seed, report.acknowledged, report.logged, report.delivered) == (7, 2, 2, 8)
     assert (report.lost, report.doubled, report.order_violations) == (0, 0, 0)
     assert report.recovery_s_max == pytest.approx(0.0, abs=0.01)
 

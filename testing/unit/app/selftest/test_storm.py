@@ -76,6 +76,18 @@ def test_a_home_is_caught_up_when_all_is_settled(home):
         assert (home.root / f"{name}.runs").read_text().count("end ") == 2
 
 
+def test_a_dead_letter_that_is_replayed_is_known_by_its_event(home):
+    handlers.install(home)
+    event = Log(home).append("storm.task", source="test", data={"n": 1, "k": "k1", "fails": 9})
+    with ending(home) as processes:
+        start(home, DISPATCH, processes)
+        wait(lambda: is_caught_up(home))
+    storm = Storm(home, Plan(seed=1, lasts_s=0.0), lambda _: None)
+    for _ in handlers.HANDLERS:
+        storm._replay()
+    assert storm.tally.replayed == {(name, event.id) for name in handlers.HANDLERS}
+
+
 # A storm is told to end while what it starts is not yet a program of its own.
 TOLD_TO_END = """
 import os, sys, time
