@@ -42,9 +42,9 @@ class SimIndex:
     def _later(self, change, *values):
         self._todo.append((change, *values))
 
-    def begun(self, handler, deliveries):
-        for each in deliveries:
-            self._later(self._put, handler, _pending(each, running=True))
+    def running(self, handler, deliveries):
+        end = deliveries[-1].end if len(deliveries) > 1 else None
+        self._later(self._put, handler, _pending(deliveries[0], running=True, end=end))
 
     def asked(self, handler, deliveries):
         for each in deliveries:
@@ -157,11 +157,11 @@ def _copied(ledger):
     return replace(ledger, handlers=handlers, closed=set(ledger.closed))
 
 
-def _pending(delivery, *, running):
+def _pending(delivery, *, running, end=None):
     return Pending(
         domain=delivery.domain, position=delivery.position, replay=delivery.replay,
         event=delivery.event, source=delivery.source, type=delivery.type,
-        attempt=delivery.attempt, due_at_s=delivery.due_at_s, running=running,
+        attempt=delivery.attempt, due_at_s=delivery.due_at_s, running=running, end=end,
     )  # fmt: skip
 
 

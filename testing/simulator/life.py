@@ -3,6 +3,7 @@
 from hookline.dispatch.books import Books
 from hookline.dispatch.core import Core
 from hookline.dispatch.intake import Intake
+from hookline.dispatch.ledger import blame
 from hookline.dispatch.roster import Roster
 from hookline.dispatch.settlement import Settlement
 from hookline.model.errors import HooklineError
@@ -42,8 +43,10 @@ class Life:
         try:
             ledger = self.books.load()
             world.problems += oracle.differences(world, ledger)
-            self._attribute(ledger)
+            given_back = self._attribute(ledger)
             self.books.take_over(ledger)
+            self.books.blameless(given_back, clock)
+            world.progress.clear()
             self.core.take_over(ledger, list(world.logs))
             while True:
                 world.happenings.happen()
@@ -63,16 +66,11 @@ class Life:
             raise Crash from error
 
     def _attribute(self, ledger):
-        for name, (first, done) in self.world.progress.items():
-            running = [x for x in ledger.progress(name).pending.values() if x.running]
-            running.sort(key=lambda each: (each.domain, each.position))
-            places = [each.place[:2] for each in running]
-            to_blame = places.index(first) + done if first in places else -1
-            for number, pending in enumerate(running):
-                if number != to_blame:
-                    pending.running = False
-                    pending.attempt -= 1
-        self.world.progress.clear()
+        return [
+            (name, pending)
+            for name, (first, done) in self.world.progress.items()
+            for pending in blame(ledger.progress(name), first, done)
+        ]
 
     def _round(self):
         world, clock = self.world, self.world.clock

@@ -4,8 +4,8 @@ import json
 from collections import Counter, defaultdict
 
 from hookline.app.selftest.history import History
-from hookline.dispatch.books import catch_up
 from hookline.dispatch.ledger import Ledger
+from hookline.dispatch.paper import catch_up
 from hookline.model.position import Position
 
 DECISIONS = ("replay", "drop")

@@ -4,10 +4,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from hookline.dispatch import letters, purge, replays, retention
-from hookline.dispatch.books import catch_up
 from hookline.dispatch.handlers import Handlers
 from hookline.dispatch.letters import Wanted
 from hookline.dispatch.pace import Pace
+from hookline.dispatch.paper import catch_up
 from hookline.dispatch.replays import Replay
 from hookline.log.query import Found
 from hookline.model.clock import from_epoch_s, rfc3339

@@ -44,7 +44,7 @@ def change(chance):
     """A call of the port, as the name of the method and what it is given."""
     handler, domain = chance.choice(HANDLERS), chance.choice(DOMAINS)
     position = Position(chance.randint(1, 2), chance.randrange(5))
-    match chance.choice(("begun", "waiting", "settled", "move", "start", "handler", "letters")):
+    match chance.choice(("running", "waiting", "settled", "move", "start", "handler", "letters")):
         case "move":
             return "move", handler, domain, Cursor(position, 1, "e", "s")
         case "start":
@@ -81,7 +81,7 @@ def test_both_indexes_say_the_same_after_the_same_commits(real, simulated, chanc
 def test_both_indexes_forget_what_a_saved_ledger_does_not_say(real, simulated, chance):
     for index in (real, simulated):
         with index.transaction():
-            index.begun("h", [delivery(chance)])
+            index.running("h", [delivery(chance)])
         index.save(Ledger())
         assert told(index).handlers == {}
         assert not index.is_fresh
@@ -90,6 +90,6 @@ def test_both_indexes_forget_what_a_saved_ledger_does_not_say(real, simulated, c
 def test_both_indexes_take_nothing_of_a_commit_that_fails(real, simulated, chance):
     for index in (real, simulated):
         with contextlib.suppress(KeyError), index.transaction():
-            index.begun("h", [delivery(chance)])
+            index.running("h", [delivery(chance)])
             raise KeyError
         assert told(index).handlers == {}

@@ -1,11 +1,11 @@
 """Why something ran, or did not."""
 
 from hookline.app.survey import find_handlers
-from hookline.dispatch.books import entries
 from hookline.dispatch.feed import line_of
 from hookline.dispatch.handlers import Handler, Handlers
 from hookline.dispatch.journal import open_journal, read_ledger
 from hookline.dispatch.ledger import Entry, Ledger, Progress
+from hookline.dispatch.paper import entries
 from hookline.log.home import Home
 from hookline.log.query import find_event
 from hookline.log.read import Record

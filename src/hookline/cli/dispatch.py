@@ -26,7 +26,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "and how many retries are not due yet: they stay for later",
     )
     parser.add_argument("--verbose", "-v", action="store_true", help="show each attempt on stderr")
-    parser.add_argument("--json", action="store_true", help="print the journal's lines on stdout")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print the journal's lines about what has ended on stdout",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

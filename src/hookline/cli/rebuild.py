@@ -26,10 +26,9 @@ def run(args: argparse.Namespace) -> int:
     from msgspec import to_builtins
 
     from hookline.dispatch.rebuild import rebuild
-    from hookline.model.clock import SystemClock
     from hookline.model.errors import BadData
 
-    done = rebuild(home_of(args), SystemClock(), dry_run=args.dry_run, force=args.force)
+    done = rebuild(home_of(args), dry_run=args.dry_run, force=args.force)
     status = BadData.exit_code if done.forgotten and not args.force else 0
     if args.json:
         print_json({**to_builtins(done), "dry_run": args.dry_run})
@@ -42,9 +41,4 @@ def run(args: argparse.Namespace) -> int:
     )
     for what in done.forgotten:
         print(f"{would}forgotten: {what}")
-    if done.lost:
-        print(
-            f"which runs were under way could not be read ({done.lost}): an event that ended the "
-            "dispatcher has one attempt more than its handler allows"
-        )
     return status

@@ -5,18 +5,18 @@ A dead letter is on disk before the journal says so; the journal says a verdict 
 does; the index commits a cursor only when the log is on disk up to there.
 """
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from functools import partial
 from typing import Final, Protocol
 
 import msgspec
 
 from hookline.dispatch import ledger as journal
 from hookline.dispatch.dead_letter import DeadLetter
-from hookline.dispatch.ledger import Entry, Ledger, Standing, begun, fold
+from hookline.dispatch.ledger import Entry, Ledger, Pending, Standing, begun
+from hookline.dispatch.paper import Paper, catch_up, entries
 from hookline.dispatch.subscription import Cursor, Delivery
-from hookline.log.stream import Chunk, chunks
+from hookline.log.stream import chunks
 from hookline.model.clock import Clock, rfc3339
 from hookline.model.errors import HooklineError
 from hookline.model.position import Position
@@ -24,54 +24,9 @@ from hookline.model.position import Position
 CURSORS_S: Final = 30.0
 SETTLED_MAX: Final = 20_000
 """After so many the journal is told the cursors: who folds it keeps each in memory until then."""
+_OURS: Final = (b'{"action":"attempt"', b'{"action":"begun"')
+"""How most lines begin: they are no commands."""
 _COMMANDS: Final = frozenset({"replay", "drop", "paused", "resumed"})
-
-
-class Journal(Protocol):
-    """The journal, to be read; `Stream` is one."""
-
-    def read(self, position: Position, *, patient: bool = True) -> Chunk:
-        """The lines from there on; not `patient`: also those behind a closed segment that somebody
-        may still write to. Raises LogReplaced."""
-
-
-class Paper(Journal, Protocol):
-    """What is written on: the journal and the dead letters."""
-
-    def resume(self, known: Ledger) -> Ledger:
-        """The ledger to fold on from: the one that is known, if it is of this journal, or that of
-        the journal's newest snapshot."""
-
-    def begun_anew(self, folded: Position) -> Position | None:
-        """Where the journal begins anew, when what was read up to there is gone; None: it is not.
-        Nothing may be written there before the index knows it."""
-
-    def name(self, position: Position) -> str:
-        """What tells this journal, which was read up to there, from every other one."""
-
-    def turn(self) -> None:
-        """Close the journal's live file if it has grown large. Raises HooklineError."""
-
-    def lacks_snapshot(self, folded: Position) -> bool:
-        """Whether the live file, read up to there, is to get a snapshot."""
-
-    def in_queue(self, letters: Container[str]) -> set[str]:
-        """Which of these dead letters lie there still. Raises HooklineError."""
-
-    def snap(self, ledger: Ledger, time: str) -> None:
-        """Append a snapshot, on disk when this returns. Raises HooklineError or OSError."""
-
-    def enter(self, lines: bytes) -> None:
-        """Append entries to the journal in one write. Raises HooklineError or OSError."""
-
-    def sync(self) -> None:
-        """Bring the journal to disk. Raises HooklineError."""
-
-    def bury(self, lines: bytes) -> None:
-        """Append dead letters, on disk when this returns. Raises HooklineError or OSError."""
-
-    def buried(self, delivery: Delivery) -> bytes | None:
-        """The event of the dead letter that a delivery repeats, for when its log is gone."""
 
 
 class Index(Protocol):
@@ -81,8 +36,8 @@ class Index(Protocol):
     def transaction(self) -> AbstractContextManager[None]:
         """All of it or nothing of it."""
 
-    def begun(self, handler: str, deliveries: Iterable[Delivery]) -> None:
-        """Runs are about to start: whatever dies now, they count."""
+    def running(self, handler: str, deliveries: list[Delivery]) -> None:
+        """One run of these is under way."""
 
     def asked(self, handler: str, deliveries: Iterable[Delivery]) -> None:
         """Somebody wants these once more; those that are there already stay as they are."""
@@ -116,49 +71,10 @@ class Index(Protocol):
         """Whether nothing was ever saved in it: to be done before anything else is."""
 
     def load(self) -> Ledger:
-        """The ledger as it was committed last; of a fresh index, only the runs under way."""
+        """The ledger as it was committed last; an empty one, of a fresh index."""
 
     def save(self, ledger: Ledger) -> None:
         """Replace everything by this ledger."""
-
-
-def catch_up(known: Ledger, paper: Paper) -> Ledger:
-    """The ledger at the journal's end, from what an index knows."""
-    underway = [] if known.journal else [
-        begun(name, pending, "")
-        for name, progress in known.handlers.items()
-        for pending in progress.pending.values()
-        if pending.running
-    ]  # fmt: skip
-    ledger = paper.resume(known)
-    ledger.folded, _ = _fold_from(ledger.folded, ledger, paper, patient=True)
-    # What stands behind a closed segment that somebody may still write to has happened all the
-    # same. It is folded once more when nobody can.
-    _, ledger.ahead = _fold_from(ledger.folded, ledger, paper, patient=False)
-    fold(ledger, underway)
-    ledger.journal = paper.name(ledger.folded)
-    return ledger
-
-
-def _fold_from(
-    position: Position, ledger: Ledger, paper: Paper, *, patient: bool
-) -> tuple[Position, dict[int, int]]:
-    """Where it ends, and how far that is in each segment on the way."""
-    ends: dict[int, int] = {}
-    # Where somebody emptied or removed the journal, what the index knows stays true.
-    for chunk in chunks(partial(paper.read, patient=patient), position):
-        fold(ledger, entries(line.raw for line in chunk.lines))
-        ends.update((line.position.segment, line.end) for line in chunk.lines)
-        position = chunk.next
-    return position, ends
-
-
-def entries(lines: Iterable[bytes]) -> Iterable[Entry]:
-    """The entries among the lines; a snapshot's are none, since they tell of nothing new."""
-    for line in lines:
-        entry = journal.decode(line)
-        if entry is not None and not entry.snapshot:
-            yield entry
 
 
 class Books:
@@ -178,6 +94,7 @@ class Books:
         self._settled: dict[str, list[Delivery]] = {}
         self._asked: dict[str, list[Delivery]] = {}
         self._waiting: dict[str, list[Delivery]] = {}
+        self._begun: list[tuple[str, list[Delivery]]] = []
         self._handlers: dict[str, Standing] = {}
         self._closed: set[str] = set()
         self._starts: list[tuple[str, str, Position]] = []
@@ -283,19 +200,19 @@ class Books:
         """The event of the dead letter that a delivery repeats, for when its log is gone."""
         return self._paper.buried(delivery)
 
-    def flush(self) -> None:
+    def flush(self, last: Iterable[bytes] = ()) -> None:
         """Append what waits, each kind in one write: the dead letters before the entries that say
-        so."""
+        so, and entries that are `last` and need not wait, should that fail."""
+        lines = [*self._entries, *last]
         try:
-            if self._entries and not self._index.is_fresh:
+            if lines and not self._index.is_fresh:
                 self._follow()
-            for waiting, append in (
-                (self._letters, self._paper.bury),
-                (self._entries, self._paper.enter),
-            ):
-                if waiting:
-                    append(b"\n".join(waiting))
-                    waiting.clear()
+            if self._letters:
+                self._paper.bury(b"\n".join(self._letters))
+                self._letters.clear()
+            if lines:
+                self._paper.enter(b"\n".join(lines))
+                self._entries.clear()
         except (HooklineError, OSError) as error:
             self.trouble = f"cannot write: {error}"
             return
@@ -326,8 +243,7 @@ class Books:
                 told = entries(
                     line.raw
                     for line in chunk.lines
-                    if b'"action":"attempt"' not in line.raw[:20]
-                    and not self._foreseen(line.position)
+                    if not line.raw.startswith(_OURS) and not self._foreseen(line.position)
                 )
                 found += [entry for entry in told if entry.action in _COMMANDS]
         except HooklineError:
@@ -359,35 +275,40 @@ class Books:
         stand behind that in a segment since then was not: there may be late writers to many."""
         return position.offset < self._ahead.get(position.segment, 0)
 
-    def begun(self, runs: Iterable[tuple[str, list[Delivery]]]) -> bool:
+    def begun(self, runs: list[tuple[str, list[Delivery]]], clock: Clock) -> bool:
         """Count these attempts, whatever happens next; False when that cannot be written."""
-        # What came before them: an index that counts a second attempt says that the first is over.
-        self.flush()
+        now = rfc3339(clock.now())
+        self.flush(
+            journal.encode(begun(handler, run[0], now, run[-1].end if len(run) > 1 else None))
+            for handler, run in runs
+        )
         if self.trouble:
             return False
-        try:
-            self._freshen()
-            with self._index.transaction():
-                for handler, deliveries in runs:
-                    self._index.begun(handler, deliveries)
-        except HooklineError as error:
-            self.trouble = str(error)
-            return False
+        self._begun += runs
         return True
 
-    def unbegun(self, handler: str, deliveries: list[Delivery]) -> None:
-        """These did not run after all: at once, since this may be the last that is written, but
-        never ahead of the journal."""
-        if not (self.trouble or self._entries or self._letters):
-            try:
-                with self._index.transaction():
-                    self._index.waiting(handler, deliveries)
-            except HooklineError:
-                pass
-            else:
-                return
+    def blamed(self, handler: str, deliveries: list[Delivery], clock: Clock) -> None:
+        """These were at work when the last dispatcher died: with the next flush and commit, since
+        what is known of their stretch goes with its first event."""
+        now = rfc3339(clock.now())
         for delivery in deliveries:
+            self._entries.append(journal.encode(begun(handler, delivery, now)))
             self.waiting(handler, delivery)
+
+    def blameless(self, given_back: Iterable[tuple[str, Pending]], clock: Clock) -> None:
+        """These have their attempt back in the ledger that was taken over: the journal is told."""
+        now = rfc3339(clock.now())
+        for handler, pending in given_back:
+            self.write(journal.unbegun(handler, pending, now))
+
+    def give_back(self, firsts: Iterable[tuple[str, Delivery]], clock: Clock) -> None:
+        """The runs that begin with these did not come about after all: at once, since this may be
+        the last that is written."""
+        now = rfc3339(clock.now())
+        for handler, first in firsts:
+            self.write(journal.unbegun(handler, first, now))
+            self.waiting(handler, first)
+        self.flush()
 
     def write_cursors(self, clock: Clock) -> None:
         """Tell the journal where every handler has got to, now and then: a rebuild begins there."""
@@ -431,8 +352,8 @@ class Books:
             self.trouble = str(error)
             return False
         for done in (
-            self._asked, self._settled, self._waiting, self._handlers, self._closed, self._starts,
-            self._rewound,
+            self._asked, self._settled, self._waiting, self._begun, self._handlers, self._closed,
+            self._starts, self._rewound,
         ):  # fmt: skip
             done.clear()
         return True
@@ -468,6 +389,16 @@ class Books:
             return f"the journal cannot be closed and begun anew: {error}"
         return ""
 
+    def _beyond(self, handler: str, moved: Mapping[str, Cursor]) -> Callable[[Delivery], bool]:
+        """Whether a settled delivery lies beyond the cursor: what lies before it needs no word."""
+
+        def is_beyond(delivery: Delivery) -> bool:
+            domain = delivery.domain
+            cursor = moved.get(domain) or self._committed.get((handler, domain))
+            return cursor is None or delivery.position >= cursor.position or delivery.replay != ""
+
+        return is_beyond
+
     def _freshen(self) -> None:
         """An index that was damaged knows nothing any more: give it what the journal says."""
         if self._index.is_fresh:
@@ -480,8 +411,12 @@ class Books:
                 self._index.asked(handler, deliveries)
             for handler, deliveries in self._waiting.items():
                 self._index.waiting(handler, (d for d in deliveries if not d.running))
+            for handler, run in self._begun:
+                if run[0].running:
+                    self._index.running(handler, run)
             for handler, deliveries in self._settled.items():
-                self._index.settled(handler, deliveries)
+                ahead = self._beyond(handler, cursors.get(handler, {}))
+                self._index.settled(handler, filter(ahead, deliveries))
             for back in self._rewound:
                 self._index.rewind(*back)
             for handler, moved in cursors.items():

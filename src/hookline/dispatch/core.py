@@ -140,6 +140,9 @@ class Core:
             for domain in sorted(listener.behind):
                 if not self._intake.pull(listener, domain):
                     listener.behind.discard(domain)
+            if listener.blamed:
+                self._books.blamed(listener.name, listener.blamed, self._clock)
+                listener.blamed.clear()
         return self._intake.admitted > before or self._has_more()
 
     def _has_more(self) -> bool:
@@ -158,7 +161,7 @@ class Core:
             return True
         del self._listening[id(run)]
         if ended is None:
-            self._settlement.give_back(listener, run.deliveries)
+            self._take_back([(listener, run.deliveries)], 0.0)
         else:
             self._settlement.ended(listener, run.deliveries, ended)
         if listener.leaving and self.commit():
@@ -225,16 +228,17 @@ class Core:
                 if listener.may_start(now_s) and self.running + len(chosen) < RUNS_MAX:
                     for deliveries in self._choose(listener, now_s):
                         chosen.append((listener, deliveries))  # kept, whatever ends this
-            if chosen and not self._books.begun([(each.name, run) for each, run in chosen]):
+            runs = [(each.name, run) for each, run in chosen]
+            if runs and not self._books.begun(runs, self._clock):
                 self.run_short(self._books.trouble)
-                self._take_back(chosen, now_s)
+                self._take_back(chosen, now_s + SHORTAGE_S)
                 return 0
             for listener, deliveries in chosen:
                 begun += 1
                 self._start_run(listener, deliveries, now_s)
         except Exception:
             # Whatever ends the round, or the dispatcher: what was not started did not run.
-            self._take_back(chosen[begun:], now_s)
+            self._take_back(chosen[begun:], now_s + SHORTAGE_S)
             raise
         return len(chosen) + self._settlement.settled - settled
 
@@ -291,7 +295,7 @@ class Core:
             run = self._starter.start(listener.handler, deliveries)
         except (OSError, MemoryError, TryAgain) as error:
             self.run_short(f"cannot start {listener.name} now: {told(error)}")
-            self._take_back([(listener, deliveries)], now_s)
+            self._take_back([(listener, deliveries)], now_s + SHORTAGE_S)
             return
         except (HooklineError, ValueError) as error:
             # The event cannot be put into the form that the handler wants.
@@ -299,7 +303,7 @@ class Core:
             self._settlement.ended(listener, deliveries, Ended(0, refused))
             return
         except Exception:
-            self._take_back([(listener, deliveries)], now_s)
+            self._take_back([(listener, deliveries)], now_s + SHORTAGE_S)
             raise
         self._listening[id(run)] = run, listener
         if run.failed:
@@ -312,12 +316,13 @@ class Core:
             self._spectator.noted(why)
         self.short = why
 
-    def _take_back(self, unstarted: list[tuple[Listener, list[Delivery]]], now_s: float) -> None:
-        """These did not run: nothing may say so, whatever comes next."""
+    def _take_back(self, unstarted: list[tuple[Listener, list[Delivery]]], due_s: float) -> None:
+        """These did not run, through no fault of theirs: nothing may say so, whatever comes
+        next."""
         for listener, deliveries in unstarted:
             for delivery in deliveries:
-                listener.subscription.unbegin(delivery, now_s + SHORTAGE_S)
-            self._books.unbegun(listener.name, deliveries)
+                listener.subscription.unbegin(delivery, due_s)
+        self._books.give_back([(each.name, run[0]) for each, run in unstarted], self._clock)
 
     # -- writing down ----------------------------------------------------------------------
 

@@ -37,7 +37,6 @@ from hookline.dispatch.settlement import Alert, Jitter, Settlement
 from hookline.dispatch.spectator import Nobody, Spectator
 from hookline.dispatch.state import State
 from hookline.dispatch.stream_runner import StreamRunner
-from hookline.dispatch.stream_runner import attribute as attribute_stretches
 from hookline.dispatch.subscription import Delivery
 from hookline.dispatch.warm_runner import WarmRunner
 from hookline.log.home import Home
@@ -353,10 +352,10 @@ class Dispatcher:
         hosts = {run_mark(str(self.home.root), name, "host", 0) for name in ledger.handlers}
         # Before anything is taken from under them, or asked how far they have got.
         sweep(marks | hosts | {warm_mark(str(self.home.root))})
-        attribute(ledger, self._work)
-        attribute_stretches(ledger, self._work)
-        empty(self._work)
+        blameless = attribute(ledger, self._work)
         self._books.take_over(ledger)
+        self._books.blameless(blameless, self._clock)
+        empty(self._work)
         for news in (self._state.news, self._journal.news):
             if news:
                 self._spectator.noted(news)

@@ -5,9 +5,9 @@ import contextlib
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from hookline.dispatch.books import catch_up
 from hookline.dispatch.journal import STATE_FILE, JournalFiles, bytes_of, open_journal
 from hookline.dispatch.ledger import Ledger, Progress
+from hookline.dispatch.paper import catch_up
 from hookline.dispatch.state import State
 from hookline.log.home import Home
 from hookline.model.errors import BadConfig, NotAllowed, WriteFailed, printable

@@ -15,9 +15,9 @@ from typing import Final
 import msgspec
 
 from hookline.dispatch import ledger as lines
-from hookline.dispatch.books import catch_up
 from hookline.dispatch.dead_letter import decode_letter
 from hookline.dispatch.ledger import Ledger
+from hookline.dispatch.paper import catch_up
 from hookline.dispatch.snapshot import Snapshots, entries_of
 from hookline.dispatch.state import IndexFailed, State
 from hookline.dispatch.subscription import Delivery

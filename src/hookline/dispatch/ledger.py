@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from hookline.dispatch.decide import Then, Verdict, broken_because
-from hookline.dispatch.subscription import Cursor
+from hookline.dispatch.subscription import Cursor, Delivery
 from hookline.model.clock import stored_s
 from hookline.model.position import Count, Ordinal, Position
 from hookline.model.types import TYPE_BYTES_MAX
@@ -30,8 +30,8 @@ class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
     `segment`."""
 
     action: Literal[
-        "subscribed", "begun", "attempt", "batch", "cursor", "rewound", "paused", "resumed",
-        "replaying", "replay", "replayed", "drop", "snapshot",
+        "subscribed", "begun", "unbegun", "attempt", "batch", "cursor", "rewound", "paused",
+        "resumed", "replaying", "replay", "replayed", "drop", "snapshot",
     ]  # fmt: skip
     time: str
     snapshot: str = ""
@@ -101,6 +101,12 @@ class Pending(msgspec.Struct, kw_only=True):
     due_at_s: float = 0.0
     """Seconds since 1970."""
     running: bool = False
+    end: Position | None = None
+    """Past the last event of a stretch that runs, of which this is the first; None for a run of
+    one."""
+    at: int | None = None
+    """Which event of the stretch was at work when its dispatcher died; None: that is not known, and
+    none is to blame, but each runs alone next."""
 
     @property
     def place(self) -> Place:
@@ -211,19 +217,43 @@ def can_be(time: str, handler: str, domain: str) -> bool:
 
 def _is_numbered(entry: Entry) -> bool:
     """Whether its attempt is one: they count from 1. A snapshot tells of what has had none too."""
-    if entry.attempt or entry.action not in ("attempt", "begun"):
+    if entry.attempt or entry.action not in ("attempt", "begun", "unbegun"):
         return True
     return bool(entry.snapshot) and entry.action == "attempt" and entry.then != "held"
 
 
-def begun(handler: str, pending: Pending, time: str) -> Entry:
-    """The entry of a run that was under way when somebody looked."""
-    segment, offset = pending.position
+def begun(handler: str, first: Pending | Delivery, time: str, end: Position | None = None) -> Entry:
+    """The entry of a run that begins: of one event, or of a stretch that ends at `end`."""
+    segment, offset = first.position
     return Entry(
-        action="begun", time=time, handler=handler, domain=pending.domain, segment=segment,
-        offset=offset, event=pending.event, source=pending.source, type=pending.type,
-        attempt=pending.attempt, replay=pending.replay, due=pending.due_at_s or None,
+        action="begun", time=time, handler=handler, domain=first.domain, segment=segment,
+        offset=offset, end=end, event=first.event, source=first.source, type=first.type,
+        attempt=first.attempt, replay=first.replay,
     )  # fmt: skip
+
+
+def unbegun(handler: str, first: Pending | Delivery, time: str) -> Entry:
+    """The entry of a run that was begun and did not come about; its attempt is given back by
+    now."""
+    entry = begun(handler, first, time)
+    entry.action, entry.attempt = "unbegun", first.attempt + 1
+    return entry
+
+
+def blame(progress: Progress, first: tuple[str, Position] | None, at: int) -> list[Pending]:
+    """Of what a killed dispatcher has left running, only event number `at` of the run whose first
+    event lies there was at work: no other is to blame. Those whose attempt is given back.
+
+    What came before it in its run is done and not written down, what comes behind never ran.
+    """
+    given_back: list[Pending] = []
+    for pending in [each for each in progress.pending.values() if each.running]:
+        pending.at = at if first == (pending.domain, pending.position) else None
+        if not pending.end and pending.at != 0:
+            pending.running = False
+            pending.attempt -= 1
+            given_back.append(pending)
+    return given_back
 
 
 def letter_of(handler: str, domain: str, source: str, event: str, replay: str) -> str:
@@ -265,6 +295,8 @@ def apply(ledger: Ledger, entry: Entry) -> None:
             _fold_letter(ledger, entry)
         case "begun":
             _fold_begun(ledger.progress(entry.handler), entry)
+        case "unbegun":
+            _fold_unbegun(ledger.progress(entry.handler), entry)
         case "attempt":
             _fold_attempt(ledger.progress(entry.handler), entry)
         case "batch":
@@ -309,11 +341,21 @@ def _fold_begun(progress: Progress, entry: Entry) -> None:
     known = progress.pending.get(entry.place)
     if known is None and (entry.replay or _is_over(progress, entry)):
         return
-    if known is not None and known.attempt >= entry.attempt:
+    if known is not None and known.attempt >= entry.attempt and (entry.end or not known.end):
         return
     pending = _pending(entry, attempt=entry.attempt)
-    pending.running = True
+    pending.running, pending.end = True, entry.end
     progress.pending[pending.place] = pending
+
+
+def _fold_unbegun(progress: Progress, entry: Entry) -> None:
+    known = progress.pending.get(entry.place)
+    if known is None or not known.running or known.attempt != entry.attempt:
+        return
+    known.running, known.end = False, None
+    known.attempt -= 1
+    if not (known.attempt or known.replay):
+        del progress.pending[known.place]
 
 
 def _fold_attempt(progress: Progress, entry: Entry) -> None:

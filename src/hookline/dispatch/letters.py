@@ -13,7 +13,6 @@ from itertools import islice
 import msgspec
 
 from hookline.dispatch.asks import LINES_MAX, Asker, NoRoom, write_some
-from hookline.dispatch.books import entries
 from hookline.dispatch.dead_letter import DeadLetter, Identity, decode_letter
 from hookline.dispatch.fingerprint import fingerprint
 from hookline.dispatch.journal import (
@@ -25,6 +24,7 @@ from hookline.dispatch.journal import (
 )
 from hookline.dispatch.ledger import Entry
 from hookline.dispatch.pace import Pace, batches
+from hookline.dispatch.paper import entries
 from hookline.log.home import Home
 from hookline.log.rejected import is_known
 from hookline.log.verify import nul_runs

@@ -40,6 +40,11 @@ class Listener:
         """Replays whose key is not known, since their log cannot be read."""
         self.subscription = Subscription(concurrency=handler.concurrency, keyed=bool(handler.key))
         self._recovered = dict(progress.pending)
+        self._stretch: Pending | None = None
+        """The stretch that was under way when the last dispatcher died, while it is admitted."""
+        self._passed = 0
+        self.blamed: list[Delivery] = []
+        """Which events of stretches were at work then, as far as that is not written down."""
         self._wants: dict[str, bool] = {}
 
     @property
@@ -88,9 +93,27 @@ class Listener:
         """Take an event, with what was known of it before a restart."""
         pending = self.recovered(delivery.place)
         if pending is not None and pending.event == delivery.event:
-            self.restore(delivery, pending)
+            if pending.end:
+                self._stretch, self._passed = pending, 0
+            else:
+                self.restore(delivery, pending)
+        if self._stretch:
+            self._restore_from(self._stretch, delivery)
         self.subscription.admit(delivery)
         self.moved.add(delivery.domain)
+
+    def _restore_from(self, stretch: Pending, delivery: Delivery) -> None:
+        """Give an event of a stretch what was known of it: it runs alone, and one is to blame."""
+        if delivery.domain != stretch.domain:
+            return
+        if stretch.end and delivery.position >= stretch.end:
+            self._stretch = None
+            return
+        delivery.alone = True
+        if self._passed == stretch.at:
+            delivery.attempt, delivery.interrupted = 1, True
+            self.blamed.append(delivery)
+        self._passed += 1
 
     def restore(self, delivery: Delivery, pending: Pending) -> None:
         """Give a delivery what was known of it before a restart."""

@@ -23,7 +23,7 @@ from hookline.dispatch.decide import Outcome
 from hookline.dispatch.environment import Environment
 from hookline.dispatch.exec_runner import GRACE_S
 from hookline.dispatch.handlers import Handler
-from hookline.dispatch.ledger import Ledger
+from hookline.dispatch.ledger import Ledger, Pending, blame
 from hookline.dispatch.process import (
     Capture,
     Kin,
@@ -119,12 +119,13 @@ def _new_progress(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
 
-def attribute(ledger: Ledger, work: Path) -> None:
-    """Of the stretches that a killed dispatcher has left running, count only the event that ran.
+def attribute(ledger: Ledger, work: Path) -> list[tuple[str, Pending]]:
+    """Of the stretches that a killed dispatcher has left running, blame only the event that ran.
+    The handlers' deliveries whose attempt is given back.
 
-    Those before it are done and not written down, those behind it never ran: neither is to blame.
     A page that its handler has spoilt blames none.
     """
+    given_back: list[tuple[str, Pending]] = []
     for name, progress in ledger.handlers.items():
         page = _left(progress_path(work, name))
         if page is None:
@@ -132,15 +133,9 @@ def attribute(ledger: Ledger, work: Path) -> None:
         index, since_ns = python_host.PROGRESS.unpack_from(page)
         segment, offset, domain = _FIRST.unpack_from(page, python_host.PROGRESS.size)
         first = domain.rstrip(b"\0").decode(errors="replace"), Position(segment, offset)
-        running = [each for each in progress.pending.values() if each.running]
-        running.sort(key=lambda each: (each.domain, each.position))
-        # Events of earlier stretches may stand there too: done, and not written down.
-        places = [(each.domain, each.position) for each in running]
-        to_blame = places.index(first) + index if since_ns and first in places else -1
-        for number, pending in enumerate(running):
-            if number != to_blame:
-                pending.running = False
-                pending.attempt -= 1
+        blameless = blame(progress, first if since_ns else None, index)
+        given_back += [(name, pending) for pending in blameless]
+    return given_back
 
 
 def _left(path: Path) -> bytes | None:

@@ -1,8 +1,7 @@
 """Making `state/` again from the logs and the journal.
 
-In an order that any death may cut: what only the index knows (which runs are under way) is written
-to the journal first; then everything derived is deleted, and folded and read again. Whatever is
-missing of it after a crash, the next dispatcher, or the next rebuild, makes.
+In an order that any death may cut: everything derived is deleted, then folded and read again.
+Whatever is missing of it after a crash, the next dispatcher, or the next rebuild, makes.
 """
 
 import shutil
@@ -13,23 +12,21 @@ from typing import Final
 
 import msgspec
 
-from hookline.dispatch.books import catch_up
 from hookline.dispatch.domain_log import DomainLog
 from hookline.dispatch.feed import Feed
 from hookline.dispatch.identities import Identities
 from hookline.dispatch.index_check import forgotten
-from hookline.dispatch.journal import STATE_FILE, JournalFiles, append_whole, load_ledger
-from hookline.dispatch.ledger import Ledger, begun, encode
+from hookline.dispatch.journal import STATE_FILE, load_ledger
+from hookline.dispatch.ledger import Ledger
 from hookline.dispatch.lock import Lock, holder
-from hookline.dispatch.python_runner import attribute
-from hookline.dispatch.state import State, known_underway
+from hookline.dispatch.state import State
 from hookline.log.home import Home
-from hookline.model.clock import Clock, rfc3339
 from hookline.model.errors import BadData, TryAgain
 
-KEPT: Final = frozenset({"dispatcher.pid", "hookline", "locks", "replays.lock"})
+KEPT: Final = frozenset({"dispatcher.pid", "hookline", "locks", "replays.lock", "runs"})
 """What lies in `state/` and is not derived: who holds the lock, the scripts' way to this
-installation, and the locks of handlers and replays, which somebody may hold."""
+installation, the locks of handlers and replays, which somebody may hold, and what the runs of a
+killed dispatcher have left: the next one asks it which event was at work."""
 
 
 class Rebuilt(msgspec.Struct, kw_only=True):
@@ -42,13 +39,11 @@ class Rebuilt(msgspec.Struct, kw_only=True):
     """Deliveries that are to be tried again."""
     underway: int
     """Runs that were under way when a dispatcher died: they stay counted."""
-    lost: str = ""
-    """Why it cannot be told which runs were under way; empty when it can."""
     forgotten: list[str]
     """What only the index knew."""
 
 
-def rebuild(home: Home, clock: Clock, *, dry_run: bool = False, force: bool = False) -> Rebuilt:
+def rebuild(home: Home, *, dry_run: bool = False, force: bool = False) -> Rebuilt:
     """Delete what is derived in `state/` and make it again; nothing runs twice for it, unless it is
     forced to forget.
 
@@ -66,11 +61,8 @@ def rebuild(home: Home, clock: Clock, *, dry_run: bool = False, force: bool = Fa
                 f"a rebuild would forget: {'; '.join(only_known)}: restore the journal from a "
                 "backup, or hookline rebuild --force does it all the same"
             )
-        known, lost = known_underway(home.state / STATE_FILE)
-        ledger = catch_up(known, JournalFiles(home))
-        attribute(ledger, home.state / "runs")
+        ledger = load_ledger(home, None)
         if not dry_run:
-            _write_underway(home, ledger, clock)
             # The index first: without it, all else counts as nothing.
             for path in sorted(home.state.iterdir(), key=_index_first):
                 if path.name not in KEPT:
@@ -84,7 +76,6 @@ def rebuild(home: Home, clock: Clock, *, dry_run: bool = False, force: bool = Fa
             handlers=len(ledger.handlers),
             waiting=len(pending) - underway,
             underway=underway,
-            lost=lost,
             forgotten=only_known,
         )
 
@@ -103,18 +94,6 @@ def _locked(home: Home) -> Iterator[None]:
         yield
     finally:
         lock.close()
-
-
-def _write_underway(home: Home, ledger: Ledger, clock: Clock) -> None:
-    now = rfc3339(clock.now())
-    lines = [
-        encode(begun(name, pending, now))
-        for name, progress in ledger.handlers.items()
-        for pending in progress.pending.values()
-        if pending.running
-    ]
-    if lines:
-        append_whole(home, home.deliveries, b"\n".join(lines), sync=True)
 
 
 def _index_first(path: Path) -> tuple[bool, str]:

@@ -58,13 +58,8 @@ class Settlement:
             self.one(listener, done[0], _only_done(ended, alone=not rest))
         if rest:
             self.one(listener, rest[0], ended.outcome)
-            self.give_back(listener, rest[1:])
-
-    def give_back(self, listener: Listener, deliveries: list[Delivery]) -> None:
-        """These were not run after all, through no fault of theirs."""
-        for delivery in deliveries:
-            listener.subscription.unbegin(delivery, 0.0)
-            self._books.waiting(listener.name, delivery)
+            for delivery in rest[1:]:
+                listener.subscription.unbegin(delivery, 0.0)
 
     def one(self, listener: Listener, delivery: Delivery, outcome: Outcome) -> None:
         """One delivery's run came to this."""

@@ -11,14 +11,11 @@ from collections.abc import Iterator
 
 import msgspec
 
-from hookline.dispatch.ledger import Entry, Ledger, Pending, Progress, apply
+from hookline.dispatch.ledger import Entry, Ledger, Pending, Progress, apply, begun
 
 
 def entries_of(ledger: Ledger, name: str, time: str) -> list[Entry]:
-    """The lines of a snapshot, in order.
-
-    Of a run under way, what the journal knows: that it is to be run once more, or nothing.
-    """
+    """The lines of a snapshot, in order."""
     found = [
         msgspec.structs.replace(entry, snapshot=name)
         for handler, progress in ledger.handlers.items()
@@ -97,3 +94,5 @@ def _of_pending(handler: str, pending: Pending, time: str) -> Iterator[Entry]:
             offset=offset, event=pending.event, source=pending.source, type=pending.type,
             attempt=attempt, replay=pending.replay, then="retry", due=pending.due_at_s or None,
         )  # fmt: skip
+    if pending.running:
+        yield begun(handler, pending, time, pending.end)

@@ -2,8 +2,7 @@
 reading it all again.
 
 It may be deleted, damaged, old: whatever cannot be used is set aside and the ledger is folded from
-the journal again. Only which runs are under way is said nowhere else, and is taken along as far as
-it can be read. WAL with `synchronous=NORMAL` keeps a commit through the death of the process; a
+the journal again. WAL with `synchronous=NORMAL` keeps a commit through the death of the process; a
 power cut may take the last commits, and the journal's tail tells them again.
 """
 
@@ -26,7 +25,7 @@ from hookline.model.errors import (
 )
 from hookline.model.position import Position
 
-VERSION: Final = 5
+VERSION: Final = 6
 
 _SCHEMA: Final = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -39,17 +38,18 @@ CREATE TABLE cursor (handler TEXT, domain TEXT, segment INT, offset INT, mark IN
 CREATE TABLE settled (handler TEXT, domain TEXT, segment INT, offset INT, event TEXT,
   PRIMARY KEY (handler, domain, segment, offset)) WITHOUT ROWID;
 CREATE TABLE pending (handler TEXT, domain TEXT, segment INT, offset INT, replay TEXT, event TEXT,
-  source TEXT, type TEXT, attempt INT, due REAL, running INT,
-  PRIMARY KEY (handler, domain, segment, offset, replay)) WITHOUT ROWID;
+  source TEXT, type TEXT, attempt INT, due REAL, running INT, at INT, end_segment INT,
+  end_offset INT,  PRIMARY KEY (handler, domain, segment, offset, replay)) WITHOUT ROWID;
 CREATE TABLE closed (letter TEXT PRIMARY KEY) WITHOUT ROWID;
 PRAGMA user_version={VERSION};
 """
 
 _PENDING: Final = (
-    "handler, domain, segment, offset, replay, event, source, type, attempt, due, running"
+    "handler, domain, segment, offset, replay, event, source, type, attempt, due, running, "
+    "at, end_segment, end_offset"
 )
-_PUT_PENDING: Final = "INSERT OR REPLACE INTO pending VALUES (?,?,?,?,?,?,?,?,?,?,?)"
-_PUT_ASKED: Final = "INSERT OR IGNORE INTO pending VALUES (?,?,?,?,?,?,?,?,?,?,?)"
+_PUT_PENDING: Final = "INSERT OR REPLACE INTO pending VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_PUT_ASKED: Final = "INSERT OR IGNORE INTO pending VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 _DEL_PENDING: Final = (
     "DELETE FROM pending WHERE handler=? AND domain=? AND segment=? AND offset=? AND replay=?"
 )
@@ -186,21 +186,17 @@ class State:
         return True
 
     def _give_up(self, why: Exception) -> None:
-        """Put an empty index in the place of a damaged one, with the runs under way if they can be
-        read."""
+        """Put an empty index in the place of a damaged one."""
         if self._readonly:
             raise IndexFailed(f"{self.path} is damaged: the next dispatcher makes it again")
         self._set_aside(".damaged", str(why))
 
     def _set_aside(self, suffix: str, why: str) -> None:
-        underway, _ = _underway(self._db)
         self._db.close()
         fresh, kept = self.path.with_suffix(".new"), self.path.with_suffix(suffix)
         fresh.unlink(missing_ok=True)
         db = apsw.Connection(str(fresh))
-        with db:
-            db.execute(_SCHEMA)
-            db.executemany(_PUT_PENDING, underway)
+        db.execute(_SCHEMA)
         db.close()
         kept.unlink(missing_ok=True)
         with suppress(FileNotFoundError):
@@ -232,20 +228,21 @@ class State:
         except apsw.Error as error:
             raise IndexFailed(f"{self.path}: {error}") from error
 
-    def begun(self, handler: str, deliveries: Iterable[Delivery]) -> None:
-        """Runs are about to start: whatever dies now, they count."""
-        self._db.executemany(_PUT_PENDING, [_row(handler, each, 1) for each in deliveries])
+    def running(self, handler: str, deliveries: list[Delivery]) -> None:
+        """One run of these is under way."""
+        end = deliveries[-1].end if len(deliveries) > 1 else None
+        self._db.execute(_PUT_PENDING, _row(handler, deliveries[0], running=True, end=end))
 
     def asked(self, handler: str, deliveries: Iterable[Delivery]) -> None:
         """Somebody wants these once more; those that are there already stay as they are."""
-        self._db.executemany(_PUT_ASKED, [_row(handler, each, 0) for each in deliveries])
+        self._db.executemany(_PUT_ASKED, [_row(handler, each) for each in deliveries])
 
     def waiting(self, handler: str, deliveries: Iterable[Delivery]) -> None:
         """These have been tried and will be again."""
         deliveries = list(deliveries)
         self._drop(handler, (d for d in deliveries if not d.attempt and not d.replay))
         self._db.executemany(
-            _PUT_PENDING, [_row(handler, d, 0) for d in deliveries if d.attempt or d.replay]
+            _PUT_PENDING, [_row(handler, d) for d in deliveries if d.attempt or d.replay]
         )
 
     def settled(self, handler: str, deliveries: Iterable[Delivery]) -> None:
@@ -320,21 +317,15 @@ class State:
         self._db.executemany(
             _PUT_PENDING,
             [
-                (
-                    name, p.domain, *p.position, p.replay, p.event, p.source, p.type,
-                    p.attempt, p.due_at_s, int(p.running),
-                )
+                _row(name, p, running=p.running, at=p.at, end=p.end)
                 for p in progress.pending.values()
             ],
-        )  # fmt: skip
+        )
 
     # -- reading ---------------------------------------------------------------------------
 
     def load(self) -> Ledger:
-        """The ledger as it was committed last; of a fresh index, only the runs under way.
-
-        Raises IndexFailed.
-        """
+        """The ledger as it was committed last; nothing, of a fresh index. Raises IndexFailed."""
         try:
             return self._load()
         except _DAMAGED as error:
@@ -424,42 +415,10 @@ def health(path: Path) -> str:
     return "" if found == "ok" else str(found)
 
 
-def known_underway(path: Path) -> tuple[Ledger, str]:
-    """The runs that an index of whatever version or state says to be under way, in a ledger that
-    has nothing else; and why they cannot be told, if so."""
-    ledger = Ledger()
-    if not path.exists():
-        return ledger, "there is no index"
-    try:
-        db = _reader(path)
-    except apsw.Error as error:
-        return ledger, str(error)
-    try:
-        rows, why = _underway(db)
-    finally:
-        db.close()
-    for handler, *columns in rows:
-        pending = _pending(*columns)
-        ledger.progress(handler).pending[pending.place] = pending
-    return ledger, why
-
-
-def _underway(db: apsw.Connection) -> tuple[list[tuple[Any, ...]], str]:
-    """The rows of the runs under way, as many as can be read."""
-    found: list[tuple[Any, ...]] = []
-    try:
-        for row in db.execute(f"SELECT {_PENDING} FROM pending WHERE running"):  # noqa: S608  # our own names
-            # Up to version 2 a replay had a number, 0 for none, and what it was of is not known.
-            if row[4] in ("", 0) or isinstance(row[4], str):
-                found.append((*row[:4], row[4] or "", *row[5:]))
-    except apsw.Error as error:
-        return found, str(error)
-    return found, ""
-
-
 def _pending(
     domain: str, segment: int, offset: int, replay: str, event: str, source: str, type: str,
-    attempt: int, due: float, running: int,
+    attempt: int, due: float, running: int, at: int | None, end_segment: int | None,
+    end_offset: int | None,
 ) -> Pending:  # fmt: skip
     return Pending(
         domain=domain,
@@ -471,11 +430,20 @@ def _pending(
         attempt=attempt,
         due_at_s=due,
         running=bool(running),
+        at=at,
+        end=Position(end_segment, end_offset or 0) if end_segment else None,
     )
 
 
-def _row(handler: str, delivery: Delivery, running: int) -> tuple[object, ...]:
+def _row(
+    handler: str,
+    known: Delivery | Pending,
+    *,
+    running: bool = False,
+    at: int | None = None,
+    end: Position | None = None,
+) -> tuple[object, ...]:
     return (
-        handler, delivery.domain, *delivery.position, delivery.replay, delivery.event,
-        delivery.source, delivery.type, delivery.attempt, delivery.due_at_s, running,
+        handler, known.domain, *known.position, known.replay, known.event, known.source,
+        known.type, known.attempt, known.due_at_s, int(running), at, *(end or (None, None)),
     )  # fmt: skip

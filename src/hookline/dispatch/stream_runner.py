@@ -22,7 +22,6 @@ from hookline.dispatch.decide import PAUSING, Outcome, Verdict, verdict_of_exit
 from hookline.dispatch.environment import Environment
 from hookline.dispatch.exec_runner import GRACE_S, Lines, NotRunnable
 from hookline.dispatch.handlers import Handler
-from hookline.dispatch.ledger import Ledger
 from hookline.dispatch.process import end_group, kill_marked, signal_name
 from hookline.dispatch.runner import Ended
 from hookline.dispatch.stream_program import Answer, Owed, Program
@@ -41,24 +40,6 @@ Rest = Callable[[str, float], None]
 Note = Callable[[str], None]
 News = tuple["StreamRun", Ended | None]
 """What came of a run; None: nothing, its deliveries are given back."""
-
-
-def attribute(ledger: Ledger, work: Path) -> None:
-    """Of the stretches that a killed dispatcher has left with a program, count no event: each of
-    them runs alone next, and who ran alone is to blame."""
-    for name, progress in ledger.handlers.items():
-        running = [each for each in progress.pending.values() if each.running]
-        if len(running) > 1 and _in_stretches(work, name).exists():
-            for pending in running:
-                # What was tried before, or is a replay, never rides with others.
-                if pending.attempt == 1 and not pending.replay:
-                    pending.running = False
-                    pending.attempt = 0
-
-
-def _in_stretches(work: Path, name: str) -> Path:
-    """A file that says that a handler's runs may be of several events at once."""
-    return work / f"{name}.stretches"
 
 
 class StreamRunner:
@@ -118,9 +99,6 @@ class StreamRunner:
         return lines
 
     def _begin(self, handler: Handler) -> Program:
-        if not handler.key:
-            self._work.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _in_stretches(self._work, handler.name).touch()
         program = Program(handler, self._environment, self._work, self._poll)
         self._programs[handler.name] = program
         self._runs[program] = []
@@ -223,7 +201,6 @@ class StreamRunner:
         program = self._programs.get(handler.name)
         if program is None:
             self._silent.pop(handler.name, None)
-            _in_stretches(self._work, handler.name).unlink(missing_ok=True)
         elif not program.is_ending:
             program.finish(time.monotonic() + GRACE_S)
 

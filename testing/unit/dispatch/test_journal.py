@@ -11,7 +11,6 @@ from hookline.app.pausing import set_paused
 from hookline.dispatch import books
 from hookline.dispatch import journal as module
 from hookline.dispatch.asks import write_some
-from hookline.dispatch.books import entries
 from hookline.dispatch.journal import (
     STATE_FILE,
     JournalFiles,
@@ -23,6 +22,7 @@ from hookline.dispatch.journal import (
 )
 from hookline.dispatch.ledger import Entry, Ledger, encode, fold
 from hookline.dispatch.letters import drop, letters
+from hookline.dispatch.paper import entries
 from hookline.dispatch.state import State
 from hookline.dispatch.subscription import Delivery
 from hookline.log.rotate import remove_segment, rotate_stream

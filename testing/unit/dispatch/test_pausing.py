@@ -133,7 +133,7 @@ def test_a_row_is_as_long_as_the_journal_says_whatever_the_clock_said(bench, ind
             bench.emit("a.b")
             drain(bench, clock=clock)
             if index == "deleted":
-                rebuild(bench.home, clock)
+                rebuild(bench.home)
             assert read_ledger(bench.home).handlers["on-a-b.sh"].failures == count
             assert load_ledger(bench.home, None) == read_ledger(bench.home)
 

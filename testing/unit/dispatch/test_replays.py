@@ -1,5 +1,6 @@
 """Events of the past, once more, to one handler."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -10,9 +11,10 @@ import pytest
 
 from hookline.dispatch import asks, replays
 from hookline.dispatch.asks import NoRoom
-from hookline.dispatch.journal import load_ledger
+from hookline.dispatch.journal import STATE_FILE, load_ledger
 from hookline.dispatch.pace import Pace
 from hookline.dispatch.replays import Begun, Replay
+from hookline.dispatch.state import State
 from hookline.log.rotate import rotate
 from hookline.model.clock import SystemClock
 from hookline.model.errors import BadData, TryAgain
@@ -210,6 +212,11 @@ def test_who_asks_gives_up_when_nothing_moves_for_a_minute_whatever_the_reason(b
     assert replays.find(bench.home, "weekly").asked == 4
 
 
+def runs_in_index(bench):
+    with contextlib.closing(State(bench.home.state / STATE_FILE, readonly=True)) as state:
+        return state.replays("on-a-b.sh")[1]
+
+
 def test_who_asks_waits_for_as_long_as_something_runs(bench, monkeypatch):
     monkeypatch.setattr(asks, "OPEN_MAX", 4)
     monkeypatch.setattr(asks, "STILL_S", 0.0)
@@ -228,7 +235,7 @@ def test_who_asks_waits_for_as_long_as_something_runs(bench, monkeypatch):
 
     try:
         with dispatcher.signals():
-            while not dispatcher.running:
+            while not runs_in_index(bench):
                 dispatcher.tick(0.01)
             assert ask(bench, replay_of(), look).asked == 9
     finally:

@@ -12,10 +12,7 @@ import pytest
 from hookline.app.selftest import leaks
 from hookline.dispatch.environment import run_mark
 from hookline.dispatch.handlers import discover
-from hookline.dispatch.ledger import Ledger, Pending
 from hookline.dispatch.process import family
-from hookline.dispatch.stream_runner import attribute
-from hookline.model.position import Position
 
 NAME = "on-a-b.py"
 # Its body sees `event`, and `n`, which is the event's data; `answer` says what came of it.
@@ -431,29 +428,6 @@ def test_an_event_that_kills_the_dispatcher_is_found_alone(bench):
     assert (letter["event"]["id"], letter["verdict"]) == ("e2", "interrupted")
     assert letter["attempts"] == 2
     assert set(seen(bench)) == {0, 1, 2, 3, 4}
-
-
-@pytest.mark.parametrize(
-    ("attempts", "left"),
-    [
-        ((1,), ((1, True),)),
-        ((1, 1), ((0, False), (0, False))),
-        # One that failed before runs alone; the others were given back, and nobody has said so.
-        ((1, 2), ((0, False), (2, True))),
-    ],
-)
-def test_who_ran_alone_is_to_blame(tmp_path, attempts, left):
-    ledger = Ledger()
-    (tmp_path / f"{NAME}.stretches").touch()
-    for n, attempt in enumerate(attempts):
-        pending = Pending(
-            domain="a", position=Position(1, n), event=f"e{n}", source="s", type="a.b",
-            attempt=attempt, running=True,
-        )  # fmt: skip
-        ledger.progress(NAME).pending[pending.place] = pending
-    attribute(ledger, tmp_path)
-    pending = ledger.progress(NAME).pending.values()
-    assert tuple((each.attempt, each.running) for each in pending) == left
 
 
 @pytest.mark.parametrize(
