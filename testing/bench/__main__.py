@@ -10,14 +10,14 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
 from testing.bench import page
 from testing.bench.curve import Curve
-from testing.bench.figure import DEFAULT, FULL, OURS, QUICK, Result, Scale
+from testing.bench.figure import DEFAULT, FULL, OURS, QUICK, Failed, Result, Scale
 from testing.bench.figures import figures
 from testing.bench.growth import GROWTH
 from testing.bench.machine import machine
@@ -47,18 +47,16 @@ def main() -> int:
             for figure in figures(scale, folder)
             if args.names is None or figure.name in args.names
         ]
-        curves = [
-            draw(scale, folder, _say)
-            for name, draw in GROWTH.items()
-            if args.names is None or name in args.names
-        ]
-    if args.write:
+        chosen = [name for name in GROWTH if args.names is None or name in args.names]
+        curves = list(_curves(chosen, scale, folder))
+    whole = len(curves) == len(chosen)
+    if args.write and whole:
         page.write(page.sections(scale, about, results, curves), curves)
     if args.json:
         print(json.dumps(_as_json(scale, about, results, curves), indent=2))
     else:
         _print(about, results, curves)
-    return 0
+    return 0 if whole else 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -78,6 +76,15 @@ def _parser() -> argparse.ArgumentParser:
         "--folder", type=Path, help="on the disk that is to be measured; else where TMPDIR leads"
     )
     return parser
+
+
+def _curves(names: Sequence[str], scale: Scale, folder: Path) -> Iterator[Curve]:
+    """Those that come to their end; why the others do not is said."""
+    for name in names:
+        try:
+            yield GROWTH[name](scale, folder, _say)
+        except Failed as error:
+            _say(f"{name}: {error}; there is no such curve, and no page is written")
 
 
 def _say(line: str) -> None:
@@ -124,4 +131,7 @@ def _as_json(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)

@@ -23,13 +23,15 @@ _STYLE: Final = """
   text { font: 12px system-ui, sans-serif; fill: #333 }
   .title { font-weight: 600 }
   .grid { stroke: #ddd; fill: none }
-  .line { fill: none; stroke-width: 2 }
+  .line { stroke-width: 2 }
   .c0 { stroke: #1f6fb2; fill: #1f6fb2 } .c1 { stroke: #c05a10; fill: #c05a10 }
-  polyline.c0, polyline.c1 { fill: none }
-  text.c0, text.c1 { stroke: none }
+  .c2 { stroke: #2f8a4c; fill: #2f8a4c }
+  polyline.line { fill: none }
+  text { stroke: none !important }
   @media (prefers-color-scheme: dark) {
     text { fill: #ccc } .grid { stroke: #444 }
     .c0 { stroke: #6cb6ff; fill: #6cb6ff } .c1 { stroke: #f0a060; fill: #f0a060 }
+    .c2 { stroke: #7fd49a; fill: #7fd49a }
   }
 """
 

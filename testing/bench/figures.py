@@ -24,6 +24,7 @@ WRITE: Final = "one write(2) a line"
 READ: Final = "read and parse"
 PRINTF: Final = "printf of the line"
 BASH: Final = "bash -c :"
+EMIT: Final = "hookline emit"
 REDIS_CLI: Final = "redis-cli XADD"
 XARGS: Final = f"xargs -P {shell.AT_ONCE}, bash"
 
@@ -68,6 +69,7 @@ def _emitting(scale: Scale) -> list[Figure]:
             unit="ms",
             contenders={OURS: loop(shell.emit_command_ms, 150),
                         REDIS_CLI: loop(shell.redis_cli_ms, 200),
+                        EMIT: loop(shell.hookline_emit_ms, 30),
                         BASH: loop(shell.bash_ms, 400)},
             targets=(Target(at="<=", bound=0.8, against=REDIS_CLI),),
             limit=BASH,

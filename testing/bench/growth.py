@@ -23,8 +23,10 @@ Say = Callable[[str], None]
 FIRST: Final = "first delivery after the start"
 MEMORY: Final = "most memory"
 COST: Final = "cost of an event"
+PROCESSOR: Final = "drain, processor time of both processes"
 
-# Counts, since events of several domains come in no order.
+# Counts, since events of several domains come in no order. At the first and the last one it notes
+# the time, and what it and the dispatcher, its parent, have had of the processor.
 _COUNTING: Final = """# run: python   from: beginning
 import os, time
 from hookline import on
@@ -32,13 +34,19 @@ from hookline import on
 notes = os.open(os.environ["BENCH_NOTES"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 seen = 0
 
+def dispatcher_ns():
+    tasks = f"/proc/{{os.getppid()}}/task"
+    return sum(int(open(f"{{tasks}}/{{task}}/schedstat").read().split()[0])
+               for task in os.listdir(tasks))
+
 @on("{pattern}")
 def handle(event):
     global seen
     seen += 1
     event.value()
     if seen in (1, {count}):
-        os.write(notes, b"%d\\n" % time.monotonic_ns())
+        processor_ns = time.process_time_ns() + dispatcher_ns()
+        os.write(notes, b"%d\\n%d\\n" % (time.monotonic_ns(), processor_ns))
 """
 
 
@@ -47,6 +55,8 @@ class Seen:
     """What one dispatcher took for its events."""
 
     each_us: float
+    processor_us: float
+    """For each event, of the dispatcher and of the handler's process."""
     first_s: float
     dispatcher_mb: float
     handler_mb: float
@@ -148,7 +158,10 @@ def _curve(name: str, title: str, along: str, seen: dict[int, Seen]) -> Curve:
         title=title,
         along=along,
         panels=(
-            Panel(title=COST, unit="µs", lines={"drain": line(lambda y: y.each_us)}),
+            Panel(title=COST, unit="µs", lines={
+                "drain": line(lambda y: y.each_us),
+                PROCESSOR: line(lambda y: y.processor_us),
+            }),
             Panel(title=FIRST, unit="s", lines={"dispatcher": line(lambda y: y.first_s)}),
             Panel(title=MEMORY, unit="MB", lines={
                 "dispatcher": line(lambda y: y.dispatcher_mb),
@@ -183,7 +196,7 @@ def _all_of(number: int, count: int, folder: Path) -> float:
             )
         _append(home, ("bench.tick" for _ in range(count)))
         with dispatching(home, notes) as process:
-            noted_ns = wait_for(notes, number * count, process)
+            noted_ns = wait_for(notes, number * count, process, number * count)
     return (max(noted_ns) - min(noted_ns)) / max(len(noted_ns) - 1, 1) / 1000
 
 
@@ -194,10 +207,11 @@ def _drained(home: Home, pattern: str, count: int, folder: Path) -> Seen:
     install(home, "on-counted.py", _COUNTING.format(pattern=pattern, count=count))
     started_ns = time.monotonic_ns()
     with dispatching(home, notes) as process:
-        first_ns, last_ns = wait_for(notes, 2, process)
+        first_ns, first_cpu_ns, last_ns, last_cpu_ns = wait_for(notes, 4, process, count)
         memory_mb = _peaks_mb(process)
     return Seen(
         each_us=(last_ns - first_ns) / (count - 1) / 1000,
+        processor_us=(last_cpu_ns - first_cpu_ns) / (count - 1) / 1000,
         first_s=(first_ns - started_ns) / 1e9,
         dispatcher_mb=memory_mb[0],
         handler_mb=memory_mb[1],

@@ -13,7 +13,7 @@ from typing import Final
 from testing.bench.curve import Curve, Panel
 from testing.bench.curve import shown as number
 from testing.bench.figure import OURS, Result, Scale, Target, shown
-from testing.bench.growth import COST, FIRST, MEMORY
+from testing.bench.growth import COST, FIRST, MEMORY, PROCESSOR
 from testing.bench.load import CHECKOUT
 from testing.bench.machine import DURABILITY
 
@@ -70,7 +70,7 @@ def _backlog_rows(curve: Curve) -> Iterator[Row]:
     title = f"backlog of {number(longest)} events"
     first_s = max(max(line.values()) for line in panels[FIRST].lines.values())
     most_mb = max(max(line.values()) for line in panels[MEMORY].lines.values())
-    growth = panels[COST].growth("drain")
+    growth = panels[COST].growth(PROCESSOR)
     for what, value, reached, must in (
         ("first delivery", f"{first_s:.2f} s", first_s <= 1, "<= 1 s"),
         ("memory", f"{most_mb:.0f} MB", most_mb <= 100, "<= 100 MB"),

@@ -5,6 +5,7 @@ import os
 import shlex
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,6 +81,14 @@ def emit_command_ms(count: int) -> float:
     with new_home() as home:
         command = f'{shlex.quote(str(LOGGER))} --emit {TYPE} bench "$data" >/dev/null || exit'
         return loop_ms("", command, count, _env(home))
+
+
+def hookline_emit_ms(count: int) -> float:
+    """`hookline emit` as a process."""
+    with new_home() as home:
+        command = f'{shlex.quote(sys.executable)} -m hookline emit {TYPE} --data "$data"'
+        env = {**_env(home), "PYTHONPATH": str(CHECKOUT / "src")}
+        return loop_ms("", f"{command} >/dev/null || exit", count, env)
 
 
 def redis_cli_ms(count: int) -> float:

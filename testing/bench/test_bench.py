@@ -95,12 +95,13 @@ def test_a_target_is_reached_missed_or_not_measured(target, reached):
 
 
 def test_a_backlog_has_to_be_quick_small_and_flat():
-    lines = ({10**4: 10.0, 10**6: 12.1}, {10**4: 0.5, 10**6: 1.1}, {10**4: 20.0, 10**6: 90.0})
-    panels = zip((page.COST, page.FIRST, page.MEMORY), lines, strict=True)
-    events = Curve(
-        name="events", title="", along="",
-        panels=tuple(Panel(title=title, unit="", lines={"drain": line}) for title, line in panels),
-    )  # fmt: skip
+    lines = {
+        page.COST: {10**4: 10.0, 10**6: 12.1},
+        page.FIRST: {10**4: 0.5, 10**6: 1.1},
+        page.MEMORY: {10**4: 20.0, 10**6: 90.0},
+    }
+    panels = [Panel(title=of, unit="", lines={page.PROCESSOR: lines[of]}) for of in lines]
+    events = Curve(name="events", title="", along="", panels=tuple(panels))
     assert [(row[1], row[6]) for row in page.table([], [events])[1:]] == [
         ("1.10 s", "no"),
         ("90 MB", "yes"),
@@ -148,7 +149,7 @@ def test_a_run_comes_to_its_end_without_any_peer(tmp_path):
         (tmp_path / "bin" / name).symlink_to(str(shutil.which(name)))
     done = subprocess.run(
         [sys.executable, "-m", "testing.bench", "--quick", "--json", "--folder", str(tmp_path),
-         "--only", "emit-command", "--only", "drain-batch"],
+         "--only", "emit-command", "--only", "drain-batch", "--only", "growth-writers"],
         cwd=CHECKOUT,
         env={**os.environ, "PATH": f"{tmp_path / 'bin'}"},
         capture_output=True,
@@ -156,9 +157,12 @@ def test_a_run_comes_to_its_end_without_any_peer(tmp_path):
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    figures = {each["name"]: each for each in json.loads(done.stdout)["figures"]}
+    said = json.loads(done.stdout)
+    figures = {each["name"]: each for each in said["figures"]}
     assert figures["emit-command"]["values"][OURS][0] > 0
     assert figures["emit-command"]["targets"][0]["reached"] is None
     assert "redis-cli is not there" in figures["emit-command"]["missing"]["redis-cli XADD"]
     assert figures["drain-batch"]["values"][OURS][0] > 0
+    appended_us = said["curves"][0]["panels"][0]["lines"]["append"]
+    assert list(appended_us) == ["1", "2", "4", "8", "16", "32", "64"]
     assert {each.name for each in tmp_path.iterdir()} == {"bin"}
