@@ -13,9 +13,9 @@ _hookline_json_bytes() { # checks _text as bytes; masks its escaped quotes
   [[ $_text != *\\* ]] || _hookline_json_escapes
 }
 
-# Each legal sequence is replaced by a letter, and then no byte beyond ASCII may be left. The second
-# byte is where overlong forms, surrogates and what is above U+10FFFF differ from the legal ones. The
-# patterns have a fixed length, so that each is one pass; most texts need one or two of them.
+# Each legal sequence is replaced by a letter, and then no byte beyond ASCII may be left. Overlong
+# forms, surrogates and what is above U+10FFFF differ from the legal ones in the second byte. Each
+# pattern has a fixed length, so that it is one pass; most texts need one or two of them.
 _hookline_utf8() { # <text>
   local _t=$1 _c=[$'\x80'-$'\xbf']
   _t=${_t//[$'\xc2'-$'\xdf']$_c/x}
