@@ -8,7 +8,7 @@ from typing import Final
 from testing.bench import limits, shell
 from testing.bench.figure import OURS, Figure, Measure, Paced, Scale, Target
 from testing.bench.load import Contender, append_rate, drain_rate, latency_ms
-from testing.bench.ours import IN_LOTS, Hookline
+from testing.bench.ours import IN_LOTS, STREAM, Hookline
 from testing.bench.peers import celery_redis, huey_sqlite, jetstream, redis_streams, rq_redis
 from testing.bench.peers.celery_redis import Celery
 from testing.bench.peers.huey_sqlite import Huey
@@ -127,6 +127,13 @@ def _draining(scale: Scale, notes: Path) -> list[Figure]:
             title="drain through a Python handler, 100 at a time",
             unit="events/s",
             contenders={OURS: drain(Hookline(IN_LOTS), 50_000), REDIS: peers[REDIS], **limit},
+            limit=READ,
+        ),
+        Figure(
+            name="drain-stream",
+            title="drain through a stream handler (a Python program)",
+            unit="events/s",
+            contenders={OURS: drain(Hookline(STREAM), 20_000), REDIS: peers[REDIS], **limit},
             limit=READ,
         ),
     ]  # fmt: skip

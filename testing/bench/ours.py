@@ -46,6 +46,16 @@ def handle(events):
         note(event.value())
 """
 
+STREAM: Final = f"""#!/usr/bin/env python3
+# run: stream   window: 1000   from: beginning
+import json, sys
+{_NOTE}
+for line in sys.stdin.buffer:
+    event = json.loads(line)
+    note(event["data"])
+    os.write(3, b"%s 0\\n" % event["id"].encode())
+"""
+
 
 class HomeQueue:
     """The log of a home."""
