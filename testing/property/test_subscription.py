@@ -5,7 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hookline.dispatch.decide import Outcome, Policy, decide
-from hookline.dispatch.subscription import Cursor, Delivery, Subscription
+from hookline.dispatch.settlement import parted
+from hookline.dispatch.subscription import SERIAL_BYTES_MAX, Cursor, Delivery, Subscription
+from hookline.log.stretch import Stretch
+from hookline.model.event import Event
 from hookline.model.position import Position
 
 POLICY = Policy(attempts=3, backoff_s=1.0)
@@ -96,15 +99,32 @@ def test_every_event_is_settled_in_the_order_of_its_key(data, keys, keyed, concu
     assert (subscription.open, subscription.running) == (0, 0)
 
 
+def stretches(sizes):
+    """The same as deliveries, in stretches of these sizes."""
+    number = 0
+    for size in sizes:
+        numbers = range(number, number + size)
+        events = [Event(id=f"e{each}", source="s", type="d.t", time="") for each in numbers]
+        bounds = [(each * LINE_BYTES, (each + 1) * LINE_BYTES) for each in numbers]
+        text = b"".join(b"%99d\n" % each for each in numbers)
+        yield Delivery.of("d", Stretch(1, bounds, text, events))
+        number += size
+
+
+def lines_of(run):
+    return b"".join(each.lines for each in run).splitlines()
+
+
 @settings(max_examples=100, deadline=None)
-@given(data=st.data(), count=st.integers(1, 40), limit=st.integers(1, 10))
-def test_a_stretch_that_stops_in_the_middle_gives_the_rest_back(data, count, limit):
+@given(data=st.data(), sizes=st.lists(st.integers(1, 9), max_size=12), limit=st.integers(1, 20))
+def test_a_run_that_stops_in_the_middle_gives_the_rest_back(data, sizes, limit):
     subscription = Subscription()
     subscription.track("d", Cursor(Position(1, 0)), {})
-    for delivery in deliveries([None] * count):
-        subscription.admit(delivery)
-    order, now_s = [], 0.0
+    for delivery in stretches(sizes):
+        assert subscription.admit(delivery)
+    order, now_s, tried = [], 0.0, {}
     while subscription.open:
+        assert subscription.cursor("d").position == Position(1, len(order) * LINE_BYTES)
         started = list(subscription.startable(now_s))
         if not started:
             now_s = subscription.next_due_s()
@@ -113,22 +133,51 @@ def test_a_stretch_that_stops_in_the_middle_gives_the_rest_back(data, count, lim
         run = subscription.run_of(first, limit)
         for delivery in run:
             subscription.begin(delivery)
-        done = data.draw(st.integers(0, len(run)))
-        for index, delivery in enumerate(run):
-            if index < done:
-                verdict = "done"
-            elif index == done:
-                verdict = data.draw(st.sampled_from(["failed", "skipped"]))
-            else:
-                subscription.unbegin(delivery, 0.0)
-                continue
+        events = [single for each in run for single in each.singles()]
+        assert len(events) == sum(each.events for each in run) <= limit
+        assert [int(line) for line in lines_of(run)] == [int(each.event[1:]) for each in events]
+        done = data.draw(st.integers(0, len(events)))
+        before, behind = parted(subscription, run, done)
+        assert sum(each.events for each in before) == done
+        assert sum(each.events for each in before + behind) == len(events)
+        for index, delivery in enumerate(before + behind[:1]):
+            failed = index == len(before)
+            verdict = data.draw(st.sampled_from(["failed", "skipped"])) if failed else "done"
+            for single in delivery.singles():
+                tried[single.event] = tried.get(single.event, 0) + failed
+                assert not failed or delivery.attempt == tried[single.event]
             plan = decide(Outcome(verdict=verdict, ms=0.0), delivery.attempt, POLICY, 0.5)
-            subscription.settle(delivery, plan, now_s)
             if plan.then != "retry":
-                order.append(delivery.position)
-    assert order == sorted(order)
-    assert len(order) == count
-    assert subscription.running == 0
+                order += [each.position for each in delivery.singles()]
+            subscription.settle(delivery, plan, now_s)
+        for delivery in behind[1:]:
+            subscription.unbegin(delivery, 0.0)
+        assert subscription.running == 0
+    assert order == [Position(1, number * LINE_BYTES) for number in range(sum(sizes))]
+    assert subscription.kept_bytes == 0
+    assert subscription.cursor("d").position == Position(1, sum(sizes) * LINE_BYTES)
+
+
+def test_a_stretch_of_which_something_is_known_is_not_taken_whole():
+    (stretch,) = stretches([5])
+    serial, keyed, known = Subscription(), Subscription(keyed=True), Subscription()
+    for subscription in (serial, keyed):
+        subscription.track("d", Cursor(Position(1, 0)), {})
+    known.track("d", Cursor(Position(1, 0)), {Position(1, 4 * LINE_BYTES): "e4"})
+    taken = [each.takes_whole("d", stretch.stretch) for each in (serial, keyed, known)]
+    assert taken == [True, False, False]
+    serial.admit(stretch)
+    assert not serial.takes_whole("d", stretch.stretch)
+
+
+def test_lines_that_are_kept_are_bounded_by_their_bytes():
+    subscription = Subscription()
+    subscription.track("d", Cursor(Position(1, 0)), {})
+    for delivery in stretches([100] * 500):
+        if subscription.room <= 0:
+            break
+        subscription.admit(delivery)
+    assert SERIAL_BYTES_MAX <= subscription.kept_bytes < SERIAL_BYTES_MAX + 100 * LINE_BYTES
 
 
 def test_what_was_settled_before_a_restart_is_not_offered_again():

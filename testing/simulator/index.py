@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from hookline.dispatch.identities import Identities
 from hookline.dispatch.ledger import Ledger, Pending, Standing
-from hookline.dispatch.subscription import Cursor
+from hookline.dispatch.subscription import Cursor, end_of
 from hookline.dispatch.twins import Twins
 from hookline.model.errors import WriteFailed
 
@@ -43,7 +43,7 @@ class SimIndex:
         self._todo.append((change, *values))
 
     def running(self, handler, deliveries):
-        end = deliveries[-1].end if len(deliveries) > 1 else None
+        end = end_of(deliveries)
         self._later(self._put, handler, _pending(deliveries[0], running=True, end=end))
 
     def asked(self, handler, deliveries):

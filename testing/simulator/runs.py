@@ -13,9 +13,10 @@ class SimRun:
         random, now_s = world.random, world.clock.at_s
         self.world, self.handler, self.deliveries = world, handler, deliveries
         self.deadline_s = now_s + handler.policy.timeout_s
+        self.events = [single for each in deliveries for single in each.singles()]
         self.parts = []
         self.exit, self.timed_out = 0, False
-        for delivery in deliveries:
+        for delivery in self.events:
             self.exit = world.exit_of(handler)
             lasts_s = random.choice((0.001, 0.01, 0.3, 5.0))
             if self.exit == -1:
@@ -44,6 +45,6 @@ class SimRun:
         verdict = "timeout" if self.timed_out else verdict_of_exit(max(self.exit, 0))
         error = "" if verdict in ("done", "skipped") else f"exit {self.exit}"
         done = self.done(self.ends_s)
-        if verdict == "timeout" and done == len(self.deliveries):
+        if verdict == "timeout" and done == len(self.events):
             verdict = "done"
         return Ended(done, Outcome(verdict=verdict, ms=1.0, exit=self.exit, error=error))

@@ -166,10 +166,10 @@ class World(Nobody):
 
     def start(self, handler, deliveries):
         self.step(f"start {handler.name}")
-        self._check_unsettled(handler, deliveries)
         run = SimRun(self, handler, deliveries)
+        self._check_unsettled(handler, run.events)
         self.underway.append(run)
-        self.say("run", handler.name, *(f"{each.event}#{each.attempt}" for each in deliveries))
+        self.say("run", handler.name, *(f"{each.event}#{each.attempt}" for each in run.events))
         if not self.settling and self._is_poison(deliveries[0].event):
             self.say("poison")
             raise Crash(deliveries[0].event)

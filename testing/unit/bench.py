@@ -45,8 +45,8 @@ class Spectator:
     def __init__(self):
         self.entries, self.notes, self.arrivals = [], [], []
 
-    def arrived(self, domain, record):
-        self.arrivals.append((domain, record.event.id))
+    def arrived(self, domain, events):
+        self.arrivals += [(domain, event.id) for event in events.events]
 
     def entered(self, entry):
         self.entries.append(entry)

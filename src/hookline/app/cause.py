@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping
 
 from hookline.model import cause as model
 from hookline.model.attributes import HOPS_MAX, check_string, check_traceparent
-from hookline.model.cause import Cause
+from hookline.model.cause import Cause, Handled
 from hookline.model.errors import BadData
 from hookline.model.ids import is_id
 
 
-def cause(environ: Mapping[str, str] = os.environ) -> Cause | None:
+def cause(environ: Mapping[str, str] = os.environ) -> Handled | None:
     """The event that this process was started to handle; None outside a handler.
 
     A value that cannot be one is as good as none: what a handler passed on by mistake must not
@@ -19,7 +19,7 @@ def cause(environ: Mapping[str, str] = os.environ) -> Cause | None:
     return model.handling or _told(environ)
 
 
-def remembered_cause() -> Callable[[], Cause | None]:
+def remembered_cause() -> Callable[[], Handled | None]:
     """The same for a process that asks often: its environment is read now, and not again."""
     told = _told(os.environ)
     return lambda: model.handling or told

@@ -14,8 +14,9 @@ from hookline.dispatch.dispatcher import Dispatcher
 from hookline.dispatch.ledger import Entry, encode, letter_of
 from hookline.dispatch.roster import Roster
 from hookline.log.home import Home
-from hookline.log.read import Record
+from hookline.log.stretch import Stretch
 from hookline.model.errors import printable
+from hookline.model.event import Event
 
 _COLOURS = {
     "done": "green",
@@ -41,12 +42,14 @@ class Show:
         self._width = shutil.get_terminal_size((120, 24)).columns
         self.arrivals = 0
 
-    def arrived(self, domain: str, record: Record) -> None:  # noqa: ARG002  # a Spectator
-        """An event: when, what, from whom, the beginning of its data."""
-        event = record.event
-        self.arrivals += 1
-        if not self._events or event is None:
-            return
+    def arrived(self, domain: str, events: Stretch) -> None:  # noqa: ARG002  # a Spectator
+        """Each event: when, what, from whom, the beginning of its data."""
+        self.arrivals += len(events)
+        if self._events:
+            for event in events.events:
+                self._show(event)
+
+    def _show(self, event: Event) -> None:
         style = self._style
         ending = "  unhandled" if self.unhandled(event.type) else ""
         head = f"{event.time[11:23]}  {event.type:<24}  {printable(event.source)}"

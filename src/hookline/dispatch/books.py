@@ -7,6 +7,7 @@ does; the index commits a cursor only when the log is on disk up to there.
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
+from itertools import chain
 from typing import Final, Protocol
 
 import msgspec
@@ -15,7 +16,7 @@ from hookline.dispatch import ledger as journal
 from hookline.dispatch.dead_letter import DeadLetter
 from hookline.dispatch.ledger import Entry, Ledger, Pending, Standing, begun
 from hookline.dispatch.paper import Paper, catch_up, entries
-from hookline.dispatch.subscription import Cursor, Delivery
+from hookline.dispatch.subscription import Cursor, Delivery, end_of
 from hookline.log.stream import chunks
 from hookline.model.clock import Clock, rfc3339
 from hookline.model.errors import HooklineError
@@ -130,9 +131,9 @@ class Books:
     def settled(self, handler: str, deliveries: Iterable[Delivery]) -> None:
         """For the next commit: these are over."""
         known = self._settled.setdefault(handler, [])
-        before = len(known)
-        known.extend(deliveries)
-        self._untold += len(known) - before
+        for delivery in deliveries:
+            known.append(delivery)
+            self._untold += delivery.events
         if self._untold >= SETTLED_MAX:
             self.cursors_due_s = 0.0
 
@@ -279,7 +280,7 @@ class Books:
         """Count these attempts, whatever happens next; False when that cannot be written."""
         now = rfc3339(clock.now())
         self.flush(
-            journal.encode(begun(handler, run[0], now, run[-1].end if len(run) > 1 else None))
+            journal.encode(begun(handler, run[0], now, end_of(run)))
             for handler, run in runs
         )
         if self.trouble:
@@ -395,7 +396,7 @@ class Books:
         def is_beyond(delivery: Delivery) -> bool:
             domain = delivery.domain
             cursor = moved.get(domain) or self._committed.get((handler, domain))
-            return cursor is None or delivery.position >= cursor.position or delivery.replay != ""
+            return cursor is None or delivery.end > cursor.position or delivery.replay != ""
 
         return is_beyond
 
@@ -416,7 +417,8 @@ class Books:
                     self._index.running(handler, run)
             for handler, deliveries in self._settled.items():
                 ahead = self._beyond(handler, cursors.get(handler, {}))
-                self._index.settled(handler, filter(ahead, deliveries))
+                beyond = (each.singles() for each in filter(ahead, deliveries))
+                self._index.settled(handler, chain.from_iterable(beyond))
             for back in self._rewound:
                 self._index.rewind(*back)
             for handler, moved in cursors.items():

@@ -269,7 +269,7 @@ class Core:
 
     def _has_line(self, delivery: Delivery) -> bool:
         """Whether a delivery has its line, if there is one; False while its log cannot be read."""
-        if delivery.raw is None:
+        if not delivery.has_line:
             try:
                 delivery.raw = self._intake.line_of(delivery, self._books.buried)
             except (HooklineError, OSError, MemoryError):
@@ -278,7 +278,7 @@ class Core:
 
     def _without_run(self, delivery: Delivery) -> Outcome | None:
         """What a delivery comes to without being run; None when it is to be run."""
-        if delivery.raw is None:
+        if not delivery.has_line:
             error = "its line is not in the log any more"
             return Outcome(verdict="rejected", ms=0.0, error=error)
         if delivery.interrupted:
@@ -287,7 +287,7 @@ class Core:
             error = "the dispatcher ended while it ran"
             return Outcome(verdict="interrupted", ms=0.0, error=error)
         if delivery.hops > HOPS_MAX and not delivery.replay:
-            return Outcome(verdict="looped", ms=0.0, error=self._path(delivery.raw))
+            return Outcome(verdict="looped", ms=0.0, error=self._path(delivery.line))
         return None
 
     def _start_run(self, listener: Listener, deliveries: list[Delivery], now_s: float) -> None:

@@ -8,7 +8,7 @@ that were stored twice.
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -18,25 +18,48 @@ from hookline.dispatch.subscription import Cursor
 from hookline.log import stream
 from hookline.log.read import Record, records
 from hookline.log.stream import CHUNK_BYTES, LogReplaced, SegmentDamaged, SegmentGone
+from hookline.log.stretch import Stretch
 from hookline.model import envelope
 from hookline.model.envelope import RECORD_PREFIX
 from hookline.model.errors import HooklineError
+from hookline.model.event import Event
 from hookline.model.position import Position
 
 CHUNKS_KEPT: Final = 4
 CHUNKS_CAUGHT_UP: Final = 16
 
 
-class Chunk(NamedTuple):
-    """A stretch of a domain's events, by type."""
+class Chunk:
+    """A stretch of a domain's log, as its readers see it.
 
-    by_type: dict[str, list[Record]]
-    last: Record | None
-    """The last whole line of the stretch."""
-    next: Position
-    """Where to read on; the position that was asked for, at the end of the log."""
-    replaced: bool = False
-    """Whether the log is not the one that was read so far: what waits of it is to be forgotten."""
+    `events`: those that were not stored before, None when there are none; `mark`: a cursor behind
+    it, when it ends with an event; `next`: where to read on, the position that was asked for at the
+    end of the log; `replaced`: whether the log is not the one that was read so far, and what waits
+    of it is to be forgotten.
+    """
+
+    __slots__ = ("_of_types", "_types", "events", "mark", "next", "replaced")
+
+    def __init__(
+        self,
+        next: Position,
+        events: Stretch | None = None,
+        mark: Cursor | None = None,
+        *,
+        replaced: bool = False,
+    ) -> None:
+        self.next, self.events, self.mark, self.replaced = next, events, mark, replaced
+        self._types = {event.type for event in events.events} if events else set()
+        self._of_types: dict[frozenset[str], Stretch | None] = {}
+
+    def wanted(self, wants: Callable[[str], bool]) -> Stretch | None:
+        """The events of the types that somebody wants; None when there are none."""
+        types = frozenset(filter(wants, self._types))
+        if not types or self.events is None:
+            return None
+        if types not in self._of_types:
+            self._of_types[types] = self.events.of_types(types)
+        return self._of_types[types]
 
 
 class Log(Protocol):
@@ -74,6 +97,15 @@ def line_of(record: Record) -> bytes:
         if value and name != "specversion"
     }
     return envelope.line(**{**fields, "data": bytes(record.event.data)})
+
+
+def _stretch_of(found: list[Record]) -> Stretch | None:
+    if not found:
+        return None
+    bounds = [(each.position.offset, each.end.offset) for each in found]
+    text = b"".join([line_of(each) + b"\n" for each in found])
+    events = [each.event for each in found if each.event]
+    return Stretch(found[0].position.segment, bounds, text, events)
 
 
 class Feed:
@@ -140,16 +172,16 @@ class Feed:
             return known
         try:
             if not self._catch_up(position):
-                return Chunk({}, None, position)
+                return Chunk(position)
             raw = self.log.read(position)
         except (SegmentGone, SegmentDamaged) as gap:
             # What was read before it stays as true as it was: only the log goes on further behind.
             self._noted(f"{self.domain}: {gap}")
             self._identities.reach(self.domain, gap.resume)
-            return Chunk({}, None, gap.resume)
+            return Chunk(gap.resume)
         except LogReplaced as replaced:
             self._replaced(replaced)
-            return Chunk({}, None, replaced.resume, replaced=True)
+            return Chunk(replaced.resume, replaced=True)
         except HooklineError as error:
             return self._nothing(position, error)
         if raw.next.segment > position.segment:
@@ -163,7 +195,7 @@ class Feed:
             # What is no event must be set aside before it is passed over: a full disk.
             return self._nothing(position, error)
         self._trouble = ""
-        if chunk.last is not None:
+        if chunk.next != position:
             self._chunks[position] = chunk
             if len(self._chunks) > CHUNKS_KEPT:
                 self._chunks.popitem(last=False)
@@ -224,7 +256,7 @@ class Feed:
         if self._trouble != str(why):
             self._trouble = str(why)
             self._noted(f"{self.domain}: {why}")
-        return Chunk({}, None, position)
+        return Chunk(position)
 
     def _replaced(self, replaced: LogReplaced) -> None:
         self._noted(f"{self.domain}: {replaced}")
@@ -240,18 +272,28 @@ class Feed:
         return Cursor(resume)
 
     def _chunk(self, raw: stream.Chunk) -> Chunk:
-        lines = list(records(raw))
-        by_type: dict[str, list[Record]] = {}
+        stretch = Stretch.of(raw)
+        if stretch is not None and self._identities.are_new(self.domain, stretch):
+            last = stretch.events[-1]
+            return Chunk(raw.next, stretch, self._mark(raw, stretch.last, last))
+        lines = records(raw)
+        kept: list[Record] = []
         for record in lines:
-            event = record.event
-            if event is None:
+            if record.event is None:
                 if record.kind == "torn":
                     self.log.reject(record)
             elif not self._identities.is_twin(
-                self.domain, record.position, record.end, event.source, event.id
+                self.domain, record.position, record.end, record.event.source, record.event.id
             ):
-                by_type.setdefault(event.type, []).append(record)
-        return Chunk(by_type, lines[-1] if lines else None, raw.next)
+                kept.append(record)
+        mark = self._mark(raw, lines[-1].position, lines[-1].event) if lines else None
+        return Chunk(raw.next, _stretch_of(kept), mark)
+
+    @staticmethod
+    def _mark(raw: stream.Chunk, position: Position, last: Event | None) -> Cursor | None:
+        if last is None or position.segment != raw.next.segment:
+            return None
+        return Cursor(raw.next, position.offset, last.id, last.source)
 
     def _catch_up(self, position: Position) -> bool:
         """Look at what nobody has looked at yet, up to where one wants to read; False when there is

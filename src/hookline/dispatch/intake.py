@@ -3,6 +3,7 @@ it."""
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from itertools import islice
 from typing import Final
 
 from hookline.dispatch.feed import Chunk, Feed, Log, line_of
@@ -10,8 +11,8 @@ from hookline.dispatch.identities import Identities
 from hookline.dispatch.ledger import Progress
 from hookline.dispatch.listener import Listener, key_of
 from hookline.dispatch.spectator import Spectator
-from hookline.dispatch.subscription import Cursor, Delivery
-from hookline.log.read import Record
+from hookline.dispatch.subscription import Delivery
+from hookline.log.stretch import Stretch
 from hookline.model.errors import HooklineError
 from hookline.model.position import Position
 
@@ -129,9 +130,8 @@ class Intake:
         if not feed.looked_at(position):
             return True
         chunk = feed.read(position)
-        for records in chunk.by_type.values():
-            for record in records:
-                self._arrived(domain, record)
+        if chunk.events:
+            self._arrived(domain, chunk.events)
         self._seen[domain] = chunk.next
         return chunk.next != position
 
@@ -158,13 +158,26 @@ class Intake:
                 continue
             if chunk.next == head:
                 return feed.catching_up
-            wanted = _wanted(listener, chunk)
-            for record in wanted[: subscription.room]:
-                listener.admit(_delivery(listener, domain, record))
-                self.admitted += 1
-            if subscription.room > 0:
+            wanted = chunk.wanted(listener.wants)
+            if wanted is None or self._admit(listener, domain, wanted):
                 self._pass_over(listener, feed, chunk)
         return True
+
+    def _admit(self, listener: Listener, domain: str, wanted: Stretch) -> bool:
+        """Let a listener have these events, as many as it has room for; whether that was all."""
+        if listener.takes_whole(domain, wanted):
+            listener.admit(Delivery.of(domain, wanted))
+            self.admitted += len(wanted)
+            return True
+        room = listener.subscription.room
+        for delivery in islice(Delivery.of(domain, wanted).singles(), room):
+            if listener.handler.key:
+                delivery.key = key_of(listener.handler, delivery.line)
+            if listener.subscription.kept_bytes >= KEPT_BYTES_MAX:
+                delivery.raw = None
+            listener.admit(delivery)
+            self.admitted += 1
+        return len(wanted) <= room
 
     def line_of(
         self, delivery: Delivery, buried: Callable[[Delivery], bytes | None]
@@ -218,35 +231,6 @@ class Intake:
 
     @staticmethod
     def _pass_over(listener: Listener, feed: Feed, chunk: Chunk) -> None:
-        last = chunk.last
-        if last is None or last.event is None or last.position.segment != chunk.next.segment:
-            cursor = feed.marked(chunk.next)
-        else:
-            cursor = Cursor(chunk.next, last.position.offset, last.event.id, last.event.source)
+        cursor = chunk.mark or feed.marked(chunk.next)
         listener.subscription.pass_over(feed.domain, cursor)
         listener.moved.add(feed.domain)
-
-
-def _wanted(listener: Listener, chunk: Chunk) -> list[Record]:
-    found = [records for type, records in chunk.by_type.items() if listener.wants(type)]
-    if len(found) == 1:
-        return found[0]
-    return sorted((each for records in found for each in records), key=lambda r: r.position)
-
-
-def _delivery(listener: Listener, domain: str, record: Record) -> Delivery:
-    event = record.event
-    assert event is not None, "only events are offered"
-    handler = listener.handler
-    line = line_of(record)
-    return Delivery(
-        domain=domain,
-        position=record.position,
-        end=record.end,
-        event=event.id,
-        source=event.source,
-        type=event.type,
-        key=key_of(handler, line) if handler.key else None,
-        hops=event.hops or 0,
-        raw=line if listener.subscription.kept_bytes < KEPT_BYTES_MAX else None,
-    )

@@ -5,10 +5,11 @@ from typing import Final
 
 import msgspec
 
-from hookline.dispatch.decide import WAIT_MAX_S, window_s
+from hookline.dispatch.decide import HOPS_MAX, WAIT_MAX_S, window_s
 from hookline.dispatch.handlers import Handler
 from hookline.dispatch.ledger import Pending, Place, Progress, Standing
 from hookline.dispatch.subscription import Cursor, Delivery, Subscription
+from hookline.log.stretch import Stretch
 from hookline.model.clock import Clock
 from hookline.model.position import Position
 
@@ -88,6 +89,20 @@ class Listener:
         for pending in found:
             del self._recovered[pending.place]
         return found
+
+    def takes_whole(self, domain: str, events: Stretch) -> bool:
+        """Whether these are to be one delivery: nothing tells one of them from the others."""
+        if self.handler.kind != "python" or any(
+            place == domain and events.position <= position < events.end
+            for place, position, _ in self._recovered
+        ):
+            return False
+        known = self._stretch
+        if known and known.domain == domain and known.end and events.position < known.end:
+            return False
+        if b'"hops":' in events.text and any(each.hops > HOPS_MAX for each in events.events):
+            return False
+        return self.subscription.takes_whole(domain, events)
 
     def admit(self, delivery: Delivery) -> None:
         """Take an event, with what was known of it before a restart."""

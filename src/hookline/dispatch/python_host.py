@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from hookline.dispatch.python_api import MARK, Reject, Retry
 from hookline.model import cause
-from hookline.model.event import Event, decode
+from hookline.model.event import Event, decode, decode_lines
 from hookline.model.types import is_pattern, matches
 
 CHANNEL: Final = 3
@@ -44,103 +44,112 @@ _Function = Callable[[Any], object]
 class _Wish:
     """One marked function."""
 
-    __slots__ = ("batch", "function", "patterns")
+    __slots__ = ("batch", "function", "patterns", "single")
 
     def __init__(self, function: _Function, patterns: tuple[str, ...], batch: int) -> None:
         for pattern in patterns:
             if not is_pattern(pattern):
                 raise ValueError(f"@on({pattern!r}): no type and no pattern such as worker.*")
         self.function, self.patterns, self.batch = function, patterns, batch
+        self.single = (lambda event: function([event])) if batch else function
 
     def wants(self, type: str) -> bool:
         """Whether events of this type are for it."""
         return any(matches(pattern, type) for pattern in self.patterns)
 
 
-class _Host:
-    def __init__(self, wishes: list[_Wish], progress: mmap.mmap) -> None:
-        self._wishes = wishes
-        self._progress = progress
-        self._by_type: dict[str, list[_Wish]] = {}
+class _Calls(dict[str, list[_Function]]):
+    """What is called with one event of a type."""
 
-    def run(self, lines: list[bytes]) -> dict[str, object]:
+    def __init__(self, wishes: list[_Wish]) -> None:
+        self._wishes = wishes
+        self._batches: dict[str, _Wish | None] = {}
+
+    def __missing__(self, type: str) -> list[_Function]:
+        found = self[type] = [wish.single for wish in self._wishes if wish.wants(type)]
+        return found
+
+    def batch(self, type: str) -> _Wish | None:
+        """Whose batches they go into: of one function, and of no other."""
+        if type not in self._batches:
+            wishes = [wish for wish in self._wishes if wish.wants(type)]
+            self._batches[type] = wishes[0] if len(wishes) == 1 and wishes[0].batch > 1 else None
+        return self._batches[type]
+
+
+class _Host:
+    def __init__(self, wishes: list[_Wish], page: mmap.mmap) -> None:
+        self._wishes = wishes
+        # PROGRESS, in two stores: the index is there before the moment that it counts from.
+        self._progress = memoryview(page).cast("Q")
+        self._calls = _Calls(wishes)
+
+    def run(self, text: bytes) -> dict[str, object]:
         """Handle a stretch in order; stop at the first event that is not done."""
         begun = time.monotonic()
-        done = 0
-        events = [decode(line) for line in lines]
-        for stretch in self._stretches(events):
-            answer = self._stretch(events, done, stretch)
-            if answer is not None:
-                index, verdict = answer
-                return {"done": index, "ms": _ms_since(begun), **verdict}
-            done += stretch
-        return {"done": done, "ms": _ms_since(begun)}
+        events = decode_lines(text) or [decode(line) for line in text.split(b"\n")[:-1]]
+        for start, end, wish in self._stretches(events):
+            if wish is not None and self._batch(wish, events, start, end):
+                continue
+            stopped = self._one_by_one(events, start, end)
+            if stopped is not None:
+                return {**stopped, "ms": _ms_since(begun)}
+        return {"done": len(events), "ms": _ms_since(begun)}
 
-    def _stretch(
-        self, events: list[Event], first: int, count: int
-    ) -> tuple[int, dict[str, object]] | None:
-        if count > 1:
-            (wish,) = self._wishes_for(events[first].type)
-            self._mark(first)
-            _handle(events[first + count - 1])
-            try:
-                wish.function(events[first : first + count])
-            except Exception:  # noqa: BLE001  # any failure of a batch: find the event to blame below
-                pass
-            else:
-                return None
-        for index in range(first, first + count):
-            verdict = self._one(index, events[index])
-            if verdict is not None:
-                return index, verdict
-        return None
-
-    def _one(self, index: int, event: Event) -> dict[str, object] | None:
-        self._mark(index)
-        _handle(event)
+    def _batch(self, wish: _Wish, events: list[Event], start: int, end: int) -> bool:
+        """Whether a batch was done. Of one that failed, the event to blame is found one by one."""
+        self._progress[0], self._progress[1] = start, time.monotonic_ns()
+        # What the functions append is caused by the last.
+        cause.handling = events[end - 1]
         try:
-            for wish in self._wishes_for(event.type):
-                wish.function([event] if wish.batch else event)
+            wish.function(events[start:end])
+        except Exception:  # noqa: BLE001  # the handler's own, and found again
+            return False
+        return True
+
+    def _one_by_one(self, events: list[Event], start: int, end: int) -> dict[str, object] | None:
+        """What stopped it before the end."""
+        progress, calls, now_ns = self._progress, self._calls, time.monotonic_ns
+        index = start
+        try:
+            for index in range(start, end):
+                event = events[index]
+                progress[0] = index
+                progress[1] = now_ns()
+                cause.handling = event
+                for call in calls[event.type]:
+                    call(event)
         except Retry as retry:
-            return {"verdict": "retry", "after_s": retry.after_s, "error": str(retry)}
+            said = {"verdict": "retry", "after_s": retry.after_s, "error": str(retry)}
         except Reject as reject:
-            return {"verdict": "rejected", "error": str(reject)}
+            said = {"verdict": "rejected", "error": str(reject)}
         except Exception as error:  # noqa: BLE001  # the handler's own: it becomes the attempt's error
-            return {
+            said = {
                 "verdict": "failed",
                 "error": f"{type(error).__name__}: {error}",
                 "trace": _trace_of(error),
             }
-        return None
+        else:
+            return None
+        return {"done": index, **said}
 
-    def _stretches(self, events: list[Event]) -> Iterator[int]:
-        """How many of the next events go into one call: a batch of one function, or one."""
+    def _stretches(self, events: list[Event]) -> Iterator[tuple[int, int, _Wish | None]]:
+        """Which of the next events go into one call, of that function; None: they go in one by
+        one."""
+        if not any(wish.batch for wish in self._wishes):
+            yield 0, len(events), None
+            return
         index = 0
         while index < len(events):
-            wishes = self._wishes_for(events[index].type)
-            size = wishes[0].batch if len(wishes) == 1 else 0
+            wish = self._calls.batch(events[index].type)
+            size = wish.batch if wish else len(events)
             end = index + 1
             while end < len(events) and end - index < size:
-                if self._wishes_for(events[end].type) != wishes:
+                if self._calls.batch(events[end].type) is not wish:
                     break
                 end += 1
-            yield end - index
+            yield index, end, wish
             index = end
-
-    def _wishes_for(self, type: str) -> list[_Wish]:
-        wishes = self._by_type.get(type)
-        if wishes is None:
-            wishes = [wish for wish in self._wishes if wish.wants(type)]
-            self._by_type[type] = wishes
-        return wishes
-
-    def _mark(self, index: int) -> None:
-        PROGRESS.pack_into(self._progress, 0, index, time.monotonic_ns())
-
-
-def _handle(event: Event) -> None:
-    """What the functions append from now on is caused by this event; for a batch, its last."""
-    cause.handling = cause.Cause(event.id, event.correlationid, event.hops, event.traceparent)
 
 
 def _trace_of(error: BaseException) -> str:
@@ -217,10 +226,10 @@ def main(argv: list[str]) -> int:
     while True:
         try:
             _, size = HEADER.unpack(_read_exactly(HEADER.size))
-            lines = os.pread(EVENTS, size, 0).split(b"\n")
+            text = os.pread(EVENTS, size, 0)
         except EOFError:
             return 0
-        answer = host.run(lines)
+        answer = host.run(text)
         sys.stdout.flush()
         sys.stderr.flush()
         _say(answer)

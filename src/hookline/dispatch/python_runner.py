@@ -43,7 +43,7 @@ from hookline.dispatch.subscription import Delivery
 from hookline.model.errors import BadData
 from hookline.model.position import Position
 
-STRETCH_MAX: Final = 256
+STRETCH_MAX: Final = 4096
 _FIRST: Final = struct.Struct("=QQ96s")
 """Behind the host's own words on the page: the segment, offset and domain of the stretch's first
 event."""
@@ -172,7 +172,7 @@ class PythonRunner:
         if host is None:
             host = self._hosts[handler.name] = _Host(handler, self._environment, self._work)
         run = PythonRun(host, handler, deliveries, now_s)
-        host.feed(run, [each.line for each in deliveries])
+        host.feed(run)
         return run
 
     def exited(self, pid: int, status: int) -> "tuple[PythonRun, Ended] | None":
@@ -249,17 +249,17 @@ class _Host:
         """Whether the channel is no good any more; the process is being ended."""
         self._said = b""
 
-    def feed(self, run: "PythonRun", lines: list[bytes]) -> None:
+    def feed(self, run: "PythonRun") -> None:
         """Put the lines into the shared memory and say so: that never blocks, however long they
         are."""
         first = run.deliveries[0]
         python_host.PROGRESS.pack_into(self.progress, 0, 0, 0)
         place = (*first.position, first.domain.encode())
         _FIRST.pack_into(self.progress, python_host.PROGRESS.size, *place)
-        text = b"\n".join(lines)
+        text = b"".join([each.lines for each in run.deliveries])
         write_all(self.memory, text)
         with contextlib.suppress(ConnectionError):
-            self.channel.send(python_host.HEADER.pack(len(lines), len(text)))
+            self.channel.send(python_host.HEADER.pack(run.events, len(text)))
         self.run = run
 
     def answers(self) -> "list[_Answer]":
@@ -294,6 +294,7 @@ class PythonRun:
     ) -> None:
         self.handler = handler
         self.deliveries = deliveries
+        self.events = sum(delivery.events for delivery in deliveries)
         self.failed = ""
         self._host = host
         self._timed_out = False
@@ -321,8 +322,8 @@ class PythonRun:
         for answer in answers:
             if answer.done is not None:
                 self._host.run = None
-                done = min(max(answer.done, 0), len(self.deliveries))
-                if answer.verdict == "done" and done < len(self.deliveries):
+                done = min(max(answer.done, 0), self.events)
+                if answer.verdict == "done" and done < self.events:
                     return Ended(done, Outcome(verdict="failed", ms=0.0, error="it lost count"))
                 return Ended(done, self._outcome(answer))
             self._host.loaded = True
@@ -392,4 +393,4 @@ class PythonRun:
             outcome = msgspec.structs.replace(
                 outcome, verdict="broken", error=last, traceback=self.failed
             )
-        return Ended(index if index < len(self.deliveries) else 0, outcome)
+        return Ended(index if index < self.events else 0, outcome)

@@ -1,5 +1,6 @@
 """From a verdict to what is written down: the plan comes from `decide`, this performs it."""
 
+from collections import deque
 from collections.abc import Callable
 from typing import Final, Literal
 
@@ -13,7 +14,7 @@ from hookline.dispatch.ledger import Entry, letter_of
 from hookline.dispatch.listener import Listener
 from hookline.dispatch.runner import Ended
 from hookline.dispatch.spectator import Spectator
-from hookline.dispatch.subscription import Delivery
+from hookline.dispatch.subscription import Delivery, Subscription
 from hookline.model.clock import Clock, rfc3339
 from hookline.model.errors import HooklineError
 from hookline.model.position import Position
@@ -49,10 +50,10 @@ class Settlement:
         self.letters = 0
 
     def ended(self, listener: Listener, deliveries: list[Delivery], ended: Ended) -> None:
-        """A run is over: the first `ended.done` are done, the next came to `ended.outcome`, the
-        rest did not run."""
-        done, rest = deliveries[: ended.done], deliveries[ended.done :]
-        if len(done) > 1:
+        """A run is over: the first `ended.done` events are done, the next came to `ended.outcome`,
+        the rest did not run."""
+        done, rest = parted(listener.subscription, deliveries, ended.done)
+        if ended.done > 1:
             self._batch(listener, done, ended.outcome)
         elif done:
             self.one(listener, done[0], _only_done(ended, alone=not rest))
@@ -164,10 +165,10 @@ class Settlement:
             segment=first.position.segment,
             offset=first.position.offset,
             end=last.end,
-            mark=last.position.offset,
-            event=last.event,
-            source=last.source,
-            events=len(done),
+            mark=last.behind.mark,
+            event=last.behind.event,
+            source=last.behind.source,
+            events=sum(delivery.events for delivery in done),
             verdict="done",
             ms=outcome.ms,
             then="settled",
@@ -180,7 +181,7 @@ class Settlement:
         for delivery in done:
             listener.subscription.settle(delivery, plan, 0.0)
         self._books.settled(listener.name, done)
-        self.settled += len(done)
+        self.settled += entry.events
         self._free(listener)
         listener.moved.add(first.domain)
 
@@ -213,6 +214,22 @@ class Settlement:
     def _enter(self, entry: Entry) -> None:
         self._books.write(entry)
         self._spectator.entered(entry)
+
+
+def parted(
+    subscription: Subscription, deliveries: list[Delivery], done: int
+) -> tuple[list[Delivery], list[Delivery]]:
+    """The deliveries of the first `done` events, and the others; the first of those is of one."""
+    behind = deque(deliveries)
+    before: list[Delivery] = []
+    while behind and done:
+        if behind[0].events > done:
+            behind.insert(1, subscription.split(behind[0], done))
+        done -= behind[0].events
+        before.append(behind.popleft())
+    if behind and behind[0].events > 1:
+        behind.insert(1, subscription.split(behind[0], 1))
+    return before, list(behind)
 
 
 def _only_done(ended: Ended, *, alone: bool) -> Outcome:

@@ -4,14 +4,14 @@ does."""
 from typing import Protocol
 
 from hookline.dispatch.ledger import Entry
-from hookline.log.read import Record
+from hookline.log.stretch import Stretch
 
 
 class Spectator(Protocol):
     """Is told what happens, as it happens."""
 
-    def arrived(self, domain: str, record: Record) -> None:
-        """An event has come to lie in a log."""
+    def arrived(self, domain: str, events: Stretch) -> None:
+        """Events have come to lie in a log."""
 
     def entered(self, entry: Entry) -> None:
         """Something was written to the journal."""
@@ -23,7 +23,7 @@ class Spectator(Protocol):
 class Nobody:
     """The spectator where nobody watches."""
 
-    def arrived(self, domain: str, record: Record) -> None:
+    def arrived(self, domain: str, events: Stretch) -> None:
         """Not looked at."""
 
     def entered(self, entry: Entry) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Final
 import apsw
 
 from hookline.dispatch.ledger import Ledger, Pending, Progress, Standing
-from hookline.dispatch.subscription import Cursor, Delivery
+from hookline.dispatch.subscription import Cursor, Delivery, end_of
 from hookline.model.errors import (
     BadConfig,
     HooklineError,
@@ -230,8 +230,8 @@ class State:
 
     def running(self, handler: str, deliveries: list[Delivery]) -> None:
         """One run of these is under way."""
-        end = deliveries[-1].end if len(deliveries) > 1 else None
-        self._db.execute(_PUT_PENDING, _row(handler, deliveries[0], running=True, end=end))
+        row = _row(handler, deliveries[0], running=True, end=end_of(deliveries))
+        self._db.execute(_PUT_PENDING, row)
 
     def asked(self, handler: str, deliveries: Iterable[Delivery]) -> None:
         """Somebody wants these once more; those that are there already stay as they are."""

@@ -6,13 +6,14 @@ and is told which deliveries may run now; keys keep their order, whatever fails 
 
 import heapq
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Final
+from typing import Any, Final, Self
 
 import msgspec
 
 from hookline.dispatch.decide import Plan
+from hookline.log.stretch import Stretch
 from hookline.model.event import as_replay
 from hookline.model.position import Position
 
@@ -20,6 +21,9 @@ KEYED_OPEN_MAX: Final = 10_000
 """How many unsettled deliveries a keyed handler may hold: how far it can look past a blocked
 key."""
 SERIAL_OPEN_MAX: Final = 1_000
+SERIAL_BYTES_MAX: Final = 4 << 20
+"""How much of their lines: whole stretches are kept until they have been run."""
+RUN_BYTES_MAX: Final = 1 << 20
 _REPLAYS: Final = "replays"
 """The lane of a serial handler's replays."""
 
@@ -56,7 +60,7 @@ class Delivery(msgspec.Struct, kw_only=True, eq=False):
     """The same in seconds since 1970, for those who come after a restart."""
     running: bool = False
     raw: bytes | None = None
-    """The line, when it is in memory."""
+    """The line, when it is in memory; of several events, the stretch has them."""
     kept_bytes: int = 0
     """How much of it is there for longer than a run."""
     hops: int = 0
@@ -67,6 +71,57 @@ class Delivery(msgspec.Struct, kw_only=True, eq=False):
     replay: str = ""
     """The name of the dead letter or the replay that it repeats; empty when it comes from the
     log."""
+    stretch: Stretch | None = None
+    """Its events, when it is of several: their first run is one. The other fields are then those of
+    the first event, but `end`."""
+
+    @classmethod
+    def of(cls, domain: str, stretch: Stretch) -> Self:
+        """The delivery of these events."""
+        first = stretch.events[0]
+        return cls(
+            domain=domain,
+            position=stretch.position,
+            end=stretch.end,
+            event=first.id,
+            source=first.source,
+            type=first.type,
+            hops=first.hops,
+            raw=stretch.text[:-1] if len(stretch) == 1 else None,
+            stretch=stretch if len(stretch) > 1 else None,
+        )
+
+    @property
+    def events(self) -> int:
+        """How many it is of."""
+        return len(self.stretch) if self.stretch else 1
+
+    @property
+    def behind(self) -> Cursor:
+        """The cursor behind it."""
+        if self.stretch is None:
+            return Cursor(self.end, self.position.offset, self.event, self.source)
+        last = self.stretch.events[-1]
+        return Cursor(self.end, self.stretch.last.offset, last.id, last.source)
+
+    def singles(self) -> Iterator[Self]:
+        """A delivery for each of its events, as if they had been admitted one by one."""
+        if self.stretch is None:
+            yield self
+            return
+        segment = self.position.segment
+        for (start, end), line, event in self.stretch:
+            yield msgspec.structs.replace(
+                self,
+                position=Position(segment, start),
+                end=Position(segment, end),
+                event=event.id,
+                source=event.source,
+                type=event.type,
+                hops=event.hops,
+                raw=line,
+                stretch=None,
+            )
 
     @property
     def place(self) -> tuple[str, Position, str]:
@@ -78,10 +133,32 @@ class Delivery(msgspec.Struct, kw_only=True, eq=False):
         return id == self.event and self.source in ("", source)
 
     @property
+    def has_line(self) -> bool:
+        """Whether what its handler is to see is in memory."""
+        return self.raw is not None or self.stretch is not None
+
+    @property
     def line(self) -> bytes:
         """The event as its handler is to see it: a replay says so."""
         raw = self.raw or b""
         return as_replay(raw, self.replay) if self.replay else raw
+
+    @property
+    def lines(self) -> bytes:
+        """The same of each of its events, with newlines."""
+        return self.stretch.text if self.stretch else self.line + b"\n"
+
+
+def end_of(run: Sequence[Delivery]) -> Position | None:
+    """Past the last event of a run; None for a run of one."""
+    return run[-1].end if len(run) > 1 or run[0].events > 1 else None
+
+
+def _state_of(delivery: Delivery) -> dict[str, Any]:
+    """What the parts of a delivery have in common."""
+    return {
+        name: getattr(delivery, name) for name in ("key", "attempt", "due_s", "due_at_s", "running")
+    }
 
 
 class _Track:
@@ -135,6 +212,8 @@ class Subscription:
     @property
     def room(self) -> int:
         """How many more events of the logs it takes now."""
+        if not self._keyed and self._kept_bytes >= SERIAL_BYTES_MAX:
+            return 0
         open_max = KEYED_OPEN_MAX if self._keyed else SERIAL_OPEN_MAX
         return open_max - self._open + len(self._replays)
 
@@ -161,7 +240,7 @@ class Subscription:
     def admit(self, delivery: Delivery) -> bool:
         """Take the next event of a domain; False when it was settled before a restart."""
         track = self._tracks[delivery.domain]
-        track.read = Cursor(delivery.end, delivery.position.offset, delivery.event, delivery.source)
+        track.read = delivery.behind
         known = track.open.get(delivery.position)
         if known is not None and known.event == delivery.event:
             return False
@@ -170,6 +249,17 @@ class Subscription:
         track.open[delivery.position] = delivery
         self._queue(delivery)
         return True
+
+    def takes_whole(self, domain: str, events: Stretch) -> bool:
+        """Whether these, the next of a domain, may be one delivery: a serial handler runs them one
+        after the other, and nothing is known of any of them."""
+        if self._keyed:
+            return False
+        track = self._tracks[domain]
+        last = next(reversed(track.open), None)
+        return (last is None or last < events.position) and not any(
+            events.position <= place < events.end for place in track.settled_ahead
+        )
 
     def pass_over(self, domain: str, read: Cursor) -> None:
         """The domain was read up to here; what was not admitted is not for this handler."""
@@ -212,21 +302,49 @@ class Subscription:
                 yield lane[0]
 
     def run_of(self, first: Delivery, limit: int) -> list[Delivery]:
-        """`first` and what may follow it in one run of an in-process handler, in log order.
+        """`first` and what may follow it in one run of an in-process handler, in log order: of
+        `limit` events and RUN_BYTES_MAX at most, but for a single longer one.
 
         Only deliveries of one domain that have not failed before ride together: a run is reported
         as one stretch.
         """
+        if first.events > limit:
+            self.split(first, limit)
         run = [first]
         if first.attempt or first.alone or first.replay or self._keyed:
             return run
-        for delivery in islice(self._lanes[first.key], 1, limit):
-            if delivery.domain != first.domain or delivery.attempt:
+        events, size = first.events, first.kept_bytes
+        for delivery in islice(self._lanes[first.key], 1, None):
+            events, size = events + delivery.events, size + delivery.kept_bytes
+            if events > limit or size > RUN_BYTES_MAX or delivery.domain != first.domain:
                 break
-            if delivery.alone or delivery.replay:
+            if delivery.attempt or delivery.alone or delivery.replay:
                 break
             run.append(delivery)
         return run
+
+    def split(self, delivery: Delivery, at: int) -> Delivery:
+        """Let the events of a delivery from number `at` on be another one, right behind it."""
+        assert delivery.stretch is not None, "a single event is not split"
+        front, back = delivery.stretch.part(0, at), delivery.stretch.part(at, delivery.events)
+        rest = msgspec.structs.replace(Delivery.of(delivery.domain, back), **_state_of(delivery))
+        head = Delivery.of(delivery.domain, front)
+        delivery.end, delivery.raw, delivery.stretch = head.end, head.raw, head.stretch
+        self._kept_bytes -= delivery.kept_bytes
+        for each in (delivery, rest):
+            self._keep(each)
+        lane = self._lanes[delivery.key]
+        lane.insert(lane.index(delivery) + 1, rest)
+        self._open += 1
+        self._running += delivery.running
+        track = self._tracks[delivery.domain]
+        if track.open.get(delivery.position) is delivery:
+            # In log order, as they are in the lane.
+            behind = [each for each in track.open if each > delivery.position]
+            track.open[rest.position] = rest
+            for position in behind:
+                track.open.move_to_end(position)
+        return rest
 
     def begin(self, delivery: Delivery) -> None:
         """A run of the delivery starts."""
@@ -269,9 +387,14 @@ class Subscription:
         lane = self._lanes.setdefault(delivery.key, deque())
         lane.append(delivery)
         self._open += 1
-        delivery.kept_bytes = len(delivery.raw or b"")
-        self._kept_bytes += delivery.kept_bytes
+        self._keep(delivery)
         self._wait(delivery, delivery.due_s)
+
+    def _keep(self, delivery: Delivery) -> None:
+        delivery.kept_bytes = len(
+            delivery.stretch.text if delivery.stretch else delivery.raw or b""
+        )
+        self._kept_bytes += delivery.kept_bytes
 
     def _wait(self, delivery: Delivery, due_s: float) -> None:
         delivery.due_s = due_s

@@ -19,7 +19,7 @@ from hookline.log.follow import Follower
 from hookline.log.home import Home
 from hookline.log.query import Found, Query, select
 from hookline.model.attributes import Fields, stored_time
-from hookline.model.cause import Cause, with_cause
+from hookline.model.cause import Handled, with_cause
 from hookline.model.clock import Clock, rfc3339
 from hookline.model.envelope import LineTooLong
 from hookline.model.errors import BadData
@@ -44,7 +44,7 @@ class Log:
         home: Home | Path | str,
         *,
         clock: Clock | None = None,
-        cause: Callable[[], Cause | None] | None = None,
+        cause: Callable[[], Handled | None] | None = None,
     ) -> None:
         """`home` is the folder that has `coordination/`; `cause` tells which event is handled."""
         self._cause = cause

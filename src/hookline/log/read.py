@@ -41,9 +41,7 @@ def records(chunk: Chunk) -> list[Record]:
         segment = chunk.start.segment
         return [
             Record(new(Position, (segment, start)), new(Position, (segment, end)), raw, event)
-            for (start, end), raw, event in zip(
-                stretch.bounds, stretch.lines, stretch.events, strict=True
-            )
+            for (start, end), raw, event in stretch
         ]
     found: list[Record] = []
     for line in chunk.lines:

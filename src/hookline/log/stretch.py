@@ -1,6 +1,6 @@
 """Some events in a row, and the text of their lines: what is done with all of them is done once."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, compress, pairwise
 from typing import Self
 
@@ -45,6 +45,10 @@ class Stretch:
 
     def __len__(self) -> int:
         return len(self.events)
+
+    def __iter__(self) -> Iterator[tuple[tuple[int, int], bytes, Event]]:
+        """Each event's bounds, its line and itself."""
+        return zip(self.bounds, self.lines, self.events, strict=True)
 
     @property
     def lines(self) -> list[bytes]:

@@ -1,8 +1,28 @@
 """What an event that a handler emits owes to the event that the handler was given."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from hookline.model.attributes import HOPS_MAX, Fields
+
+
+class Handled(Protocol):
+    """What counts of the event that is being handled: an `Event` has it, and a `Cause`."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+
+    @property
+    def correlationid(self) -> str | None:
+        """The story that it belongs to."""
+
+    @property
+    def hops(self) -> int:
+        """Its own, 0 where it has none."""
+
+    @property
+    def traceparent(self) -> str | None:
+        """The span that it belongs to."""
 
 
 class Cause(NamedTuple):
@@ -14,16 +34,16 @@ class Cause(NamedTuple):
     traceparent: str | None = None
 
 
-handling: Cause | None = None
+handling: Handled | None = None
 """The event that a Python handler is being called with, in the process that calls it."""
 
 
-def hops_after(cause: Cause) -> int:
+def hops_after(cause: Handled) -> int:
     """The hops of an event that this one causes."""
     return min(cause.hops + 1, HOPS_MAX)
 
 
-def with_cause(fields: Fields, cause: Cause | None) -> Fields:
+def with_cause(fields: Fields, cause: Handled | None) -> Fields:
     """The fields with `causationid`, `correlationid`, `hops` and `traceparent` from the cause.
 
     What the fields say already stands, but hops are never fewer than the cause has, and one more:

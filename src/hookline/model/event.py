@@ -34,7 +34,7 @@ class NotAnEvent(BadData):
     """A JSON object of some older writer: neither CloudEvents nor Cortex."""
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An immutable fact. What an event does not have is None, but `hops` is then 0.
 
     `time` is in the stored form; `data` is the raw JSON text, empty where there is none.
