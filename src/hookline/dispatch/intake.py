@@ -16,7 +16,7 @@ from hookline.log.stretch import Stretch
 from hookline.model.errors import HooklineError
 from hookline.model.position import Position
 
-CHUNKS_A_ROUND: Final = 8
+CHUNKS_A_ROUND: Final = 2
 """How many stretches a listener reads before the others have their turn."""
 _WATCHER: Final = ""
 """The reader that is no handler."""

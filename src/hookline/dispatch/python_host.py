@@ -1,10 +1,10 @@
 """The process that runs a Python handler's functions: `python -I python_host.py HANDLER.py
 [--describe]`.
 
-It speaks on descriptor 3. First it says hello, `{"patterns": [...]}` or `{"error": TEXT}`. Then,
-for each stretch of events, it reads a header (`HEADER`: count, bytes), finds the lines in the
-memory of descriptor 4, and answers with one JSON line: how many were done, and what stopped it
-before the end. On the page of descriptor 5 it says which event it is at, and since when
+It speaks on descriptor 3. First it says hello, `{"patterns": [...], "batch": N}` or
+`{"error": TEXT}`. Then, for each stretch of events, it reads a header (`HEADER`: count, bytes),
+finds the lines in the memory of descriptor 4, and answers with one JSON line: how many were done,
+and what stopped it before the end. On the page of descriptor 5 it says which event it is at, and since when
 (`PROGRESS`: index, monotonic nanoseconds), so that whoever kills it, or sees it die, knows the
 event to blame.
 """
@@ -219,7 +219,8 @@ def main(argv: list[str]) -> int:
     except BaseException as error:  # noqa: BLE001  # SystemExit too
         _say({"error": f"{type(error).__name__}: {error}", "trace": _trace_of(error)})
         return 1
-    _say({"patterns": [pattern for wish in wishes for pattern in wish.patterns]})
+    patterns = [pattern for wish in wishes for pattern in wish.patterns]
+    _say({"patterns": patterns, "batch": max(wish.batch for wish in wishes)})
     if "--describe" in argv:
         return 0
     host = _Host(wishes, mmap.mmap(PROGRESS_PAGE, mmap.PAGESIZE))

@@ -43,7 +43,11 @@ from hookline.dispatch.subscription import Delivery
 from hookline.model.errors import BadData
 from hookline.model.position import Position
 
+STRETCH_FIRST: Final = 64
 STRETCH_MAX: Final = 4096
+STRETCH_MS: Final = 50.0
+"""About how long a stretch runs: what is done of it and not written down is done again after a
+kill."""
 _FIRST: Final = struct.Struct("=QQ96s")
 """Behind the host's own words on the page: the segment, offset and domain of the stretch's first
 event."""
@@ -101,11 +105,20 @@ class _Answer(msgspec.Struct):
 
     done: int | None = None
     patterns: tuple[str, ...] = ()
+    batch: int = 0
     verdict: Literal["done", "retry", "rejected", "failed"] = "done"
     ms: float = 0.0
     after_s: float | None = None
     error: str = ""
     trace: str = ""
+
+
+def next_stretch(stretch: int, events: int, done: int, ms: float) -> int:
+    """How many events to run next, after `events` of which so many were done in `ms`: what takes
+    about STRETCH_MS, and where one was in the way, not many more than came before it."""
+    most = 2 * stretch if done == events else 2 * done + 1
+    in_time = done * STRETCH_MS / ms if done and ms > 0.0 else most
+    return max(1, min(most, int(in_time), STRETCH_MAX))
 
 
 def progress_path(work: Path, name: str) -> Path:
@@ -159,9 +172,10 @@ class PythonRunner:
         self._work = work
         self._hosts: dict[str, _Host] = {}
 
-    def limit(self, handler: Handler) -> int:  # noqa: ARG002  # the interface of all kinds
+    def limit(self, handler: Handler) -> int:
         """A stretch of so many; the functions see them one by one or in batches."""
-        return STRETCH_MAX
+        host = self._hosts.get(handler.name)
+        return host.stretch if host else STRETCH_FIRST
 
     def start(self, handler: Handler, deliveries: list[Delivery], now_s: float) -> "PythonRun":
         """Hand a stretch of events to the handler's host, which is started for the first."""
@@ -245,6 +259,10 @@ class _Host:
             self.stderr.started()
             self._made = made.pop_all()
         self.loaded = False
+        self.batch = 0
+        """The most events that one of its functions takes in one call."""
+        self.stretch = STRETCH_FIRST
+        """How many events the next run is of."""
         self.mute = False
         """Whether the channel is no good any more; the process is being ended."""
         self._said = b""
@@ -323,10 +341,12 @@ class PythonRun:
             if answer.done is not None:
                 self._host.run = None
                 done = min(max(answer.done, 0), self.events)
+                found = next_stretch(self._host.stretch, self.events, done, answer.ms)
+                self._host.stretch = max(found, min(self._host.batch, STRETCH_MAX))
                 if answer.verdict == "done" and done < self.events:
                     return Ended(done, Outcome(verdict="failed", ms=0.0, error="it lost count"))
                 return Ended(done, self._outcome(answer))
-            self._host.loaded = True
+            self._host.loaded, self._host.batch = True, answer.batch
             self.deadline_s = time.monotonic() + self.handler.policy.timeout_s
             self.failed = answer.trace or answer.error
         return None
