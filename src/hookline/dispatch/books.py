@@ -280,8 +280,7 @@ class Books:
         """Count these attempts, whatever happens next; False when that cannot be written."""
         now = rfc3339(clock.now())
         self.flush(
-            journal.encode(begun(handler, run[0], now, end_of(run)))
-            for handler, run in runs
+            journal.encode(begun(handler, run[0], now, end_of(run))) for handler, run in runs
         )
         if self.trouble:
             return False

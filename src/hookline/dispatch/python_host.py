@@ -4,9 +4,9 @@
 It speaks on descriptor 3. First it says hello, `{"patterns": [...], "batch": N}` or
 `{"error": TEXT}`. Then, for each stretch of events, it reads a header (`HEADER`: count, bytes),
 finds the lines in the memory of descriptor 4, and answers with one JSON line: how many were done,
-and what stopped it before the end. On the page of descriptor 5 it says which event it is at, and since when
-(`PROGRESS`: index, monotonic nanoseconds), so that whoever kills it, or sees it die, knows the
-event to blame.
+and what stopped it before the end. On the page of descriptor 5 it says which event it is at, and
+since when (`PROGRESS`: index, monotonic nanoseconds), so that whoever kills it, or sees it die,
+knows the event to blame.
 """
 
 import importlib.util
