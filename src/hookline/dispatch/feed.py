@@ -57,6 +57,8 @@ class Chunk:
         types = frozenset(filter(wants, self._types))
         if not types or self.events is None:
             return None
+        if len(types) == len(self._types):
+            return self.events
         if types not in self._of_types:
             self._of_types[types] = self.events.of_types(types)
         return self._of_types[types]

@@ -21,7 +21,7 @@ KEYED_OPEN_MAX: Final = 10_000
 """How many unsettled deliveries a keyed handler may hold: how far it can look past a blocked
 key."""
 SERIAL_OPEN_MAX: Final = 1_000
-SERIAL_BYTES_MAX: Final = 4 << 20
+SERIAL_BYTES_MAX: Final = 2 << 20
 """How much of their lines: whole stretches are kept until they have been run."""
 RUN_BYTES_MAX: Final = 1 << 20
 _REPLAYS: Final = "replays"

@@ -83,8 +83,8 @@ class Stretch:
         wanted = set(types)
         chosen = [event.type in wanted for event in self.events]
         events = list(compress(self.events, chosen))
-        if len(events) in (0, len(chosen)):
-            return self if events else None
+        if not events:
+            return None
         text = b"".join([line + b"\n" for line in compress(self.lines, chosen)])
         bounds = list(compress(self.bounds, chosen))
         return type(self)(self.position.segment, bounds, text, events)
