@@ -153,7 +153,7 @@ def _show(report: "Report") -> None:
     early = "; ended early, since that is enough" if r.disk_bytes > DISK_BYTES_MAX else ""
     rows: list[tuple[str, object, str]] = [
         ("acknowledged", r.acknowledged, f"events by 5 writers in {r.raged_s:.0f} s"),
-        ("delivered", r.delivered, f"to 3 handlers, the last after {r.drained_s:.1f} s of calm"),
+        ("delivered", r.delivered, f"to 4 handlers, the last after {r.drained_s:.1f} s of calm"),
         ("dead letters", r.dead_lettered, f"{r.replayed} of them replayed"),
         ("lost", r.lost, ""),
         ("doubled", r.doubled, "run again since a kill came before their end was written down"),

@@ -279,13 +279,17 @@ class Books:
     def begun(self, runs: list[tuple[str, list[Delivery]]], clock: Clock) -> bool:
         """Count these attempts, whatever happens next; False when that cannot be written."""
         now = rfc3339(clock.now())
-        self.flush(
-            journal.encode(begun(handler, run[0], now, end_of(run))) for handler, run in runs
-        )
+        self.flush(journal.encode(_begun(handler, run, now)) for handler, run in runs)
         if self.trouble:
             return False
         self._begun += runs
         return True
+
+    def goes_on(self, handler: str, rest: list[Delivery], clock: Clock) -> None:
+        """The first events of a stretch are over: these, which began with them, are under way
+        still."""
+        self.write(_begun(handler, rest, rfc3339(clock.now())))
+        self._begun.append((handler, rest))
 
     def blamed(self, handler: str, deliveries: list[Delivery], clock: Clock) -> None:
         """These were at work when the last dispatcher died: with the next flush and commit, since
@@ -430,3 +434,7 @@ class Books:
             for start in self._starts:
                 self._index.start(*start)
             self._index.folded(self._folded, self._paper.name(self._folded))
+
+
+def _begun(handler: str, run: list[Delivery], time: str) -> Entry:
+    return begun(handler, run[0], time, end_of(run))

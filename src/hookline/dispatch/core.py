@@ -158,6 +158,7 @@ class Core:
             over = ended.done + (ended.outcome.verdict != "done")
             self._settlement.ended(listener, run.deliveries[:over], ended)
             del run.deliveries[:over]
+            self._books.goes_on(listener.name, run.deliveries, self._clock)
             return True
         del self._listening[id(run)]
         if ended is None:
@@ -298,7 +299,10 @@ class Core:
             self._take_back([(listener, deliveries)], now_s + SHORTAGE_S)
             return
         except (HooklineError, ValueError) as error:
-            # The event cannot be put into the form that the handler wants.
+            # An event cannot be put into the form that the handler wants.
+            if len(deliveries) > 1:
+                self._take_back([(listener, deliveries)], 0.0, alone=True)
+                return
             refused = Outcome(verdict="rejected", ms=0.0, error=str(error))
             self._settlement.ended(listener, deliveries, Ended(0, refused))
             return
@@ -316,12 +320,18 @@ class Core:
             self._spectator.noted(why)
         self.short = why
 
-    def _take_back(self, unstarted: list[tuple[Listener, list[Delivery]]], due_s: float) -> None:
+    def _take_back(
+        self,
+        unstarted: list[tuple[Listener, list[Delivery]]],
+        due_s: float,
+        *,
+        alone: bool = False,
+    ) -> None:
         """These did not run, through no fault of theirs: nothing may say so, whatever comes
-        next."""
+        next. `alone`: each is to be run by itself."""
         for listener, deliveries in unstarted:
             for delivery in deliveries:
-                listener.subscription.unbegin(delivery, due_s)
+                listener.subscription.unbegin(delivery, due_s, alone=alone)
         self._books.give_back([(each.name, run[0]) for each, run in unstarted], self._clock)
 
     # -- writing down ----------------------------------------------------------------------

@@ -11,6 +11,8 @@ from hookline.dispatch.subscription import Delivery
 from hookline.model.clock import Clock, rfc3339
 
 MARK = "HOOKLINE_ATTEMPT"
+_OF_ONE = ("EVENT_SOURCE", "EVENT_TIME", "EVENT_SUBJECT", "EVENT_REPLAYOF")
+"""What is said of one event, and would be wrong for the others of a batch."""
 
 
 class _Attributes(msgspec.Struct):
@@ -34,8 +36,9 @@ class Environment:
         self._passed = dict(passed)
         self._clock = clock
 
-    def mark(self, handler: Handler, delivery: Delivery) -> str:
+    def mark(self, handler: Handler, deliveries: list[Delivery]) -> str:
         """A setting that tells a run, and all that the run starts, from every other."""
+        delivery = deliveries[0]
         return run_mark(self._root, handler.name, delivery.event, delivery.attempt)
 
     def host_mark(self, handler: Handler) -> str:
@@ -56,14 +59,16 @@ class Environment:
         mark = warm_mark(self._root).removeprefix(f"{MARK}=")
         return {**self._passed, "HOOKLINE_HOME": self._root, MARK: mark}
 
-    def of(self, handler: Handler, delivery: Delivery, scratch: Path) -> dict[str, str]:
-        """The environment of a run."""
+    def of(self, handler: Handler, deliveries: list[Delivery], scratch: Path) -> dict[str, str]:
+        """The environment of a run. Of a batch it tells what all have, and which event is the cause
+        of what the run emits: the last."""
+        delivery = deliveries[-1]
         event = attributes(delivery.raw or b"{}")
         deadline = self._clock.now() + timedelta(seconds=handler.policy.timeout_s)
         env = {
             **self._passed,
             "HOOKLINE_HOME": self._root,
-            MARK: self.mark(handler, delivery).removeprefix(f"{MARK}="),
+            MARK: self.mark(handler, deliveries).removeprefix(f"{MARK}="),
             "TMPDIR": str(scratch),
             "EVENT_ID": delivery.event,
             "EVENT_TYPE": delivery.type,
@@ -78,6 +83,13 @@ class Environment:
         }
         if event.traceparent:
             env["TRACEPARENT"] = event.traceparent
+        if handler.batch > 1:
+            env["EVENT_COUNT"] = str(len(deliveries))
+        if len(deliveries) > 1:
+            for name in _OF_ONE:
+                del env[name]
+            if any(each.type != delivery.type for each in deliveries):
+                del env["EVENT_TYPE"]
         return env
 
 

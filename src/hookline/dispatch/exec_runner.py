@@ -1,4 +1,4 @@
-"""The exec kind: a program for each event, in a session and a working folder of its own."""
+"""The exec kind: a program for each event or batch, in a session and a folder of its own."""
 
 import errno
 import fcntl
@@ -84,18 +84,17 @@ class ExecRunner:
         self._runs: dict[int, ExecRun] = {}
         self._count = 0
 
-    def limit(self, handler: Handler) -> int:  # noqa: ARG002  # the interface of all kinds
-        """One event, one process."""
-        return 1
+    def limit(self, handler: Handler) -> int:
+        """One event, one process, unless it takes batches."""
+        return handler.batch
 
     def start(self, handler: Handler, deliveries: list[Delivery], now_s: float) -> "ExecRun":
         """Begin a run; a handler that cannot be executed gives a run that has ended already."""
-        (delivery,) = deliveries
         self._count += 1
-        run = ExecRun(handler, delivery, now_s + handler.policy.timeout_s)
-        run.mark = self._environment.mark(handler, delivery)
+        run = ExecRun(handler, deliveries, now_s + handler.policy.timeout_s)
+        run.mark = self._environment.mark(handler, deliveries)
         try:
-            self._spawn(run, delivery)
+            self._spawn(run)
         except NotRunnable as error:
             run.close()
             run.failed = f"{handler.path}: {error}"
@@ -108,9 +107,9 @@ class ExecRunner:
             self._runs[run.pid] = run
         return run
 
-    def _spawn(self, run: "ExecRun", delivery: Delivery) -> None:
+    def _spawn(self, run: "ExecRun") -> None:
         handler = run.handler
-        run.memfd = event_file(self._lines(handler, delivery))
+        run.memfd = event_file(lines_of(run, self._lines))
         run.scratch = scratch(self._work, f"{handler.name}.{os.getpid()}.{self._count}")
         run.stdout = Capture()
         run.stderr = Capture()
@@ -119,7 +118,7 @@ class ExecRunner:
             with runnable(handler):
                 run.pid = spawn(
                     [str(handler.path), f"/proc/{os.getpid()}/fd/{run.memfd}"],
-                    env=self._environment.of(handler, delivery, run.scratch),
+                    env=self._environment.of(handler, run.deliveries, run.scratch),
                     cwd=run.scratch,
                     descriptors={0: stdin, 1: run.stdout.write_fd, 2: run.stderr.write_fd},
                 )
@@ -149,11 +148,11 @@ class ExecRunner:
 
 
 class ExecRun:
-    """One process with one event."""
+    """One process with one event, or with a batch."""
 
-    def __init__(self, handler: Handler, delivery: Delivery, deadline_s: float) -> None:
+    def __init__(self, handler: Handler, deliveries: list[Delivery], deadline_s: float) -> None:
         self.handler = handler
-        self.deliveries = [delivery]
+        self.deliveries = deliveries
         self.deadline_s = deadline_s
         self.pid = -1
         self.mark = ""
@@ -198,7 +197,8 @@ class ExecRun:
             kill(self._family)
             sweep({self.mark}, self.pid)
         self.close()
-        return Ended(int(outcome.verdict == "done"), outcome)
+        done = len(self.deliveries) if outcome.verdict == "done" else 0
+        return Ended(done, outcome, of_all=True)
 
     def close(self) -> None:
         """Let go of its descriptors and its working folder."""
@@ -232,6 +232,11 @@ class ExecRun:
             stdout=stdout,
             stderr=stderr,
         )
+
+
+def lines_of(run: ExecRun, lines: Lines) -> bytes:
+    """What a run is given on stdin, less the last newline."""
+    return b"\n".join(lines(run.handler, delivery) for delivery in run.deliveries)
 
 
 def event_file(line: bytes) -> int:

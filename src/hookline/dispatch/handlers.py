@@ -42,6 +42,7 @@ _NOT_FOR_PYTHON: Final = {
     "concurrency": "it runs one event at a time",
     "window": "it is for run: stream",
 }
+_OF_KINDS: Final = {"batch": ("exec", "warm"), "window": ("stream",)}
 _BASH: Final = re.compile(rb"#![ \t]*(/\S*/env[ \t]+(-S[ \t]+)?)?(/\S*/)?bash\s")
 _KEY: Final = re.compile(r"(?:id|source|type|subject|correlationid|data(?:\.[A-Za-z0-9_-]+)+)")
 
@@ -57,6 +58,8 @@ class Handler(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: int
     key: tuple[str, ...]
     """The path of the key in the event, empty for none: `("data", "worker_id")`."""
+    batch: int = 1
+    """How many events may be in one run of a program."""
     window: int = 1
     """How many events a stream handler's program may have that it has not answered."""
     envelope: Literal["", "cloudevents", "cortex", "signal"]
@@ -220,6 +223,7 @@ def _look_at(path: Path, describe: Describe, known: Handler | None) -> Handler:
         ),
         concurrency=_whole(path.name, header, "concurrency", 1, most=1000),
         key=_key(path.name, header),
+        batch=_whole(path.name, header, "batch", 1, most=1000),
         window=1 if "key" in header else _whole(path.name, header, "window", WINDOW, most=1000),
         envelope=_choice(path.name, header, "envelope", ("", "cloudevents", "cortex", "signal")),
         start=_choice(path.name, header, "from", ("install", "beginning", "now")),
@@ -261,7 +265,7 @@ def _header(path: Path) -> dict[str, str]:
 
 
 def _kind(path: Path, header: dict[str, str]) -> Kind:
-    kind = header.get("run", "exec")
+    kind: Kind = _choice(path.name, header, "run", ("exec", "warm", "stream", "python"))
     if kind == "python":
         if path.suffix != ".py":
             raise BadData(f"{path.name}: run: python needs a file that ends in .py")
@@ -269,24 +273,16 @@ def _kind(path: Path, header: dict[str, str]) -> Kind:
             if option in header:
                 raise BadData(f"{path.name}: {option}: is not for run: python; {instead}")
         return "python"
-    if "batch" in header:
-        raise BadData(f"{path.name}: batch: is for Python handlers: @on(..., batch=100)")
-    if kind == "stream":
-        if "window" in header and "key" in header:
-            raise BadData(f"{path.name}: window: is not for a key:, which has its concurrency:")
-        return "stream"
-    if "window" in header:
-        raise BadData(f"{path.name}: window: is for run: stream")
+    for option, of_kinds in _OF_KINDS.items():
+        if option in header and kind not in of_kinds:
+            raise BadData(f"{path.name}: {option}: is for run: {' or '.join(of_kinds)}")
+        if option in header and "key" in header:
+            raise BadData(f"{path.name}: {option}: and key: do not go together: a key has its turn")
     if kind == "warm":
         with path.open("rb") as file:
             if not _BASH.match(file.readline(128)):
                 raise BadData(f"{path.name}: run: warm needs a bash script: #!/usr/bin/env bash")
-        return "warm"
-    if kind != "exec":
-        raise BadData(
-            f"{path.name}: run: {kind!r} is not known; it is exec, warm, stream or python"
-        )
-    return "exec"
+    return kind
 
 
 def _patterns(name: str, header: dict[str, str]) -> tuple[str, ...]:

@@ -401,6 +401,12 @@ def _fold_failures(progress: Progress, entry: Entry) -> None:
 
 
 def _fold_batch(progress: Progress, entry: Entry) -> None:
+    if entry.then == "retry":
+        # Each of them is tried alone; one may have been since.
+        known = progress.pending.get(entry.place)
+        if known is not None and known.end:
+            del progress.pending[entry.place]
+        return
     if entry.end is None:
         return
     progress.held = ""

@@ -19,6 +19,8 @@ class Ended(NamedTuple):
     outcome: Outcome
     goes_on: bool = False
     """Only these are over: those behind are under way still, and make up the run from now on."""
+    of_all: bool = False
+    """The outcome is that of all of them together: which one is to blame is not known."""
 
 
 class Run(Protocol):

@@ -52,6 +52,10 @@ class Settlement:
     def ended(self, listener: Listener, deliveries: list[Delivery], ended: Ended) -> None:
         """A run is over: the first `ended.done` events are done, the next came to `ended.outcome`,
         the rest did not run."""
+        is_known = len(deliveries) == 1 or ended.outcome.verdict in ("done", "broken")
+        if ended.of_all and not is_known:
+            self._batch_failed(listener, deliveries, ended.outcome)
+            return
         done, rest = parted(listener.subscription, deliveries, ended.done)
         if ended.done > 1:
             self._batch(listener, done, ended.outcome)
@@ -156,8 +160,36 @@ class Settlement:
         self._books.handler(listener.name, listener.standing)
 
     def _batch(self, listener: Listener, done: list[Delivery], outcome: Outcome) -> None:
-        first, last = done[0], done[-1]
-        entry = Entry(
+        entry = self._of_batch(listener, done, msgspec.structs.replace(outcome, verdict="done"))
+        entry.then = "settled"
+        if outcome.verdict == "done":
+            entry.stdout, entry.stderr = outcome.stdout, outcome.stderr
+        self._count(listener, entry)
+        self._enter(entry)
+        plan = Plan(then="settled")
+        for delivery in done:
+            listener.subscription.settle(delivery, plan, 0.0)
+        self._books.settled(listener.name, done)
+        self.settled += entry.events
+        self._free(listener)
+        listener.moved.add(entry.domain)
+
+    def _batch_failed(
+        self, listener: Listener, deliveries: list[Delivery], outcome: Outcome
+    ) -> None:
+        """Nobody knows which of them is to blame: none loses an attempt, and each runs alone."""
+        entry = self._of_batch(listener, deliveries, outcome)
+        entry.then, entry.error = "retry", outcome.error
+        entry.exit, entry.signal = outcome.exit, outcome.signal
+        entry.stdout, entry.stderr = outcome.stdout, outcome.stderr
+        self._enter(entry)
+        for delivery in deliveries:
+            listener.subscription.unbegin(delivery, 0.0, alone=True)
+        self._books.waiting(listener.name, deliveries[0])
+
+    def _of_batch(self, listener: Listener, deliveries: list[Delivery], outcome: Outcome) -> Entry:
+        first, last = deliveries[0], deliveries[-1]
+        return Entry(
             action="batch",
             time=rfc3339(self._clock.now()),
             handler=listener.name,
@@ -168,22 +200,10 @@ class Settlement:
             mark=last.behind.mark,
             event=last.behind.event,
             source=last.behind.source,
-            events=sum(delivery.events for delivery in done),
-            verdict="done",
+            events=sum(delivery.events for delivery in deliveries),
+            verdict=outcome.verdict,
             ms=outcome.ms,
-            then="settled",
-            stdout=outcome.stdout if outcome.verdict == "done" else "",
-            stderr=outcome.stderr if outcome.verdict == "done" else "",
         )
-        self._count(listener, entry)
-        self._enter(entry)
-        plan = Plan(then="settled")
-        for delivery in done:
-            listener.subscription.settle(delivery, plan, 0.0)
-        self._books.settled(listener.name, done)
-        self.settled += entry.events
-        self._free(listener)
-        listener.moved.add(first.domain)
 
     def _bury(self, listener: Listener, delivery: Delivery, outcome: Outcome, time: str) -> None:
         self.letters += 1

@@ -12,6 +12,7 @@ import select
 import signal
 import time
 from collections import deque
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -159,7 +160,7 @@ class Program:
 
     # -- to it -----------------------------------------------------------------------------
 
-    def feed(self, owed: list[Owed], lines: list[bytes]) -> None:
+    def feed(self, owed: Iterable[Owed], lines: list[bytes]) -> None:
         """Give it these lines, as soon as it reads them, and have it answer for each."""
         for each in owed:
             self._unanswered.setdefault(each.delivery.event, deque()).append(each)

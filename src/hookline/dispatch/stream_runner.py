@@ -26,7 +26,6 @@ from hookline.dispatch.process import end_group, kill_marked, signal_name
 from hookline.dispatch.runner import Ended
 from hookline.dispatch.stream_program import Answer, Owed, Program
 from hookline.dispatch.subscription import Delivery
-from hookline.model.errors import HooklineError
 
 _DONE: Final = Answer("", 0)
 CLOSING_LOOK_S: Final = 0.01
@@ -74,7 +73,7 @@ class StreamRunner:
     def start(self, handler: Handler, deliveries: list[Delivery], now_s: float) -> "StreamRun":
         """Hand a stretch of events to the handler's program, which is started for the first."""
         run = StreamRun(handler, deliveries, now_s)
-        lines = self._lines_of(run)
+        lines = [self._lines(handler, delivery) for delivery in deliveries]
         try:
             program = self._programs.get(handler.name) or self._begin(handler)
         except NotRunnable as error:
@@ -82,21 +81,8 @@ class StreamRunner:
             return run
         run.end = partial(self._end, program)
         self._runs[program].append(run)
-        program.feed([owed for owed in run.owed if not owed.answer], lines)
+        program.feed(run.owed, lines)
         return run
-
-    def _lines_of(self, run: "StreamRun") -> list[bytes]:
-        """The events in the form that is wanted; one that is not the first and cannot be put into
-        it is rejected in its turn."""
-        lines = []
-        for number, owed in enumerate(run.owed):
-            try:
-                lines.append(self._lines(run.handler, owed.delivery))
-            except (HooklineError, ValueError) as error:
-                if number == 0:
-                    raise
-                owed.answer = Answer(owed.delivery.event, os.EX_DATAERR, str(error))
-        return lines
 
     def _begin(self, handler: Handler) -> Program:
         program = Program(handler, self._environment, self._work, self._poll)

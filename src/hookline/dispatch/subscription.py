@@ -67,7 +67,8 @@ class Delivery(msgspec.Struct, kw_only=True, eq=False):
     interrupted: bool = False
     """Its last run was cut short by the dispatcher's own end, and has no verdict yet."""
     alone: bool = False
-    """Whether it must not ride in a run with others: it was under way when a dispatcher died."""
+    """Whether it must not ride in a run with others: a dispatcher died or a batch failed when it
+    was under way."""
     replay: str = ""
     """The name of the dead letter or the replay that it repeats; empty when it comes from the
     log."""
@@ -302,8 +303,8 @@ class Subscription:
                 yield lane[0]
 
     def run_of(self, first: Delivery, limit: int) -> list[Delivery]:
-        """`first` and what may follow it in one run of an in-process handler, in log order: of
-        `limit` events and RUN_BYTES_MAX at most, but for a single longer one.
+        """`first` and what may follow it in one run, in log order: of `limit` events and
+        RUN_BYTES_MAX at most, but for a single longer one.
 
         Only deliveries of one domain that have not failed before ride together: a run is reported
         as one stretch.
@@ -352,9 +353,11 @@ class Subscription:
         delivery.running = True
         self._running += 1
 
-    def unbegin(self, delivery: Delivery, due_s: float) -> None:
-        """The run did not happen, through no fault of the event: its attempt is given back."""
+    def unbegin(self, delivery: Delivery, due_s: float, *, alone: bool = False) -> None:
+        """The run did not happen, through no fault of the event: its attempt is given back.
+        `alone`: the next one is to be of this event only."""
         delivery.attempt -= 1
+        delivery.alone = delivery.alone or alone
         self._stop(delivery)
         self._wait(delivery, due_s)
 

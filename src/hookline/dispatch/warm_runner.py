@@ -17,7 +17,7 @@ from typing import Final
 
 from hookline.dispatch.decide import Outcome
 from hookline.dispatch.environment import Environment
-from hookline.dispatch.exec_runner import ExecRun, Lines, NotRunnable, event_file
+from hookline.dispatch.exec_runner import ExecRun, Lines, NotRunnable, event_file, lines_of
 from hookline.dispatch.handlers import Handler, version_of
 from hookline.dispatch.process import Capture, end_group, kill_marked, null, scratch, spawn, sweep
 from hookline.dispatch.runner import Ended
@@ -41,19 +41,18 @@ class WarmRunner:
         self._free: deque[_Host] = deque()
         self._count = 0
 
-    def limit(self, handler: Handler) -> int:  # noqa: ARG002  # the interface of all kinds
-        """One event, one subshell."""
-        return 1
+    def limit(self, handler: Handler) -> int:
+        """One event, one subshell, unless it takes batches."""
+        return handler.batch
 
     def start(self, handler: Handler, deliveries: list[Delivery], now_s: float) -> "WarmRun":
         """Hand the event to a bash that waits; one is started where none does."""
-        (delivery,) = deliveries
         self._count += 1
         host = self._free.popleft() if self._free else self._begin()
-        run = WarmRun(handler, delivery, now_s, host, self._take_back)
-        run.mark = self._environment.mark(handler, delivery)
+        run = WarmRun(handler, deliveries, now_s, host, self._take_back)
+        run.mark = self._environment.mark(handler, deliveries)
         try:
-            self._hand_over(run, delivery)
+            self._hand_over(run)
         except NotRunnable as error:
             run.close()
             self._take_back(host)
@@ -68,24 +67,24 @@ class WarmRunner:
                 self._free.append(self._begin())
         return run
 
-    def _hand_over(self, run: "WarmRun", delivery: Delivery) -> None:
+    def _hand_over(self, run: "WarmRun") -> None:
         handler = run.handler
         if version_of(handler.path) != handler.version:
             raise NotRunnable("it has changed just now")
-        run.memfd = event_file(self._lines(handler, delivery))
+        run.memfd = event_file(lines_of(run, self._lines))
         run.scratch = scratch(self._work, f"{handler.name}.{os.getpid()}.w{self._count}")
         run.stdout = Capture()
         run.stderr = Capture()
-        run.script = event_file(self._script(run, delivery, run.scratch))
+        run.script = event_file(self._script(run, run.scratch))
         run.host.begin(run)
 
-    def _script(self, run: "WarmRun", delivery: Delivery, folder: Path) -> bytes:
+    def _script(self, run: "WarmRun", folder: Path) -> bytes:
         """What the subshell reads: everything that a program of its own would be started with."""
         assert run.stdout
         assert run.stderr
         ours = f"/proc/{os.getpid()}/fd"
         event, path = f"{ours}/{run.memfd}", quote(str(run.handler.path))
-        env = self._environment.of(run.handler, delivery, folder)
+        env = self._environment.of(run.handler, run.deliveries, folder)
         script = (
             f"exec <{event} >{ours}/{run.stdout.write_fd} 2>{ours}/{run.stderr.write_fd} 3>&-\n"
             f"export {' '.join(f'{name}={quote(value)}' for name, value in env.items())}\n"
@@ -194,17 +193,17 @@ class _Host:
 
 
 class WarmRun(ExecRun):
-    """One subshell with one event."""
+    """One subshell with one event, or with a batch."""
 
     def __init__(
         self,
         handler: Handler,
-        delivery: Delivery,
+        deliveries: list[Delivery],
         now_s: float,
         host: _Host,
         give_back: Callable[[_Host], None],
     ) -> None:
-        super().__init__(handler, delivery, now_s + handler.policy.timeout_s)
+        super().__init__(handler, deliveries, now_s + handler.policy.timeout_s)
         self.host = host
         self._give_back = give_back
         self.script = -1

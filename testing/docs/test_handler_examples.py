@@ -1,4 +1,4 @@
-"""The stream handlers of docs/HANDLERS.md do what the page says of them."""
+"""The stream and batch handlers of docs/HANDLERS.md do what the page says of them."""
 
 import re
 
@@ -11,6 +11,7 @@ __all__ = ["make_bench"]
 
 BLOCK = re.compile(r"^```(bash|python)\n(#!.*?)^```$", re.DOTALL | re.MULTILINE)
 PAGE = (CHECKOUT / "docs/HANDLERS.md").read_text()
+BATCH = next(text for _, text in BLOCK.findall(PAGE) if "batch: 100" in text)
 STREAMS = {name: text for name, text in BLOCK.findall(PAGE) if "run: stream" in text}
 
 
@@ -55,3 +56,13 @@ def test_the_python_program_wants_it_again_later_and_does_nothing_twice(bench):
     bench.drain()
     assert bench.verdicts() == [("done", "settled"), ("retry", "retry")]
     assert all("w2" not in entry.stdout for entry in bench.attempts())
+
+
+def test_the_batch_takes_a_hundred_at_once(bench):
+    bench.handler("on-worker-heartbeat.any", BATCH)
+    for n in range(150):
+        bench.emit("worker.heartbeat", {"worker_id": f"w{n}"})
+    bench.drain()
+    assert [entry.events for entry in bench.attempts()] == [100, 50]
+    log = bench.home.root / "coordination/logs/seen.log"
+    assert log.read_text().split() == [f"w{n}" for n in range(150)]
