@@ -42,7 +42,7 @@ part_ruff() { .venv/bin/ruff check --no-fix .; }
 part_format() { .venv/bin/ruff format --check .; }
 part_types() { .venv/bin/mypy; }
 part_layers() { .venv/bin/lint-imports; }
-part_shellcheck() { shell_files | xargs -0r .venv/bin/shellcheck -x; }
+part_shellcheck() { shell_files | xargs -0r -n 10 -P "$(nproc)" .venv/bin/shellcheck -x; }
 part_shfmt() { shell_files | xargs -0r .venv/bin/shfmt -i 2 -ci -d; }
 part_pytest() { # [<folder>...]
   .venv/bin/python -m pytest -q -n "$PYTEST_AT_ONCE" --dist worksteal \

@@ -213,7 +213,7 @@ def test_a_log_that_had_nothing_but_garbage_is_read_from_its_start_when_it_is_an
     bench, garbage
 ):
     live = bench.home.live("a")
-    live.write_bytes(b"garbage\n" * (garbage // 8))
+    live.write_bytes((b"x" * (garbage // 10 - 1) + b"\n") * 10)
     bench.shell("on-a-b.sh", 'echo "$EVENT_ID" >>"$OUT"', "# from: beginning")
     bench.drain()
     bench.drain()
