@@ -9,7 +9,6 @@ start what may start, write it all down. What is to be decided is decided by pur
 import math
 import os
 import random
-import selectors
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,12 +22,14 @@ from hookline.dispatch.core import Core
 from hookline.dispatch.decide import PAUSE_AFTER
 from hookline.dispatch.environment import Environment, run_mark, warm_mark
 from hookline.dispatch.exec_runner import ExecRunner, Lines
+from hookline.dispatch.folders import Folders
 from hookline.dispatch.handlers import Describe, Handler, HandlersFolder
 from hookline.dispatch.identities import Identities
 from hookline.dispatch.inbox import Inbox
 from hookline.dispatch.intake import Intake
 from hookline.dispatch.journal import STATE_FILE, JournalFiles
 from hookline.dispatch.lock import Lock
+from hookline.dispatch.poll import Poll
 from hookline.dispatch.process import become_subreaper, empty, sweep
 from hookline.dispatch.python_runner import PythonRunner, attribute
 from hookline.dispatch.roster import Roster
@@ -115,11 +116,9 @@ class Dispatcher:
             spectator=self._spectator,
         )
         self._companions = companions
-        self._watched: dict[int, Run] = {}
-        self._unheard: set[int] = set()
-        self._selector = selectors.DefaultSelector()
+        self._poll = Poll()
         for fd in (self._inbox.fd, self._streams.fd):
-            self._selector.register(fd, selectors.EVENT_READ)
+            self._poll.add(fd)
         self._look_at_s = 0.0
         self._overlooked = False
         self._stopping = self._heeded = 0
@@ -129,11 +128,12 @@ class Dispatcher:
         self._begin()
 
     def _make_runners(self, environment: Environment, lines: Lines) -> dict[str, Runner]:
+        folders = Folders(self._work)
         return {
-            "exec": ExecRunner(environment, lines, self._work),
+            "exec": ExecRunner(environment, lines, folders),
             "python": PythonRunner(environment, self._work),
             "stream": self._streams,
-            "warm": WarmRunner(environment, lines, self._work),
+            "warm": WarmRunner(environment, lines, folders),
         }
 
     # -- from outside --------------------------------------------------------------------
@@ -157,7 +157,7 @@ class Dispatcher:
                 waits = self._core.short or self._intake.restless() or rests
                 if not waits or self._clock.monotonic_s() >= gives_up_s:
                     break
-                self._selector.select(RESTLESS_S)
+                self._poll.wait(RESTLESS_S)
         if self._core.short:
             raise TryAgain(f"{self._core.short}: what is left waits for the next")
         self._core.commit()
@@ -184,7 +184,7 @@ class Dispatcher:
         self._intake.close()
         self._state.close()
         self._inbox.close()
-        self._selector.close()
+        self._poll.close()
         self._lock.close()
         self._closed = True
 
@@ -246,19 +246,18 @@ class Dispatcher:
     def _hear(self, timeout_s: float) -> bool:
         heard = False
         self._listen()
-        for key, _ in self._selector.select(timeout_s):
-            run = self._watched.get(key.fd)
-            if key.fd == self._inbox.fd:
-                heard = self._inbox.hear() or heard
-            elif key.fd == self._wake:
-                os.read(key.fd, 4096)
-            elif run is not None:
-                ended = run.readable(key.fd)
-                if key.fd not in run.descriptors():
-                    self._unwatch(key.fd)
+        for fd, run in self._poll.wait(timeout_s):
+            if run is not None:
+                ended = run.readable(fd)
                 if ended is not None:
                     self._ended(run, ended)
                     heard = True
+                elif fd not in run.outputs() and fd not in run.ends():
+                    self._poll.mute(run, fd)
+            elif fd == self._inbox.fd:
+                heard = self._inbox.hear() or heard
+            elif fd == self._wake:
+                os.read(fd, 4096)
         heard = self._reap() or heard
         for run, ended in self._streams.hear():
             self._core.ended(run, ended)
@@ -285,32 +284,19 @@ class Dispatcher:
                 companion.exited(pid, status)
 
     def _ended(self, run: Run, ended: Ended) -> None:
-        for fd in [fd for fd, watched in self._watched.items() if watched is run]:
-            self._unwatch(fd)
+        self._poll.forget(run)
         self._core.ended(run, ended)
 
     def _watch(self, run: Run) -> None:
-        for fd in run.descriptors():
-            self._watched[fd] = run
-            self._unheard.add(fd)
+        self._poll.watch(run, self._clock.monotonic_s())
         self._listen()
 
     def _listen(self) -> None:
         """Have the kernel tell of what is watched; where it cannot now, it is asked again."""
-        for fd in sorted(self._unheard):
-            try:
-                self._selector.register(fd, selectors.EVENT_READ)
-            except (OSError, MemoryError) as error:
-                self._core.run_short(f"a run cannot be watched now: {told(error)}")
-                return
-            self._unheard.discard(fd)
-
-    def _unwatch(self, fd: int) -> None:
-        if self._watched.pop(fd, None) is not None:
-            if fd in self._unheard:
-                self._unheard.discard(fd)
-            else:
-                self._selector.unregister(fd)
+        try:
+            self._poll.mind(self._clock.monotonic_s())
+        except (OSError, MemoryError) as error:
+            self._core.run_short(f"a run cannot be watched now: {told(error)}")
 
     def _look(self) -> bool:
         """What only a look can tell: new files, commands of others, torn tails."""
@@ -380,7 +366,7 @@ class Dispatcher:
             yield
             return
         self._wake, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._selector.register(self._wake, selectors.EVENT_READ)
+        self._poll.add(self._wake)
         wakeup = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         before = {
             number: signal.signal(number, lambda number, _: self._told_to_stop(number, at_once))
@@ -397,7 +383,7 @@ class Dispatcher:
                 signal.signal(number, handler)
             signal.set_wakeup_fd(wakeup)
             if not self._closed:
-                self._selector.unregister(self._wake)
+                self._poll.remove(self._wake)
             os.close(self._wake)
             os.close(write)
             self._wake = -1
@@ -418,6 +404,8 @@ class Dispatcher:
             return 0.0
         now_s = self._clock.monotonic_s()
         waits = [self._look_at_s - now_s, self._core.next_s() - now_s]
+        if (listen_s := self._poll.next_s()) is not None:
+            waits.append(listen_s - now_s)
         turns = (companion.turn(now_s) for companion in self._companions)
         waits += [turn_s - now_s for turn_s in turns if turn_s is not None]
         return max(0.0, min(waits))

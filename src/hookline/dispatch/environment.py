@@ -1,7 +1,7 @@
 """The environment of a handler: clean, the same under cron, a terminal and systemd."""
 
 from collections.abc import Mapping
-from datetime import UTC, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -59,24 +59,30 @@ class Environment:
         mark = warm_mark(self._root).removeprefix(f"{MARK}=")
         return {**self._passed, "HOOKLINE_HOME": self._root, MARK: mark}
 
-    def of(self, handler: Handler, deliveries: list[Delivery], scratch: Path) -> dict[str, str]:
+    def of(self, handler: Handler, deliveries: list[Delivery], scratch: str) -> dict[str, str]:
         """The environment of a run. Of a batch it tells what all have, and which event is the cause
         of what the run emits: the last."""
+        return {
+            **self._passed,
+            "HOOKLINE_HOME": self._root,
+            **self.of_run(handler, deliveries, scratch),
+        }
+
+    def of_run(self, handler: Handler, deliveries: list[Delivery], scratch: str) -> dict[str, str]:
+        """What of it is not the same for every run of the home."""
         delivery = deliveries[-1]
         event = attributes(delivery.raw or b"{}")
         deadline = self._clock.now() + timedelta(seconds=handler.policy.timeout_s)
         env = {
-            **self._passed,
-            "HOOKLINE_HOME": self._root,
             MARK: self.mark(handler, deliveries).removeprefix(f"{MARK}="),
-            "TMPDIR": str(scratch),
+            "TMPDIR": scratch,
             "EVENT_ID": delivery.event,
             "EVENT_TYPE": delivery.type,
             "EVENT_SOURCE": delivery.source,
             "EVENT_TIME": event.time,
             "EVENT_SUBJECT": event.subject,
             "EVENT_ATTEMPT": str(delivery.attempt),
-            "EVENT_DEADLINE": rfc3339(deadline.astimezone(UTC)),
+            "EVENT_DEADLINE": rfc3339(deadline),
             "EVENT_HOPS": str(event.hops),
             "EVENT_CORRELATION": event.correlationid,
             "EVENT_REPLAYOF": delivery.replay,

@@ -7,21 +7,20 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Final
 
 from hookline.dispatch.decide import Outcome, Verdict, verdict_of_exit
-from hookline.dispatch.environment import Environment
+from hookline.dispatch.environment import MARK, Environment
+from hookline.dispatch.folders import Folder, Folders
 from hookline.dispatch.handlers import Handler, version_of
 from hookline.dispatch.process import (
     Capture,
     Kin,
     end_group,
     family,
+    is_deserted,
     kill,
     kill_marked,
-    remove_tree,
-    scratch,
     signal_name,
     spawn,
     sweep,
@@ -77,12 +76,11 @@ class ExecRunner:
     """Starts programs by posix_spawn; each one's event is a sealed memfd, on stdin and at the path
     in `$1`."""
 
-    def __init__(self, environment: Environment, lines: Lines, work: Path) -> None:
+    def __init__(self, environment: Environment, lines: Lines, folders: Folders) -> None:
         self._environment = environment
         self._lines = lines
-        self._work = work
+        self._folders = folders
         self._runs: dict[int, ExecRun] = {}
-        self._count = 0
 
     def limit(self, handler: Handler) -> int:
         """One event, one process, unless it takes batches."""
@@ -90,9 +88,7 @@ class ExecRunner:
 
     def start(self, handler: Handler, deliveries: list[Delivery], now_s: float) -> "ExecRun":
         """Begin a run; a handler that cannot be executed gives a run that has ended already."""
-        self._count += 1
-        run = ExecRun(handler, deliveries, now_s + handler.policy.timeout_s)
-        run.mark = self._environment.mark(handler, deliveries)
+        run = ExecRun(handler, deliveries, now_s, self._folders)
         try:
             self._spawn(run)
         except NotRunnable as error:
@@ -109,23 +105,22 @@ class ExecRunner:
 
     def _spawn(self, run: "ExecRun") -> None:
         handler = run.handler
-        run.memfd = event_file(lines_of(run, self._lines))
-        run.scratch = scratch(self._work, f"{handler.name}.{os.getpid()}.{self._count}")
-        run.stdout = Capture()
-        run.stderr = Capture()
+        folder, stdout, stderr = run.equip(self._lines)
+        env = self._environment.of(handler, run.deliveries, folder)
+        run.mark = f"{MARK}={env[MARK]}"
         stdin = os.open(f"/proc/self/fd/{run.memfd}", os.O_RDONLY | os.O_CLOEXEC)
         try:
             with runnable(handler):
                 run.pid = spawn(
                     [str(handler.path), f"/proc/{os.getpid()}/fd/{run.memfd}"],
-                    env=self._environment.of(handler, run.deliveries, run.scratch),
-                    cwd=run.scratch,
-                    descriptors={0: stdin, 1: run.stdout.write_fd, 2: run.stderr.write_fd},
+                    env=env,
+                    cwd=folder,
+                    descriptors={0: stdin, 1: stdout.write_fd, 2: stderr.write_fd},
                 )
         finally:
             os.close(stdin)
-        run.stdout.started()
-        run.stderr.started()
+        stdout.started()
+        stderr.started()
 
     def exited(self, pid: int, status: int) -> "tuple[ExecRun, Ended] | None":
         """The leader of a run has ended: that is its verdict, whoever still holds its pipes."""
@@ -135,7 +130,8 @@ class ExecRunner:
         return run, run.ended(os.waitstatus_to_exitcode(status))
 
     def forget(self, handler: Handler) -> None:
-        """Nothing idles for an exec handler."""
+        """Nothing idles for an exec handler but working folders."""
+        self._folders.forget(handler.name)
 
     def close(self) -> None:
         """Kill what still runs."""
@@ -145,27 +141,43 @@ class ExecRunner:
         if self._runs:
             kill_marked({run.mark for run in self._runs.values()})
         self._runs.clear()
+        self._folders.close()
 
 
 class ExecRun:
     """One process with one event, or with a batch."""
 
-    def __init__(self, handler: Handler, deliveries: list[Delivery], deadline_s: float) -> None:
+    def __init__(
+        self, handler: Handler, deliveries: list[Delivery], now_s: float, folders: Folders
+    ) -> None:
         self.handler = handler
         self.deliveries = deliveries
-        self.deadline_s = deadline_s
+        self.deadline_s = now_s + handler.policy.timeout_s
         self.pid = -1
         self.mark = ""
         self.memfd = -1
-        self.scratch: Path | None = None
         self.stdout: Capture | None = None
         self.stderr: Capture | None = None
         self.failed = ""
+        self._folders = folders
+        self._folder: Folder | None = None
         self._timed_out = False
         self._family: set[Kin] = set()
         self._begun_s = time.monotonic()
 
-    def descriptors(self) -> list[int]:
+    def equip(self, lines: Lines) -> tuple[str, Capture, Capture]:
+        """Give it its events, a working folder and pipes for what it prints; until `close`."""
+        self.memfd = event_file(b"\n".join([lines(self.handler, x) for x in self.deliveries]))
+        self._folder = self._folders.take(self.handler.name)
+        self.stdout = stdout = Capture()
+        self.stderr = stderr = Capture()
+        return self._folder.path, stdout, stderr
+
+    def ends(self) -> list[int]:
+        """None: its process ends."""
+        return []
+
+    def outputs(self) -> list[int]:
         """Its output pipes."""
         return [pipe.fd for pipe in (self.stdout, self.stderr) if pipe and not pipe.ended]
 
@@ -190,18 +202,21 @@ class ExecRun:
 
     def ended(self, code: int) -> Ended:
         """Its leader has ended with this status; minus a signal's number."""
+        stdout, stderr = self.stdout, self.stderr
         outcome = self._outcome(code)
-        if outcome.verdict not in ("done", "skipped"):
+        is_well = outcome.verdict in ("done", "skipped")
+        if not is_well:
             end_group(self.pid, signal.SIGKILL)
         if self._timed_out:
             kill(self._family)
             sweep({self.mark}, self.pid)
-        self.close()
+        is_silent = all(pipe and pipe.ended for pipe in (stdout, stderr))
+        self.close(deserted=is_well and is_silent and is_deserted(self.pid))
         done = len(self.deliveries) if outcome.verdict == "done" else 0
         return Ended(done, outcome, of_all=True)
 
-    def close(self) -> None:
-        """Let go of its descriptors and its working folder."""
+    def close(self, *, deserted: bool = False) -> None:
+        """Let go of its descriptors and its working folder; `deserted`: nobody is left in it."""
         for pipe in (self.stdout, self.stderr):
             if pipe:
                 pipe.close()
@@ -209,9 +224,9 @@ class ExecRun:
         if self.memfd >= 0:
             os.close(self.memfd)
             self.memfd = -1
-        if self.scratch:
-            remove_tree(self.scratch)
-            self.scratch = None
+        if self._folder:
+            self._folders.give_back(self.handler.name, self._folder, deserted=deserted)
+            self._folder = None
 
     def _outcome(self, code: int) -> Outcome:
         stdout = self.stdout.close() if self.stdout else ""
@@ -232,11 +247,6 @@ class ExecRun:
             stdout=stdout,
             stderr=stderr,
         )
-
-
-def lines_of(run: ExecRun, lines: Lines) -> bytes:
-    """What a run is given on stdin, less the last newline."""
-    return b"\n".join(lines(run.handler, delivery) for delivery in run.deliveries)
 
 
 def event_file(line: bytes) -> int:

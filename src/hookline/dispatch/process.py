@@ -54,7 +54,9 @@ class Capture:
             part = os.read(self.fd, _READ_BYTES)
         except BlockingIOError:
             return
-        self.ended = not part
+        if not part:
+            self.ended = True
+            return
         text = self._tail + part
         self._cut = self._cut or len(text) > KEPT_BYTES
         self._tail = text[-KEPT_BYTES:]
@@ -62,18 +64,27 @@ class Capture:
     def take(self) -> str:
         """The tail as text, which is then forgotten."""
         self.read()
+        return self._told()
+
+    def _told(self) -> str:
+        if not self._tail:
+            return ""
         text = self._tail.decode("utf-8", "backslashreplace")
         cut, self._tail, self._cut = self._cut, b"", False
         return f"[…]{text}" if cut else text
 
     def close(self) -> str:
-        """The tail as text. What a background child may still write goes nowhere."""
+        """The tail as text, and whether it has `ended`. What a background child may still write
+        goes nowhere."""
         try:
-            return self.take()
+            if self.write_fd >= 0:
+                self.started()
+            self.read()
+            if self._tail and not self.ended:
+                self.read()
+            return self._told()
         finally:
             os.close(self.fd)
-            if self.write_fd >= 0:
-                os.close(self.write_fd)
 
 
 def become_subreaper() -> None:
@@ -85,7 +96,7 @@ def spawn(
     argv: list[str],
     *,
     env: Mapping[str, str],
-    cwd: Path,
+    cwd: str | Path,
     descriptors: Mapping[int, int],
 ) -> int:
     """Start a program as leader of its own session, in `cwd`, with just these descriptors (child's:
@@ -123,6 +134,17 @@ def write_all(fd: int, text: bytes) -> None:
     written = 0
     while written < len(text):
         written += os.pwrite(fd, text[written:], written)
+
+
+def is_deserted(group: int) -> bool:
+    """Whether nobody is left of a process group."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
 
 
 def end_group(pid: int, number: signal.Signals) -> None:
@@ -225,12 +247,12 @@ def empty(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def remove_tree(path: Path) -> None:
+def remove_tree(path: str | Path) -> None:
     """Remove a folder and whatever a handler left in it, also what it has locked up."""
     try:
         os.rmdir(path)
     except OSError:
-        _open_up(path)
+        _open_up(Path(path))
         for parent, names, _ in os.walk(path):
             for name in names:
                 _open_up(Path(parent, name))

@@ -321,11 +321,13 @@ class PythonRun:
         loading_s = 0.0 if host.loaded else LOAD_S
         self.deadline_s = now_s + handler.policy.timeout_s + loading_s
 
-    def descriptors(self) -> list[int]:
-        """The host's channel and output pipes."""
-        host = self._host
-        pipes = [pipe.fd for pipe in (host.stdout, host.stderr) if not pipe.ended]
-        return pipes if host.mute else [host.channel.fileno(), *pipes]
+    def ends(self) -> list[int]:
+        """The host's channel."""
+        return [] if self._host.mute else [self._host.channel.fileno()]
+
+    def outputs(self) -> list[int]:
+        """The host's output pipes."""
+        return [pipe.fd for pipe in (self._host.stdout, self._host.stderr) if not pipe.ended]
 
     def readable(self, fd: int) -> Ended | None:
         """Take an answer or what was printed."""

@@ -33,8 +33,11 @@ class Run(Protocol):
     deadline_s: float
     """Monotonic; when `overdue` must be called."""
 
-    def descriptors(self) -> list[int]:
-        """The descriptors to watch for it."""
+    def ends(self) -> list[int]:
+        """The descriptors that tell its end, if any do and are not spoilt."""
+
+    def outputs(self) -> list[int]:
+        """The descriptors that have what it prints, and have not come to their end."""
 
     def readable(self, fd: int) -> Ended | None:
         """One of them has something to read; the end of the run, if that was it."""

@@ -232,8 +232,12 @@ class StreamRun:
         self.deadline_s = now_s + handler.policy.timeout_s
         self.end: Callable[[], None]
 
-    def descriptors(self) -> list[int]:
-        """The runner itself listens to its programs."""
+    def ends(self) -> list[int]:
+        """None: the runner itself listens to its programs."""
+        return []
+
+    def outputs(self) -> list[int]:
+        """None: the runner itself listens to its programs."""
         return []
 
     def readable(self, fd: int) -> Ended | None:  # noqa: ARG002  # the interface of all kinds

@@ -12,14 +12,14 @@ import socket
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from shlex import quote
 from typing import Final
 
 from hookline.dispatch.decide import Outcome
-from hookline.dispatch.environment import Environment
-from hookline.dispatch.exec_runner import ExecRun, Lines, NotRunnable, event_file, lines_of
+from hookline.dispatch.environment import MARK, Environment
+from hookline.dispatch.exec_runner import ExecRun, Lines, NotRunnable, event_file
+from hookline.dispatch.folders import Folders
 from hookline.dispatch.handlers import Handler, version_of
-from hookline.dispatch.process import Capture, end_group, kill_marked, null, scratch, spawn, sweep
+from hookline.dispatch.process import end_group, kill_marked, null, spawn, sweep
 from hookline.dispatch.runner import Ended
 from hookline.dispatch.subscription import Delivery
 
@@ -33,13 +33,12 @@ _SIGNALS_MAX: Final = 64
 class WarmRunner:
     """Keeps bashes that wait, one more than are at work."""
 
-    def __init__(self, environment: Environment, lines: Lines, work: Path) -> None:
+    def __init__(self, environment: Environment, lines: Lines, folders: Folders) -> None:
         self._environment = environment
         self._lines = lines
-        self._work = work
+        self._folders = folders
         self._hosts: dict[int, _Host] = {}
         self._free: deque[_Host] = deque()
-        self._count = 0
 
     def limit(self, handler: Handler) -> int:
         """One event, one subshell, unless it takes batches."""
@@ -47,10 +46,8 @@ class WarmRunner:
 
     def start(self, handler: Handler, deliveries: list[Delivery], now_s: float) -> "WarmRun":
         """Hand the event to a bash that waits; one is started where none does."""
-        self._count += 1
         host = self._free.popleft() if self._free else self._begin()
-        run = WarmRun(handler, deliveries, now_s, host, self._take_back)
-        run.mark = self._environment.mark(handler, deliveries)
+        run = WarmRun(handler, deliveries, now_s, self._folders, host, self._take_back)
         try:
             self._hand_over(run)
         except NotRunnable as error:
@@ -71,29 +68,23 @@ class WarmRunner:
         handler = run.handler
         if version_of(handler.path) != handler.version:
             raise NotRunnable("it has changed just now")
-        run.memfd = event_file(lines_of(run, self._lines))
-        run.scratch = scratch(self._work, f"{handler.name}.{os.getpid()}.w{self._count}")
-        run.stdout = Capture()
-        run.stderr = Capture()
-        run.script = event_file(self._script(run, run.scratch))
-        run.host.begin(run)
-
-    def _script(self, run: "WarmRun", folder: Path) -> bytes:
-        """What the subshell reads: everything that a program of its own would be started with."""
-        assert run.stdout
-        assert run.stderr
+        folder, stdout, stderr = run.equip(self._lines)
+        env = self._environment.of_run(handler, run.deliveries, folder)
+        run.mark = f"{MARK}={env[MARK]}"
+        # What the subshell reads: everything that a program of its own would be started with,
+        # and that the host has not.
         ours = f"/proc/{os.getpid()}/fd"
-        event, path = f"{ours}/{run.memfd}", quote(str(run.handler.path))
-        env = self._environment.of(run.handler, run.deliveries, folder)
+        event, path = f"{ours}/{run.memfd}", quoted(str(handler.path))
         script = (
-            f"exec <{event} >{ours}/{run.stdout.write_fd} 2>{ours}/{run.stderr.write_fd} 3>&-\n"
-            f"export {' '.join(f'{name}={quote(value)}' for name, value in env.items())}\n"
-            f"cd {quote(str(folder))}; set +m; unset -v OLDPWD _hookline_run\n"
+            f"exec <{event} >{ours}/{stdout.write_fd} 2>{ours}/{stderr.write_fd} 3>&-\n"
+            f"export {' '.join([f'{name}={quoted(value)}' for name, value in env.items()])}\n"
+            f"cd {quoted(folder)}; set +m; unset -v OLDPWD _hookline_run\n"
             f"BASH_ARGV0={path}; source {path} {event}\n"
         )
         if "\0" in script:
             raise ValueError("an attribute has a NUL")
-        return script.encode("utf-8", "surrogateescape")
+        run.script = event_file(script.encode("utf-8", "surrogateescape"))
+        run.host.begin(run)
 
     def _begin(self) -> "_Host":
         host = _Host(self._environment.of_warm_hosts())
@@ -200,17 +191,18 @@ class WarmRun(ExecRun):
         handler: Handler,
         deliveries: list[Delivery],
         now_s: float,
+        folders: Folders,
         host: _Host,
         give_back: Callable[[_Host], None],
     ) -> None:
-        super().__init__(handler, deliveries, now_s + handler.policy.timeout_s)
+        super().__init__(handler, deliveries, now_s, folders)
         self.host = host
         self._give_back = give_back
         self.script = -1
 
-    def descriptors(self) -> list[int]:
-        """The host's channel, and its output pipes."""
-        return [self.host.channel, *super().descriptors()]
+    def ends(self) -> list[int]:
+        """The host's channel."""
+        return [self.host.channel]
 
     def readable(self, fd: int) -> Ended | None:
         """Take what the host says or what was printed."""
@@ -249,9 +241,14 @@ class WarmRun(ExecRun):
         else:
             end_group(self.host.pid, signal.SIGKILL)
 
-    def close(self) -> None:
-        """Let go of its descriptors and its working folder."""
-        super().close()
+    def close(self, *, deserted: bool = False) -> None:
+        """Let go of its descriptors and its working folder; `deserted`: nobody is left in it."""
+        super().close(deserted=deserted)
         if self.script >= 0:
             os.close(self.script)
             self.script = -1
+
+
+def quoted(text: str) -> str:
+    """A word of bash that stands for this text."""
+    return "'" + text.replace("'", "'\\''") + "'" if "'" in text else f"'{text}'"

@@ -69,7 +69,7 @@ def problems(home: Home, idle: Idle | None = None) -> list[str]:
     found = [f"left running: {_told(pid)}" for pid in marked(home) if pid not in kept]
     found += [
         f"left in the home: {path.relative_to(home.root)}"
-        for path in litter(home)
+        for path in litter(home, empty=idle is None)
         if str(path) not in folders
     ]
     if idle is not None:
@@ -133,10 +133,12 @@ def descriptors(pid: int) -> Counter[str]:
     return found
 
 
-def litter(home: Home) -> Iterator[Path]:
-    """Working folders of runs, and files that were to be renamed."""
+def litter(home: Home, *, empty: bool = True) -> Iterator[Path]:
+    """Working folders of runs, and files that were to be renamed. An `empty` folder may wait for
+    the next run while a dispatcher is there."""
     runs = home.state / "runs"
-    yield from (path for path in sorted(runs.glob("*")) if path.is_dir())
+    folders = (path for path in sorted(runs.glob("*")) if path.is_dir())
+    yield from (path for path in folders if empty or any(path.iterdir()))
     yield from sorted(home.root.rglob("*.tmp"))
 
 
