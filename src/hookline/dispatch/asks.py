@@ -152,5 +152,6 @@ def write_some(home: Home, entries: Iterable[Entry]) -> int:
     lines = [encode(entry) for entry in entries]
     if lines:
         see_journal(home)
-        append_whole(home, home.deliveries, b"\n".join(lines), sync=True)
+        text = b"\n".join(lines)
+        append_whole(home.deliveries, text, locked_append=home.locked_append, sync=True)
     return len(lines)

@@ -320,6 +320,7 @@ class Dispatcher:
         """Look at everything, whatever the kernel has said of it; whether there was something to
         do."""
         looked = self._look()
+        self._intake.distrust()
         for listener in self.roster:
             listener.behind.update(listener.subscription.domains)
         return self._core.pull() or looked

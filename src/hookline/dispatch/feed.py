@@ -128,6 +128,8 @@ class Feed:
         self._trouble = ""
         self._replacements = 0
         self._resume = Position(1, 0)
+        self._end: Position | None = None
+        """Where the log ended, and ends still as far as we have heard."""
         self._furthest = Position(0, 0)
         """How far anybody has read the log as it is now."""
         self._told: dict[str, int] = {}
@@ -155,6 +157,10 @@ class Feed:
         event = record.event if record else None
         return event is not None and self._identities.is_last(self.domain, event.source, event.id)
 
+    def changed(self) -> None:
+        """The log may have grown, or become another."""
+        self._end = None
+
     def join(self, reader: str) -> None:
         """Somebody reads from now on, in the log as it is now."""
         self._told[reader] = self._replacements
@@ -172,6 +178,9 @@ class Feed:
         known = self._chunks.get(position)
         if known is not None:
             return known
+        if position == self._end:
+            self.catching_up = False
+            return Chunk(position)
         try:
             if not self._catch_up(position):
                 return Chunk(position)
@@ -197,6 +206,8 @@ class Feed:
             # What is no event must be set aside before it is passed over: a full disk.
             return self._nothing(position, error)
         self._trouble = ""
+        if raw.at_end and not self.restless:
+            self._end = raw.next
         if chunk.next != position:
             self._chunks[position] = chunk
             if len(self._chunks) > CHUNKS_KEPT:
@@ -263,6 +274,7 @@ class Feed:
     def _replaced(self, replaced: LogReplaced) -> None:
         self._noted(f"{self.domain}: {replaced}")
         self._chunks.clear()
+        self._end = None
         self._identities.rewind(self.domain, replaced.resume)
         self._replacements += 1
         self._resume = self._furthest = replaced.resume

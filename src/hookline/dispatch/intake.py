@@ -110,6 +110,7 @@ class Intake:
         Never before the handlers' reading has come so far: to watch is not worth a delay.
         """
         for domain in domains:
+            self.feed(domain).changed()
             self._unlooked.add(domain)
             # Their writers await a sync, whether somebody reads them or not.
             self._written.add(domain)
@@ -134,6 +135,11 @@ class Intake:
             self._arrived(domain, chunk.events)
         self._seen[domain] = chunk.next
         return chunk.next != position
+
+    def distrust(self) -> None:
+        """Every log may have changed, whatever was heard."""
+        for feed in self._feeds.values():
+            feed.changed()
 
     def close(self) -> None:
         """Write down what is known and let go of the logs."""

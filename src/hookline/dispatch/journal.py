@@ -114,14 +114,13 @@ def read_ledger(home: Home) -> Ledger:
         return load_ledger(home, None)
 
 
-def append_whole(home: Home, path: Path, lines: bytes, *, sync: bool = False) -> None:
-    """Append lines to the journal or to the dead letters. Raises as `append_line`.
+def append_whole(path: Path, lines: bytes, *, locked_append: Path, sync: bool = False) -> None:
+    """Append lines to the journal or to the dead letters of a home. Raises as `append_line`.
 
     What a crash or a full disk has torn is ended first: unlike an event, a line that is glued to it
     would be lost with it.
     """
-    locked = home.locked_append.exists()
-    append_line(path, lines, sync=sync, locked=locked, whole=True)
+    append_line(path, lines, sync=sync, locked=os.path.exists(locked_append), whole=True)
 
 
 class JournalFiles:
@@ -129,6 +128,9 @@ class JournalFiles:
 
     def __init__(self, home: Home) -> None:
         self._home = home
+        # Asked for at each write: to put a path together takes longer than to look at it.
+        self._deliveries, self._dead_letters = home.deliveries, home.dead_letters
+        self._locked_append = home.locked_append
         self._journal = open_journal(home)
         self._names: dict[int, str] = {}
         self._snapped = 1
@@ -183,7 +185,7 @@ class JournalFiles:
         makes another journal of it, which then tells what the index is to be.
         """
         segment = _read_last(folded)
-        if segment < 1 or bytes_of(self._home.deliveries):
+        if segment < 1 or bytes_of(self._deliveries):
             return None
         if any(ordinal >= segment for ordinal in self._journal.ordinals()):
             return None
@@ -256,7 +258,7 @@ class JournalFiles:
 
     def enter(self, lines: bytes) -> None:
         """Append entries to the journal in one write. Raises HooklineError or OSError."""
-        append_whole(self._home, self._home.deliveries, lines)
+        append_whole(self._deliveries, lines, locked_append=self._locked_append)
         self._unsynced = True
 
     def sync(self) -> None:
@@ -267,7 +269,7 @@ class JournalFiles:
 
     def bury(self, lines: bytes) -> None:
         """Append dead letters, on disk when this returns. Raises HooklineError or OSError."""
-        append_whole(self._home, self._home.dead_letters, lines, sync=True)
+        append_whole(self._dead_letters, lines, locked_append=self._locked_append, sync=True)
 
     def buried(self, delivery: Delivery) -> bytes | None:
         """The event of the dead letter that a delivery repeats, for when its log is gone."""
