@@ -35,6 +35,22 @@ note end "$status" || exit 1
 exit "$status"
 """
 
+# The same for batches: of one with the bad event all have failed.
+BATCH = r"""#!/bin/bash
+# batch: 9   attempts: 2   backoff: 1ms
+note() {
+  printf '%s %s %s 1 %s %s\n' "$1" "$id" "$key" "${EPOCHREALTIME/./}" "${2-}" >>"$HOOKLINE_HOME/out"
+}
+[[ $(<"$1") != *'"n":1'* ]]
+status=$?
+while IFS= read -r event; do
+  [[ $event =~ \"id\":\"([^\"]*)\".*\"subject\":\"([^\"]*)\" ]]
+  id=${BASH_REMATCH[1]} key=${BASH_REMATCH[2]}
+  note begin && note end "$status" || exit 1
+done
+exit "$status"
+"""
+
 
 def drain(home):
     """`hookline dispatch --once` in this process."""
@@ -44,7 +60,9 @@ def drain(home):
 def fresh(homes, make_home, kind):
     """A bus in a new home with some events: what a trial begins with."""
     bus = Bus(make_home(f"home{next(homes)}"))
-    if kind == "stream":
+    if kind == "batch":
+        bus.file("on-a-b.sh", BATCH)
+    elif kind == "stream":
         bus.stream("if event.data['n'] == 1: sys.exit(1)", "attempts: 2   backoff: 1ms")
     else:
         bus.file("on-a-b.sh", HANDLER.replace("# attempts:", f"# run: {kind}   attempts:"))
@@ -76,7 +94,7 @@ def recover(bus, statuses, ended):
 
 
 @pytest.mark.timeout(0)
-@pytest.mark.parametrize("kind", ["exec", "warm", "stream"])
+@pytest.mark.parametrize("kind", ["exec", "warm", "stream", "batch"])
 def test_a_dispatcher_that_is_killed_anywhere_loses_nothing(points, make_home, kind):
     homes = itertools.count()
 
@@ -90,7 +108,8 @@ def test_a_dispatcher_that_is_killed_anywhere_loses_nothing(points, make_home, k
 
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize(
-    ("error", "kind"), [("EIO", "exec"), ("EIO", "warm"), ("EIO", "stream"), ("ENOSPC", "exec")]
+    ("error", "kind"),
+    [("EIO", "exec"), ("EIO", "warm"), ("EIO", "stream"), ("EIO", "batch"), ("ENOSPC", "exec")],
 )
 def test_a_disk_that_fails_anywhere_loses_nothing(points, make_home, error, kind):
     homes = itertools.count()

@@ -79,6 +79,9 @@ class Life:
             world.note(run)
             self._beget()
             self.core.ended(run, run.ended())
+        for run in [each for each in world.underway if each.handler.kind == "stream"]:
+            if world.random.random() < 0.5 and (ended := run.over(clock.at_s)):
+                self.core.ended(run, ended)
         self.core.mind_deadlines()
         self.core.look(list(world.logs))
         for log in world.logs.values():

@@ -15,15 +15,20 @@ class SimRun:
         self.deadline_s = now_s + handler.policy.timeout_s
         self.events = [single for each in deliveries for single in each.singles()]
         self.parts = []
-        self.exit, self.timed_out = 0, False
+        self.is_batch = handler.batch > 1 and len(self.events) > 1
+        self.exit, self.timed_out = world.exit_of(handler) if self.is_batch else 0, False
+        if self.is_batch and self.exit == 99:
+            # Of a batch it says that it failed.
+            self.exit = 1
         for delivery in self.events:
-            self.exit = world.exit_of(handler)
+            if not self.is_batch:
+                self.exit = world.exit_of(handler)
             lasts_s = random.choice((0.001, 0.01, 0.3, 5.0))
             if self.exit == -1:
                 lasts_s = 10_000.0
             self.parts.append((delivery, now_s, now_s + lasts_s))
             now_s += lasts_s
-            if self.exit:
+            if self.exit and not self.is_batch:
                 break
         self.ends_s = now_s
 
@@ -39,6 +44,8 @@ class SimRun:
     def done(self, now_s):
         """How many of its events are behind it."""
         behind = sum(ends_s <= now_s for _, _, ends_s in self.parts)
+        if self.is_batch:
+            return behind if behind == len(self.parts) and not self.exit else 0
         return min(behind, len(self.parts) - bool(self.exit))
 
     def ended(self):
@@ -47,4 +54,15 @@ class SimRun:
         done = self.done(self.ends_s)
         if verdict == "timeout" and done == len(self.events):
             verdict = "done"
-        return Ended(done, Outcome(verdict=verdict, ms=1.0, exit=self.exit, error=error))
+        outcome = Outcome(verdict=verdict, ms=1.0, exit=self.exit, error=error)
+        return Ended(done, outcome, of_all=self.is_batch)
+
+    def over(self, now_s):
+        """What a stream program has answered by now, if others are behind it still; those make up
+        the run from now on."""
+        done = self.done(now_s)
+        if self.handler.kind != "stream" or not 0 < done < len(self.events):
+            return None
+        self.world.note_done(self, done)
+        del self.parts[:done], self.events[:done]
+        return Ended(done, Outcome(verdict="done", ms=1.0), goes_on=True)

@@ -9,7 +9,7 @@ from hookline.dispatch.intake import Intake
 from hookline.dispatch.settlement import Settlement
 from hookline.dispatch.subscription import Cursor, Subscription
 from hookline.model.position import Position
-from testing.simulator.world import World
+from testing.simulator.world import OF_MANY, World
 
 HOURS = 3.0
 SEEDS = (18, 19, 33, 67, 24, 9, *range(1, 60))
@@ -170,3 +170,14 @@ MUTANTS = [
 def test_a_broken_core_is_found(mutate, monkeypatch):
     mutate(monkeypatch)
     assert any(World(seed, HOURS).run() for seed in SEEDS), mutate.__doc__
+
+
+def test_a_failed_batch_that_is_taken_for_done_is_found(monkeypatch):
+    fold = ledger._fold_batch
+
+    def fold_as_settled(progress, entry):
+        entry.then = "settled"
+        fold(progress, entry)
+
+    monkeypatch.setattr(ledger, "_fold_batch", fold_as_settled)
+    assert any(World(seed, HOURS, OF_MANY).run() for seed in (11, *SEEDS))

@@ -27,6 +27,9 @@ DOMAINS = ("alpha", "beta")
 ATTEMPTS = 4
 EXITS = (0,) * 60 + (1,) * 8 + (75,) * 6 + (99,) * 4 + (65,) * 3 + (64, 77, 127, 126)
 STEPS_MAX = 1_000_000
+HANDLERS = (("on-keyed.sh", "exec", 1), ("on-serial.sh", "exec", 1), ("on-stretch.py", "python", 1))
+"""Name, kind, and the most events of a run, but for Python's."""
+OF_MANY = (("on-keyed.sh", "exec", 1), ("on-batch.sh", "exec", 8), ("on-stream.sh", "stream", 8))
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -60,7 +63,7 @@ class SimClock:
 class World(Nobody):
     """Everything around the core. `run` gives back what should not be; `trace` says why."""
 
-    def __init__(self, seed, hours=6.0):
+    def __init__(self, seed, hours=6.0, handlers=HANDLERS):
         self.seed = seed
         self.random = Random(seed)  # noqa: S311  # a world, not a secret
         self.clock = SimClock()
@@ -72,7 +75,7 @@ class World(Nobody):
         self.crashes = self.power_cuts = self.steps = 0
         self.logs = {domain: SimLog(self, domain) for domain in DOMAINS}
         self.paper, self.index, self.identities = SimPaper(self), SimIndex(self), []
-        self.handlers = {each.name: each for each in self._handlers()}
+        self.handlers = {each.name: each for each in self._handlers(handlers)}
         self.away, self.broken = set(), set()
         self.runs_of = {name: [] for name in self.handlers}
         self.underway = []
@@ -87,18 +90,17 @@ class World(Nobody):
         self.settling = False
         self.happenings = Happenings(self)
 
-    def _handlers(self):
+    def _handlers(self, handlers):
         random = self.random
-        for name, kind, key, concurrency in (
-            ("on-keyed.sh", "exec", ("data", "key"), random.randint(2, 6)),
-            ("on-serial.sh", "exec", (), 1),
-            ("on-stretch.py", "python", (), 1),
-        ):
+        for name, kind, most in handlers:
+            key = ("data", "key") if name == "on-keyed.sh" else ()
+            concurrency = random.randint(2, 6) if key else 1
             patterns = random.choice((("alpha.*",), ("beta.*", "alpha.*"), ("*",)))
             policy = Policy(attempts=ATTEMPTS, backoff_s=random.choice((0.1, 1.0, 30.0)))
             yield Handler(
                 name=name, path=Path(name), kind=kind, patterns=patterns, policy=policy,
                 concurrency=concurrency, key=key, envelope="", start="beginning",
+                batch=most if kind == "exec" else 1, window=most if kind == "stream" else 1,
                 installed_s=self.clock.now().timestamp(), version=(1, 0, 0),
             )  # fmt: skip
 
@@ -162,7 +164,7 @@ class World(Nobody):
         return Handlers(handlers=tuple(present))
 
     def limit(self, handler):
-        return 8 if handler.kind == "python" else 1
+        return 8 if handler.kind == "python" else max(handler.batch, handler.window)
 
     def start(self, handler, deliveries):
         self.step(f"start {handler.name}")
@@ -198,7 +200,7 @@ class World(Nobody):
                 self.problems.append(f"{handler.name}: {each.event} was over, and runs again")
 
     def _settled_by(self, entry):
-        if entry.action == "batch":
+        if entry.action == "batch" and entry.then == "settled":
             last = Position(entry.segment, entry.mark)
             return [
                 (entry.domain, record.position, record.event.id)
@@ -326,13 +328,11 @@ class World(Nobody):
         """The runs as the handler would tell of them."""
         now_s = self.clock.at_s
         for number, (delivery, begun_s, ends_s) in enumerate(run.parts):
-            if (killed and begun_s > now_s) or (
-                run.exit in (126, 127) and number == len(run.parts) - 1
-            ):
+            is_told = run.is_batch or number == len(run.parts) - 1
+            if (killed and begun_s > now_s) or (run.exit in (126, 127) and is_told):
                 continue
-            is_last = number == len(run.parts) - 1
             over = not killed or ends_s <= now_s
-            status = run.exit if is_last else 0
+            status = run.exit if is_told else 0
             self.runs_of[run.handler.name].append(
                 Run(
                     event=delivery.event, key=str(delivery.key), attempt=delivery.attempt,
@@ -341,6 +341,16 @@ class World(Nobody):
                     exit=0 if status == 99 else (status if over else -1),
                 )
             )  # fmt: skip
+
+    def note_done(self, run, count):
+        """The first events of a stretch that goes on."""
+        self.runs_of[run.handler.name] += [
+            Run(
+                event=delivery.event, key=str(delivery.key), attempt=delivery.attempt,
+                begun_ns=int(begun_s * 1e9), ended_ns=int(ends_s * 1e9), exit=0,
+            )
+            for delivery, begun_s, ends_s in run.parts[:count]
+        ]  # fmt: skip
 
     def mend(self):
         """There is room on the disk again, and it works. What has met with one that did not is
