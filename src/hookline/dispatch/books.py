@@ -8,7 +8,7 @@ does; the index commits a cursor only when the log is on disk up to there.
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from itertools import chain
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -348,19 +348,37 @@ class Books:
         try:
             self._paper.sync()
             self._freshen()
-            self._commit(cursors)
+            if self._has_news(cursors):
+                self._commit(cursors)
             self._indexed = self._folded
             for handler, moved in cursors.items():
                 self._committed.update(((handler, domain), at) for domain, at in moved.items())
         except HooklineError as error:
             self.trouble = str(error)
             return False
-        for done in (
-            self._asked, self._settled, self._waiting, self._begun, self._handlers, self._closed,
-            self._starts, self._rewound,
-        ):  # fmt: skip
+        for done in self._news:
             done.clear()
         return True
+
+    @property
+    def _news(self) -> tuple[dict[str, Any] | list[Any] | set[str], ...]:
+        """What the index has still to be told, besides cursors."""
+        return (
+            self._asked, self._settled, self._waiting, self._begun, self._handlers, self._closed,
+            self._starts, self._rewound,
+        )  # fmt: skip
+
+    def _has_news(self, cursors: Mapping[str, Mapping[str, Cursor]]) -> bool:
+        """Whether there is something to commit: an idle bus writes nothing."""
+        return (
+            any(self._news)
+            or self._folded != self._indexed
+            or any(
+                self._committed.get((handler, domain)) != cursor
+                for handler, moved in cursors.items()
+                for domain, cursor in moved.items()
+            )
+        )
 
     def turn_over(self, clock: Clock) -> str:
         """Keep the journal short, right after a commit: a large one is closed, and the next begins

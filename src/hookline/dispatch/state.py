@@ -149,7 +149,8 @@ class State:
                 self.path.touch(0o640, exist_ok=False)
             self._db = apsw.Connection(str(self.path))
             self._db.set_busy_timeout(_BUSY_MS)
-            self._db.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL")
+            self._db.pragma("journal_mode", "WAL")
+            self._db.pragma("synchronous", "NORMAL")
         self._inode = self._inode_at_path()
 
     def _inode_at_path(self) -> tuple[int, int] | None:

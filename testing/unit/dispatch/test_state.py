@@ -306,3 +306,24 @@ def test_a_cursor_only_ever_goes_back(tmp_path):
         assert state.load().progress("h").cursors == {"d": Cursor(Position(1, 5))}
         state.rewind("h", "d", Position(1, 0))
         assert state.load().progress("h").cursors == {"d": Cursor(Position(1, 0))}
+
+
+def test_a_commit_waits_for_no_disk(tmp_path):
+    """The journal's tail tells again what a power cut takes of the index."""
+    with closing(State(tmp_path / "index.db")) as state:
+        assert state._db.pragma("journal_mode") == "wal"
+        assert state._db.pragma("synchronous") == 1
+
+
+def test_an_idle_dispatcher_writes_nothing_to_its_index(bench):
+    bench.shell("on-a-b.sh", 'echo "$EVENT_ID" >>"$OUT"')
+    bench.emit("a.b", id="e")
+    bench.run_until(lambda: bench.said() == ["e"])
+    dispatcher = bench.dispatcher()
+    dispatcher.drain()
+    log = index_of(bench).with_name(f"{STATE_FILE}-wal")
+    before = log.stat().st_mtime_ns
+    for _ in range(3):
+        assert dispatcher._core.commit()
+    assert log.stat().st_mtime_ns == before
+    dispatcher.close()
