@@ -17,12 +17,12 @@ from hookline.dispatch.handlers import refusal
 from hookline.dispatch.index_check import see_journal
 from hookline.dispatch.journal import (
     STATE_FILE,
-    append_whole,
     open_journal,
     read_ledger,
 )
 from hookline.dispatch.ledger import Entry, encode
 from hookline.dispatch.lock import holder
+from hookline.dispatch.pen import append_whole
 from hookline.dispatch.state import IndexFailed, State
 from hookline.log.home import Home
 from hookline.model.errors import TryAgain, printable

@@ -183,6 +183,7 @@ class Dispatcher:
         self._core.commit(whole=True)
         self._intake.close()
         self._state.close()
+        self._journal.close()
         self._inbox.close()
         self._poll.close()
         self._lock.close()

@@ -18,10 +18,10 @@ from hookline.dispatch import ledger as lines
 from hookline.dispatch.dead_letter import decode_letter
 from hookline.dispatch.ledger import Ledger
 from hookline.dispatch.paper import catch_up
+from hookline.dispatch.pen import Pen, append_whole
 from hookline.dispatch.snapshot import Snapshots, entries_of
 from hookline.dispatch.state import IndexFailed, State
 from hookline.dispatch.subscription import Delivery
-from hookline.log.files import append_line
 from hookline.log.home import Home
 from hookline.log.rotate import rotate_stream
 from hookline.log.stream import Chunk, Line, LogReplaced, Stream, chunks
@@ -114,23 +114,14 @@ def read_ledger(home: Home) -> Ledger:
         return load_ledger(home, None)
 
 
-def append_whole(path: Path, lines: bytes, *, locked_append: Path, sync: bool = False) -> None:
-    """Append lines to the journal or to the dead letters of a home. Raises as `append_line`.
-
-    What a crash or a full disk has torn is ended first: unlike an event, a line that is glued to it
-    would be lost with it.
-    """
-    append_line(path, lines, sync=sync, locked=os.path.exists(locked_append), whole=True)
-
-
 class JournalFiles:
     """What the dispatcher's books are written on."""
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        # Asked for at each write: to put a path together takes longer than to look at it.
-        self._deliveries, self._dead_letters = home.deliveries, home.dead_letters
-        self._locked_append = home.locked_append
+        self._path = os.fspath(home.deliveries)
+        self._dead_letters, self._locked_append = home.dead_letters, home.locked_append
+        self._pen = Pen(home.deliveries, home.locked_append)
         self._journal = open_journal(home)
         self._names: dict[int, str] = {}
         self._snapped = 1
@@ -185,7 +176,7 @@ class JournalFiles:
         makes another journal of it, which then tells what the index is to be.
         """
         segment = _read_last(folded)
-        if segment < 1 or bytes_of(self._deliveries):
+        if segment < 1 or bytes_of(self._path):
             return None
         if any(ordinal >= segment for ordinal in self._journal.ordinals()):
             return None
@@ -230,7 +221,8 @@ class JournalFiles:
         with contextlib.suppress(FileNotFoundError):
             # A snapshot that is large itself must not be followed by the next one at once.
             limit = max(JOURNAL_BYTES_MAX, 4 * self._snapshot_bytes)
-            if self._home.deliveries.stat().st_size > limit:
+            if os.stat(self._path).st_size > limit:
+                self._pen.close()
                 rotate_stream(self._journal, larger_than=limit)
 
     def lacks_snapshot(self, folded: Position) -> bool:
@@ -258,7 +250,7 @@ class JournalFiles:
 
     def enter(self, lines: bytes) -> None:
         """Append entries to the journal in one write. Raises HooklineError or OSError."""
-        append_whole(self._deliveries, lines, locked_append=self._locked_append)
+        self._pen.append(lines)
         self._unsynced = True
 
     def sync(self) -> None:
@@ -275,13 +267,17 @@ class JournalFiles:
         """The event of the dead letter that a delivery repeats, for when its log is gone."""
         return event_of_letter(self._home, delivery)
 
+    def close(self) -> None:
+        """Let go of the live file."""
+        self._pen.close()
+
 
 def _read_last(position: Position) -> int:
     """The segment that was read last by who has read up to there; 0: none was."""
     return position.segment if position.offset else position.segment - 1
 
 
-def bytes_of(path: Path) -> int:
+def bytes_of(path: str | Path) -> int:
     """The size of a file; 0 where there is none."""
     try:
         return os.stat(path).st_size

@@ -16,10 +16,10 @@ from typing import Final
 
 from hookline.dispatch.decide import Outcome
 from hookline.dispatch.environment import MARK, Environment
-from hookline.dispatch.exec_runner import ExecRun, Lines, NotRunnable, event_file
+from hookline.dispatch.exec_runner import ExecRun, Lines, NotRunnable
 from hookline.dispatch.folders import Folders
 from hookline.dispatch.handlers import Handler, version_of
-from hookline.dispatch.process import end_group, kill_marked, null, spawn, sweep
+from hookline.dispatch.process import end_group, kill_marked, null, spawn, sweep, write_all
 from hookline.dispatch.runner import Ended
 from hookline.dispatch.subscription import Delivery
 
@@ -83,8 +83,7 @@ class WarmRunner:
         )
         if "\0" in script:
             raise ValueError("an attribute has a NUL")
-        run.script = event_file(script.encode("utf-8", "surrogateescape"))
-        run.host.begin(run)
+        run.host.begin(run, script.encode("utf-8", "surrogateescape"))
 
     def _begin(self) -> "_Host":
         host = _Host(self._environment.of_warm_hosts())
@@ -140,21 +139,27 @@ class _Host:
         """The subshell that waits, or is at work; 0 while there is none yet."""
         self._said = b""
         ours, theirs = socket.socketpair()
-        with ours, theirs:
+        with ours, theirs, contextlib.ExitStack() as made:
             ours.setblocking(False)
+            self._script = os.memfd_create("script", os.MFD_CLOEXEC)
+            made.callback(os.close, self._script)
             self.pid = spawn(
                 ["/bin/bash", str(HOST)],
                 env=env,
-                cwd=Path("/"),
+                cwd="/",
                 descriptors={0: null(), 1: null(), 2: null(), CHANNEL: theirs.fileno()},
             )
             self.channel = ours.detach()
+            made.pop_all()
 
-    def begin(self, run: "WarmRun") -> None:
-        """Tell the subshell that waits, or will, what to read."""
+    def begin(self, run: "WarmRun", script: bytes) -> None:
+        """Tell the subshell that waits, or will, to read this."""
         self.hear()
+        # Nobody has it open any more: the last subshell read it as a whole, and is gone.
+        os.ftruncate(self._script, 0)
+        write_all(self._script, script)
         with contextlib.suppress(ConnectionError):
-            os.write(self.channel, b"%d\n" % run.script)
+            os.write(self.channel, b"%d\n" % self._script)
         self.run = run
         run.pid = self.leader or -1
 
@@ -181,6 +186,7 @@ class _Host:
             if pid > 0:
                 end_group(pid, signal.SIGKILL)
         os.close(self.channel)
+        os.close(self._script)
 
 
 class WarmRun(ExecRun):
@@ -198,7 +204,6 @@ class WarmRun(ExecRun):
         super().__init__(handler, deliveries, now_s, folders)
         self.host = host
         self._give_back = give_back
-        self.script = -1
 
     def ends(self) -> list[int]:
         """The host's channel."""
@@ -240,13 +245,6 @@ class WarmRun(ExecRun):
             super().overdue(now_s)
         else:
             end_group(self.host.pid, signal.SIGKILL)
-
-    def close(self, *, deserted: bool = False) -> None:
-        """Let go of its descriptors and its working folder; `deserted`: nobody is left in it."""
-        super().close(deserted=deserted)
-        if self.script >= 0:
-            os.close(self.script)
-            self.script = -1
 
 
 def quoted(text: str) -> str:

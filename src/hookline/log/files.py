@@ -85,13 +85,13 @@ def sync_folder(folder: str | os.PathLike[str]) -> None:
             raise (TryAgain if error.errno in _SCARCE else WriteFailed)(message) from error
 
 
-def open_append(path: str | os.PathLike[str]) -> int:
+def open_append(path: str | os.PathLike[str], access: int = os.O_WRONLY) -> int:
     """A descriptor to append lines to, close-on-exec; the file is made when there is none.
 
     Raises CannotCreate for what is no regular file of its own (a link, a pipe, a folder, a device,
     a second name of another file) or cannot be made; TryAgain when descriptors or memory are short.
     """
-    return _open(os.fspath(path))[0]
+    return _open(os.fspath(path), access)[0]
 
 
 def append_line(
@@ -198,11 +198,11 @@ def _append(
     if locked:
         _lock(fd, path)
     try:
-        if whole and _is_torn(fd, os.fstat(fd).st_size):
+        if whole and is_torn(fd, os.fstat(fd).st_size):
             line = b"\n" + line
         write_line(fd, line, path)
         begins = os.lseek(fd, 0, os.SEEK_CUR) - len(line) - 1 if whole else 0
-        if not line.startswith(b"\n") and _is_torn(fd, begins):
+        if not line.startswith(b"\n") and is_torn(fd, begins):
             # Somebody's write came short between the look and ours: once more, behind our own.
             write_line(fd, line, path)
         if sync:
@@ -214,7 +214,7 @@ def _append(
             fcntl.flock(fd, fcntl.LOCK_UN)
 
 
-def _is_torn(fd: int, end: int) -> bool:
+def is_torn(fd: int, end: int) -> bool:
     """Whether the line that ends there has no newline."""
     return end > 0 and os.pread(fd, 1, end - 1) != b"\n"
 
