@@ -12,12 +12,12 @@ from xml.sax.saxutils import escape
 Line = Mapping[int, float]
 
 WIDTH: Final = 380
-HEIGHT: Final = 260
+HEIGHT: Final = 276
 ACROSS: Final = 2
 """Panels in a row."""
 LEFT: Final = 62
 RIGHT: Final = 16
-TOP: Final = 34
+TOP: Final = 50
 BOTTOM: Final = 46
 _STYLE: Final = """
   text { font: 12px system-ui, sans-serif; fill: #333 }
@@ -27,7 +27,7 @@ _STYLE: Final = """
   .c0 { stroke: #1f6fb2; fill: #1f6fb2 } .c1 { stroke: #c05a10; fill: #c05a10 }
   .c2 { stroke: #2f8a4c; fill: #2f8a4c }
   polyline.line { fill: none }
-  text { stroke: none !important }
+  tspan.c0, tspan.c1, tspan.c2 { stroke: none }
   @media (prefers-color-scheme: dark) {
     text { fill: #ccc } .grid { stroke: #444 }
     .c0 { stroke: #6cb6ff; fill: #6cb6ff } .c1 { stroke: #f0a060; fill: #f0a060 }
@@ -124,6 +124,10 @@ def _drawn(panel: Panel, along: str) -> Iterator[str]:
     middle = (LEFT + WIDTH - RIGHT) / 2
     yield _text(middle, 18, f"{panel.title} ({panel.unit})", "title", "middle")
     yield _text(middle, HEIGHT - 10, along, "", "middle")
+    names = "   ".join(
+        f'<tspan class="c{n}">{escape(name)}</tspan>' for n, name in enumerate(panel.lines)
+    )
+    yield f'<text x="{middle:.1f}" y="36" text-anchor="middle" xml:space="preserve">{names}</text>'
     for n, (name, line) in enumerate(panel.lines.items()):
         points = [(across.place(x), up.place(y)) for x, y in line.items()]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
@@ -132,8 +136,6 @@ def _drawn(panel: Panel, along: str) -> Iterator[str]:
             told = escape(f"{name}: {shown(value)} {panel.unit} at {shown(many)}")
             place = f'cx="{x:.1f}" cy="{y:.1f}" r="3"'
             yield f'<circle class="c{n}" {place}><title>{told}</title></circle>'
-        if len(panel.lines) > 1:
-            yield _text(LEFT + 8, TOP + 14 + 15 * n, name, f"c{n}", "start")
 
 
 def _grid(across: Axis, up: Axis) -> Iterator[str]:

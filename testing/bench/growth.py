@@ -23,7 +23,7 @@ Say = Callable[[str], None]
 FIRST: Final = "first delivery after the start"
 MEMORY: Final = "most memory"
 COST: Final = "cost of an event"
-PROCESSOR: Final = "drain, processor time of both processes"
+PROCESSOR: Final = "processor time for it"
 
 # Counts, since events of several domains come in no order. At the first and the last one it notes
 # the time, and what it and the dispatcher, its parent, have had of the processor.
@@ -113,7 +113,13 @@ def payload(scale: Scale, folder: Path, say: Say) -> Curve:
             seen[size] = _drained(home, "*.tick", count, folder)
         say(f"growth-payload {size}: append {append_us[size]:.1f} us, {seen[size]}")
     curve = _curve("payload", "Larger payloads", "bytes of payload", seen)
-    return curve.with_line(COST, "append", append_us)
+    drain_us = {size: each.each_us for size, each in seen.items()}
+    lines = {
+        name: {size: each_us / size * 1000 for size, each_us in line.items()}
+        for name, line in (("drain", drain_us), ("append", append_us))
+    }
+    panel = Panel(title="cost of a thousand bytes of payload", unit="µs", lines=lines)
+    return curve.with_line(COST, "append", append_us).with_panel(panel)
 
 
 def writers(scale: Scale, folder: Path, say: Say) -> Curve:

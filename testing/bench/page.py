@@ -4,7 +4,6 @@ In the page, what a run writes lies between `<!-- measured: NAME -->` and `<!-- 
 is written by hand and stays.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -20,7 +19,6 @@ from testing.bench.machine import DURABILITY
 PAGE: Final = CHECKOUT / "docs" / "PERFORMANCE.md"
 PICTURES: Final = CHECKOUT / "docs" / "performance"
 _FLAT: Final = Target(at="<=", bound=1.2)
-_SECTION: Final = r"(<!-- measured: {} -->\n).*?(<!-- end -->)"
 _HEAD: Final = ("figure", "Hookline", "beside it", "", "ratio", "must reach", "reached", "limit")
 
 Row = tuple[str, ...]
@@ -43,16 +41,20 @@ def _rows(result: Result) -> Iterator[Row]:
         return
     ours, limit = shown(result.median(OURS), unit), _limit(result)
     others = [name for name in figure.contenders if name not in (OURS, figure.limit)]
-    for target in figure.targets or (None,):
-        against = target.against if target else next(iter(others), "")
-        must, reached = (str(target), _said(result.reached(target))) if target else ("", "")
-        if against and not result.measured(against):
-            yield (title, ours, against, result.missing[against], "", must, reached, limit)
-        elif against:
-            theirs, ratio = shown(result.median(against), unit), f"{result.ratio(against):.2f}"
-            yield (title, ours, against, theirs, ratio, must, reached, limit)
-        else:
-            yield (title, ours, "", "", "", must, reached, limit)
+    if not figure.targets:
+        yield (title, ours, *_beside(result, others[0] if others else ""), "", "", limit)
+    for target in figure.targets:
+        reached = _said(result.reached(target))
+        yield (title, ours, *_beside(result, target.against), str(target), reached, limit)
+
+
+def _beside(result: Result, name: str) -> Row:
+    """Another contender, what it did, and the ratio of ours to that."""
+    if not name:
+        return ("", "", "")
+    if not result.measured(name):
+        return (name, result.missing[name], "")
+    return (name, shown(result.median(name), result.figure.unit), f"{result.ratio(name):.2f}")
 
 
 def _limit(result: Result) -> str:
@@ -167,10 +169,12 @@ def sections(
 def put(text: str, sections: dict[str, str]) -> str:
     """The page with these sections in their places. Raises KeyError when one has none."""
     for name, section in sections.items():
-        pattern = re.compile(_SECTION.format(re.escape(name)), re.DOTALL)
-        text, found = pattern.subn(lambda match, new=section: f"{match[1]}{new}\n{match[2]}", text)  # type: ignore[misc]  # bound now: the loop goes on
+        begin = f"<!-- measured: {name} -->\n"
+        before, found, behind = text.partition(begin)
         if not found:
             raise KeyError(name)
+        _, end, after = behind.partition("<!-- end -->")
+        text = f"{before}{begin}{section}\n{end}{after}"
     return text
 
 
