@@ -100,7 +100,7 @@ class Listener:
         known = self._stretch
         if known and known.domain == domain and known.end and events.position < known.end:
             return False
-        if b'"hops":' in events.text and any(each.hops > HOPS_MAX for each in events.events):
+        if max([event.hops for event in events.events]) > HOPS_MAX:
             return False
         return self.subscription.takes_whole(domain, events)
 

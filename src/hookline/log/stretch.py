@@ -12,11 +12,11 @@ from hookline.model.position import Position
 class Stretch:
     """Events of one segment, in log order.
 
-    `text` is their lines, each with its newline; `position` is that of the first, `end` that behind
-    the last. There may be other lines between them.
+    `text` is their lines, each with its newline; `position` and `last` are where the first and the
+    last one lie, `end` is behind that. There may be other lines between them.
     """
 
-    __slots__ = ("_bounds", "end", "events", "position", "text")
+    __slots__ = ("_bounds", "end", "events", "last", "position", "text")
 
     def __init__(
         self,
@@ -26,8 +26,12 @@ class Stretch:
         events: list[Event],
     ) -> None:
         """`bounds` are the offsets of each line and behind it, or of all if no other is between."""
+        start, end = bounds[-1]
+        if len(bounds) != len(events):
+            start = end - len(text) + text.rfind(b"\n", 0, -1) + 1
         self.position = Position(segment, bounds[0][0])
-        self.end = Position(segment, bounds[-1][1])
+        self.last = Position(segment, start)
+        self.end = Position(segment, end)
         self.text = text
         self.events = events
         self._bounds = bounds
@@ -62,14 +66,6 @@ class Stretch:
             sizes = (len(line) + 1 for line in self.lines)
             self._bounds = list(pairwise(accumulate(sizes, initial=self.position.offset)))
         return self._bounds
-
-    @property
-    def last(self) -> Position:
-        """Where the last event lies."""
-        if len(self._bounds) == len(self.events):
-            return Position(self.end.segment, self._bounds[-1][0])
-        size = len(self.text) - self.text.rfind(b"\n", 0, -1) - 1
-        return Position(self.end.segment, self.end.offset - size)
 
     def part(self, start: int, stop: int) -> Self:
         """The events from number `start` up to `stop`: one at least."""
