@@ -120,7 +120,7 @@ def to_come(home, ledger, twins):
 
 
 def histories(soak_s):
-    return range(25 if soak_s else 2)
+    return range(25 if soak_s else 1)
 
 
 def live(bench, chance):
