@@ -329,7 +329,7 @@ class World(Nobody):
         now_s = self.clock.at_s
         for number, (delivery, begun_s, ends_s) in enumerate(run.parts):
             is_told = run.is_batch or number == len(run.parts) - 1
-            if (killed and begun_s > now_s) or (run.exit in (126, 127) and is_told):
+            if begun_s > now_s or (run.exit in (126, 127) and is_told):
                 continue
             over = not killed or ends_s <= now_s
             status = run.exit if is_told else 0

@@ -16,9 +16,9 @@ from hookline.dispatch.ledger import Entry, Ledger
 from hookline.dispatch.listener import Listener
 from hookline.dispatch.roster import Roster
 from hookline.dispatch.runner import Ended, Run
-from hookline.dispatch.settlement import Settlement
+from hookline.dispatch.settlement import Settlement, parted
 from hookline.dispatch.spectator import Spectator
-from hookline.dispatch.subscription import Delivery
+from hookline.dispatch.subscription import Delivery, end_of
 from hookline.model.clock import Clock
 from hookline.model.errors import HooklineError, TryAgain, told
 
@@ -156,8 +156,9 @@ class Core:
             return False
         if ended is not None and ended.goes_on:
             over = ended.done + (ended.outcome.verdict != "done")
-            self._settlement.ended(listener, run.deliveries[:over], ended)
-            del run.deliveries[:over]
+            before, behind = parted(listener.subscription, run.deliveries, over)
+            self._settlement.ended(listener, before, ended)
+            run.deliveries[:] = behind
             self._books.goes_on(listener.name, run.deliveries, self._clock)
             return True
         del self._listening[id(run)]
@@ -300,8 +301,9 @@ class Core:
             return
         except (HooklineError, ValueError) as error:
             # An event cannot be put into the form that the handler wants.
-            if len(deliveries) > 1:
-                self._take_back([(listener, deliveries)], 0.0, alone=True)
+            if end_of(deliveries):
+                singles = listener.subscription.split_up(deliveries)
+                self._take_back([(listener, singles)], 0.0, alone=True)
                 return
             refused = Outcome(verdict="rejected", ms=0.0, error=str(error))
             self._settlement.ended(listener, deliveries, Ended(0, refused))

@@ -92,7 +92,7 @@ class Listener:
 
     def takes_whole(self, domain: str, events: Stretch) -> bool:
         """Whether these are to be one delivery: nothing tells one of them from the others."""
-        if self.handler.kind != "python" or any(
+        if self.handler.kind not in ("python", "stream") or any(
             place == domain and events.position <= position < events.end
             for place, position, _ in self._recovered
         ):

@@ -73,7 +73,7 @@ class StreamRunner:
     def start(self, handler: Handler, deliveries: list[Delivery], now_s: float) -> "StreamRun":
         """Hand a stretch of events to the handler's program, which is started for the first."""
         run = StreamRun(handler, deliveries, now_s)
-        lines = [self._lines(handler, delivery) for delivery in deliveries]
+        lines = [self._lines(handler, owed.delivery) for owed in run.owed]
         try:
             program = self._programs.get(handler.name) or self._begin(handler)
         except NotRunnable as error:
@@ -223,7 +223,7 @@ class StreamRun:
         self.handler = handler
         self.deliveries = deliveries
         self.failed = ""
-        self.owed = deque(map(Owed, deliveries))
+        self.owed = deque(Owed(single) for each in deliveries for single in each.singles())
         """What is not over; the oldest has had its time when the deadline comes."""
         self.stopped: Outcome | None = None
         """What the program is ended for."""

@@ -347,6 +347,15 @@ class Subscription:
                 track.open.move_to_end(position)
         return rest
 
+    def split_up(self, deliveries: list[Delivery]) -> list[Delivery]:
+        """One delivery for each of their events."""
+        singles = []
+        for delivery in deliveries:
+            singles.append(delivery)
+            while singles[-1].events > 1:
+                singles.append(self.split(singles[-1], 1))
+        return singles
+
     def begin(self, delivery: Delivery) -> None:
         """A run of the delivery starts."""
         delivery.attempt += 1

@@ -317,6 +317,22 @@ def test_a_program_that_may_not_work_pauses_its_handler(bench, status):
     assert [alert[:2] for alert in bench.alerts] == [("handler_paused", NAME)]
 
 
+def test_one_event_that_cannot_be_put_into_the_wanted_form_takes_no_other_along(bench):
+    stream(bench, "answer(event, 0)", "window: 4")
+    emit(bench, 6)
+
+    def lines(_, delivery):
+        if delivery.event == "e2":
+            raise ValueError("no such form")
+        return delivery.line
+
+    dispatcher = bench.dispatcher(lines=lines)
+    dispatcher.drain()
+    dispatcher.close()
+    assert [letter["event"]["id"] for letter in bench.letters()] == ["e2"]
+    assert seen(bench) == [0, 1, 3, 4, 5]
+
+
 @pytest.mark.parametrize("text", ["#!/no/such/program\n# run: stream\n", "", "answered"])
 def test_a_program_that_cannot_be_run_burns_no_attempt(bench, text):
     if text.startswith("#!"):
