@@ -115,9 +115,8 @@ class Core:
         """These logs changed."""
         self._intake.look(changed)
         for domain in changed:
-            for listener in self._roster:
-                if domain in listener.subscription.domains:
-                    listener.behind.add(domain)
+            for listener in self._roster.readers(domain):
+                listener.hear(domain)
 
     def turn(self) -> bool:
         """Read, start what may start, write it all down; False when there was nothing to do."""
@@ -136,17 +135,19 @@ class Core:
         """Take in what there is room for; whether there was something, or there is more to read:
         what nobody wants fills many a round."""
         before = self._intake.admitted
-        for listener in self._roster:
+        for listener in list(self._roster.awake):
             for domain in sorted(listener.behind):
                 if not self._intake.pull(listener, domain):
                     listener.behind.discard(domain)
             if listener.blamed:
                 self._books.blamed(listener.name, listener.blamed, self._clock)
                 listener.blamed.clear()
+            if listener.idle:
+                del self._roster.awake[listener]
         return self._intake.admitted > before or self._has_more()
 
     def _has_more(self) -> bool:
-        return any(each.behind and each.subscription.room > 0 for each in self._roster)
+        return any(each.behind and each.subscription.room > 0 for each in self._roster.awake)
 
     def ended(self, run: Run, ended: Ended | None) -> bool:
         """A run is over, or the first part of it; None: none of its deliveries was run. False when
@@ -187,7 +188,7 @@ class Core:
             return -math.inf
         moments = [self._commit_at_s, *(run.deadline_s for run in self.runs)]
         if not self.stopping:
-            starts = (each.next_start_s() for each in self._roster)
+            starts = (each.next_start_s() for each in self._roster.awake)
             moments += [start_s for start_s in starts if start_s is not None]
         return min(moments)
 
@@ -226,7 +227,7 @@ class Core:
         chosen: list[tuple[Listener, list[Delivery]]] = []
         settled, begun = self._settlement.settled, 0
         try:
-            for listener in self._roster:
+            for listener in list(self._roster.awake):
                 if listener.may_start(now_s) and self.running + len(chosen) < RUNS_MAX:
                     for deliveries in self._choose(listener, now_s):
                         chosen.append((listener, deliveries))  # kept, whatever ends this

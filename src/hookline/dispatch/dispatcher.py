@@ -323,7 +323,8 @@ class Dispatcher:
         looked = self._look()
         self._intake.distrust()
         for listener in self.roster:
-            listener.behind.update(listener.subscription.domains)
+            for domain in listener.subscription.domains:
+                listener.hear(domain)
         return self._core.pull() or looked
 
     # -- beginning, waiting ----------------------------------------------------------------

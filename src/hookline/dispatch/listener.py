@@ -23,9 +23,13 @@ _TYPES_KEPT: Final = 10_000
 class Listener:
     """One handler in a running dispatcher."""
 
-    def __init__(self, handler: Handler, progress: Progress, clock: Clock) -> None:
+    def __init__(
+        self, handler: Handler, progress: Progress, clock: Clock, awake: dict["Listener", None]
+    ) -> None:
+        """It puts itself among those that are `awake` when there is something to do for it."""
         self.handler = handler
         self._clock = clock
+        self._awake = awake
         self.standing: Standing = progress
         self._held_until_s = 0.0
         """When it is probed again, if it cannot be run."""
@@ -77,7 +81,22 @@ class Listener:
     def track(self, domain: str, cursor: Cursor, settled: dict[Position, str]) -> None:
         """Follow a domain from a cursor on."""
         self.subscription.track(domain, cursor, settled)
+        self.hear(domain)
+
+    def hear(self, domain: str) -> None:
+        """There may be something to read for it."""
         self.behind.add(domain)
+        self._awake[self] = None
+
+    def replay(self, delivery: Delivery) -> None:
+        """Take an event once more."""
+        self.subscription.replay(delivery)
+        self._awake[self] = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to do for it until it hears of something."""
+        return not (self.behind or self.blamed or self.subscription.open)
 
     def recovered(self, place: Place) -> Pending | None:
         """What was known of a delivery before a restart."""

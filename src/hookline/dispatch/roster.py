@@ -57,9 +57,27 @@ class Roster:
         self._seen = Snapshot()
         self._progress: dict[str, Progress] = {}
         self.listeners: dict[str, Listener] = {}
+        self.awake: dict[Listener, None] = {}
+        """Those for which there may be something to do."""
+        self._readers: dict[str, list[Listener]] = {}
+        """By domain; empty when it is to be made again."""
 
     def __iter__(self) -> Iterator[Listener]:
         return iter(self.listeners.values())
+
+    def readers(self, domain: str) -> list[Listener]:
+        """Those that follow a domain."""
+        if not self._readers:
+            for listener in self:
+                for each in listener.subscription.domains:
+                    self._readers.setdefault(each, []).append(listener)
+        return self._readers.get(domain, [])
+
+    def _drop(self, name: str) -> None:
+        listener = self.listeners.pop(name, None)
+        if listener is not None:
+            self.awake.pop(listener, None)
+            self._readers.clear()
 
     def changed(self) -> bool:
         """Whether a file came, went or changed since the last refresh, or a listener is to be let
@@ -91,7 +109,7 @@ class Roster:
         gone = [each for each in self if each.leaving and not each.subscription.running]
         for listener in gone:
             if self._forget(listener.handler):
-                del self.listeners[listener.name]
+                self._drop(listener.name)
         missing = self._missing()
         if not missing:
             return
@@ -102,7 +120,7 @@ class Roster:
                 self._take_on(handler, progress, domains)
             except Exception:
                 # As a whole or not at all: it is missing, and will be taken on at the next look.
-                self.listeners.pop(handler.name, None)
+                self._drop(handler.name)
                 raise
 
     def _missing(self) -> list[Handler]:
@@ -133,13 +151,13 @@ class Roster:
                 listener.unread.append(delivery)
                 return
             delivery.key = key_of(listener.handler, line or b"{}")
-        listener.subscription.replay(delivery)
+        listener.replay(delivery)
 
     def _take_on(self, handler: Handler, progress: Progress, domains: list[str]) -> None:
         is_new = not progress.since_s
         if is_new:
             progress.since_s = handler.installed_s
-        listener = Listener(handler, progress, self._clock)
+        listener = Listener(handler, progress, self._clock, self.awake)
         self.listeners[handler.name] = listener
         self._progress[handler.name] = progress
         self._books.handler(listener.name, progress)
@@ -162,6 +180,7 @@ class Roster:
             except (HooklineError, OSError, MemoryError):
                 # Its log cannot be read, as the inbox says. At the next look, perhaps.
                 continue
+            self._readers.clear()
             if position is not None:
                 started[domain] = position
         if started or is_new:
