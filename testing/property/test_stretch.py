@@ -96,6 +96,9 @@ def test_a_part_of_a_stretch_is_what_its_lines_say(lines, data):
         Position(3, 5 + sum(len(line) + 1 for line in lines[:start])),
         Position(3, 5 + sum(len(line) + 1 for line in lines[:stop])),
     )
+    part.forget()
+    assert len(part) == stop - start
+    assert part.events == stretch.events[start:stop]
     one = part.part(inner - start, inner - start + 1)
     assert (one.position.offset, one.end.offset) == stretch.bounds[inner]
     assert one.lines == [lines[inner]]

@@ -27,6 +27,7 @@ SETTLED_MAX: Final = 20_000
 """After so many the journal is told the cursors: who folds it keeps each in memory until then."""
 _OURS: Final = (b'{"action":"attempt"', b'{"action":"begun"')
 """How most lines begin: they are no commands."""
+SETTLED_BYTES_MAX: Final = 16 << 20
 _COMMANDS: Final = frozenset({"replay", "drop", "paused", "resumed"})
 
 
@@ -108,12 +109,18 @@ class Books:
         """The segment in which a snapshot was written that does not read back."""
         self.trouble = self._told_trouble = ""
         self._untold = 0
+        self._settled_bytes = 0
         self.cursors_due_s = 0.0
 
     @property
     def stuck(self) -> bool:
         """Whether something could not be written; nothing new may start."""
         return bool(self.trouble)
+
+    @property
+    def full(self) -> bool:
+        """Whether a commit is due, since much is kept in memory until then."""
+        return self._settled_bytes >= SETTLED_BYTES_MAX
 
     def new_trouble(self) -> str:
         """What is wrong after a commit, when it was not asked for before; empty for nothing new."""
@@ -134,6 +141,9 @@ class Books:
         for delivery in deliveries:
             known.append(delivery)
             self._untold += delivery.events
+            self._settled_bytes += delivery.kept_bytes
+            if delivery.stretch:
+                delivery.stretch.forget()
         if self._untold >= SETTLED_MAX:
             self.cursors_due_s = 0.0
 
@@ -358,6 +368,7 @@ class Books:
             return False
         for done in self._news:
             done.clear()
+        self._settled_bytes = 0
         return True
 
     @property

@@ -125,7 +125,7 @@ class Core:
         if self._clock.monotonic_s() >= self._short_until_s:
             self.short = ""
         self._books.flush()
-        if self._clock.monotonic_s() >= self._commit_at_s:
+        if self._clock.monotonic_s() >= self._commit_at_s or self._books.full:
             self.commit()
             if trouble := self._books.new_trouble():
                 self._spectator.noted(f"{trouble}: nothing starts until that is mended")

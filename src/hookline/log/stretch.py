@@ -5,7 +5,7 @@ from itertools import accumulate, compress, pairwise
 from typing import Self
 
 from hookline.log.stream import Chunk
-from hookline.model.event import Event, decode_lines
+from hookline.model.event import Event, decode, decode_lines
 from hookline.model.position import Position
 
 
@@ -16,7 +16,7 @@ class Stretch:
     last one lie, `end` is behind that. There may be other lines between them.
     """
 
-    __slots__ = ("_bounds", "end", "events", "last", "position", "text")
+    __slots__ = ("_bounds", "_count", "_events", "end", "last", "position", "text")
 
     def __init__(
         self,
@@ -33,7 +33,8 @@ class Stretch:
         self.last = Position(segment, start)
         self.end = Position(segment, end)
         self.text = text
-        self.events = events
+        self._events: list[Event] | None = events
+        self._count = len(events)
         self._bounds = bounds
 
     @classmethod
@@ -47,8 +48,19 @@ class Stretch:
         segment, start = chunk.start
         return cls(segment, [(start, start + len(chunk.data))], chunk.data, events)
 
+    @property
+    def events(self) -> list[Event]:
+        """The events."""
+        if self._events is None:
+            self._events = decode_lines(self.text) or list(map(decode, self.lines))
+        return self._events
+
+    def forget(self) -> None:
+        """Keep the text only, a fifth of it all: the events are decoded again for who asks."""
+        self._events = None
+
     def __len__(self) -> int:
-        return len(self.events)
+        return self._count
 
     def __iter__(self) -> Iterator[tuple[tuple[int, int], bytes, Event]]:
         """Each event's bounds, its line and itself."""
@@ -62,7 +74,7 @@ class Stretch:
     @property
     def bounds(self) -> Sequence[tuple[int, int]]:
         """The offsets of each line and behind it."""
-        if len(self._bounds) != len(self.events):
+        if len(self._bounds) != self._count:
             sizes = (len(line) + 1 for line in self.lines)
             self._bounds = list(pairwise(accumulate(sizes, initial=self.position.offset)))
         return self._bounds

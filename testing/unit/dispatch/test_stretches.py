@@ -2,11 +2,14 @@
 one."""
 
 import random
+import time
+from contextlib import closing
 
 import pytest
 
-from hookline.dispatch.journal import read_ledger
+from hookline.dispatch.journal import STATE_FILE, read_ledger
 from hookline.dispatch.python_runner import STRETCH_MAX, next_stretch
+from hookline.dispatch.state import State
 from hookline.log.files import append_line
 from hookline.model import ids
 from hookline.model.envelope import line
@@ -111,3 +114,22 @@ def test_what_comes_behind_a_stretch_is_told_by_its_last_event(bench):
 )
 def test_a_stretch_is_what_can_be_done_in_time(stretch, events, done, ms, following):
     assert next_stretch(stretch, events, done, ms) == following
+
+
+def test_what_is_settled_is_committed_before_it_fills_the_memory(bench, monkeypatch):
+    monkeypatch.setattr("hookline.dispatch.core.COMMIT_S", 3600.0)
+    monkeypatch.setattr("hookline.dispatch.books.SETTLED_BYTES_MAX", 10_000)
+    lines, owed = history(random.Random(3), 500, odd=0.0)  # noqa: S311  # a test's dice
+    append_line(bench.home.live("a"), b"\n".join(lines))
+    bench.handler("on-a-py.py", HANDLER)
+    dispatcher = bench.dispatcher()
+    try:
+        ends_s = time.monotonic() + 60.0
+        while len(bench.said()) < len(owed):
+            assert time.monotonic() < ends_s
+            dispatcher.tick(0.05)
+            assert not dispatcher._books.full
+        with closing(State(bench.home.state / STATE_FILE, readonly=True)) as index:
+            assert index.load().handlers["on-a-py.py"].cursors["a"].event
+    finally:
+        dispatcher.close()
