@@ -42,11 +42,11 @@ class Environment:
         return run_mark(self._root, handler.name, delivery.event, delivery.attempt)
 
     def host_mark(self, handler: Handler) -> str:
-        """The mark of a Python handler's host, whatever it is at."""
+        """The mark of a Python handler's host or a stream handler's program, whatever it is at."""
         return run_mark(self._root, handler.name, "host", 0)
 
     def of_host(self, handler: Handler, scratch: Path) -> dict[str, str]:
-        """The environment of a Python handler's host: that of a run, less the event's."""
+        """The environment of these: that of a run, less the event's."""
         return {
             **self._passed,
             "HOOKLINE_HOME": self._root,

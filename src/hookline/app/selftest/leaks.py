@@ -28,7 +28,8 @@ _NUMBER: Final = re.compile(r"\[\d+\]$")
 class Idle:
     """A dispatcher that has nothing to do, as a measure of what it may have later.
 
-    It has a process, with a working folder, for each Python handler that has had something to do.
+    It has a process, with a working folder, for each Python or stream handler that has had
+    something to do.
     """
 
     pid: int
@@ -56,7 +57,7 @@ class Idle:
         ]
 
     def hosts(self) -> set[int]:
-        """The hosts among its children, one for each Python handler."""
+        """The hosts among its children, one for each Python or stream handler."""
         by_mark = {_mark(pid): pid for pid in _children(self.pid)}
         return {pid for mark, pid in by_mark.items() if mark.endswith(b":host:0")}
 
