@@ -8,6 +8,7 @@ draws from a seed of its own, made of this one and its name.
 
 import os
 import random
+import signal
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """One seed for the whole run: the processes of pytest-xdist find it in the environment."""
+    # A shell has what it starts in the background ignore it, and what a test interrupts would too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.option.seed is None:
         config.option.seed = random.randrange(1 << 32)  # noqa: S311  # a test's dice
     os.environ["HOOKLINE_SEED"] = str(config.option.seed)

@@ -154,8 +154,6 @@ def begun(name, temporary):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # Whoever runs the tests in the background has SIGINT ignored in all of its children.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  # one thread
     )
     deadline_s = time.monotonic() + 60
     while not (marks := list(temporary.glob("hookline-try.*/home/began"))):
