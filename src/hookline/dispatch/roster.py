@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
+from typing import Final, Protocol
 
 from hookline.dispatch.books import Books
 from hookline.dispatch.handlers import Handler, Handlers, Snapshot
@@ -11,10 +11,14 @@ from hookline.dispatch.ledger import Entry, Ledger, Pending, Progress
 from hookline.dispatch.listener import Listener, key_of
 from hookline.dispatch.settlement import Settlement
 from hookline.dispatch.spectator import Spectator
-from hookline.dispatch.subscription import Delivery
+from hookline.dispatch.subscription import SERIAL_BYTES_MAX, Delivery
 from hookline.model.clock import Clock, rfc3339
 from hookline.model.errors import HooklineError
 from hookline.model.position import Position
+
+KEPT_BYTES_ALL: Final = 4 << 20
+KEPT_BYTES_MIN: Final = 1 << 16
+"""How much of their lines all serial handlers may have in memory together, and each in any case."""
 
 Forget = Callable[[Handler], bool]
 """Ends what idles for a handler; False while it still ends."""
@@ -100,8 +104,15 @@ class Roster:
             handler = wanted.get(listener.name)
             listener.leaving = handler is None or handler.version != listener.handler.version
         self.let_go(domains)
+        self._share()
         # Not before: what a shortage has cut short is done once more.
         self._seen = seen
+
+    def _share(self) -> None:
+        """What is read ahead for all of them together fits into memory."""
+        share = KEPT_BYTES_ALL // max(len(self.listeners), 1)
+        for listener in self:
+            listener.subscription.bytes_max = max(KEPT_BYTES_MIN, min(share, SERIAL_BYTES_MAX))
 
     def let_go(self, domains: list[str]) -> None:
         """Part with the leaving listeners that have nothing running, and take on those that are

@@ -182,6 +182,8 @@ class Subscription:
     def __init__(self, *, concurrency: int = 1, keyed: bool = False) -> None:
         self._concurrency = concurrency if keyed else 1
         self._keyed = keyed
+        self.bytes_max = SERIAL_BYTES_MAX
+        """How much of its lines a serial handler may have in memory before it takes no more."""
         self._tracks: dict[str, _Track] = {}
         self._lanes: dict[str | None, deque[Delivery]] = {}
         self._ready: list[tuple[float, int, str | None]] = []
@@ -213,7 +215,7 @@ class Subscription:
     @property
     def room(self) -> int:
         """How many more events of the logs it takes now."""
-        if not self._keyed and self._kept_bytes >= SERIAL_BYTES_MAX:
+        if not self._keyed and self._kept_bytes >= self.bytes_max:
             return 0
         open_max = KEYED_OPEN_MAX if self._keyed else SERIAL_OPEN_MAX
         return open_max - self._open + len(self._replays)

@@ -133,3 +133,15 @@ def test_what_is_settled_is_committed_before_it_fills_the_memory(bench, monkeypa
             assert index.load().handlers["on-a-py.py"].cursors["a"].event
     finally:
         dispatcher.close()
+
+
+@pytest.mark.parametrize(("handlers", "share"), [(1, 2 << 20), (8, 1 << 19), (100, 1 << 16)])
+def test_handlers_share_what_is_read_ahead(bench, handlers, share):
+    for number in range(handlers):
+        bench.shell(f"on-a-n{number}.sh", ":")
+    dispatcher = bench.dispatcher()
+    try:
+        dispatcher.drain()
+        assert {each.subscription.bytes_max for each in dispatcher.roster} == {share}
+    finally:
+        dispatcher.close()
