@@ -264,6 +264,7 @@ def test_a_replaced_program_ends_before_the_new_one_starts(bench):
     bench.run_until(replaced)
     said = [line.partition(" ")[0] for line in bench.said()]
     assert said == ["start", "0", "end", "new", "start", "7", "end"]
+    assert bench.spectator.notes == []
 
 
 def test_a_removed_handler_takes_its_program_along(bench):
