@@ -9,7 +9,7 @@ from hookline.log.log import Log
 from testing.costs.counting import ALL, EXECS, FORKS, SYNCS, WRITES, Each, Trace, Tracer, python
 
 DISPATCH = "import sys; from hookline.cli.main import main; sys.exit(main(['dispatch', '--once']))"
-TRACE = "%process,write,writev,pwrite64,fsync,fdatasync"
+TRACE = "%process,write,writev,pwrite64,fsync,fdatasync,mkdir,rmdir,memfd_create,pipe2"
 FUNCTION = """# run: python
 # from: beginning
 from hookline import on
@@ -28,6 +28,8 @@ HANDLERS = {
 BY_THE_CLOCK = 60
 """Commits come by time, not by event: on a slow machine each of a few events may have its own."""
 JOURNAL = "/deliveries.jsonl"
+MADE = ("mkdir", "rmdir", "memfd_create", "pipe2")
+"""A run gets its event and two pipes; the working folder is there."""
 Drain = Callable[[str, int, int], Each]
 
 
@@ -54,6 +56,7 @@ def test_an_exec_handler_costs_a_fork_an_exec_and_a_line_of_the_journal(drain: D
     per_event = drain("exec", 5, 25)
     assert (per_event(FORKS), per_event(EXECS)) == (1, 1)
     assert per_event(WRITES, JOURNAL) <= 1
+    assert [per_event(each) for each in MADE] == [0, 0, 1, 2]
     assert per_event(ALL) <= BY_THE_CLOCK
 
 
@@ -61,6 +64,7 @@ def test_a_warm_handler_costs_a_fork_and_no_exec(drain: Drain) -> None:
     per_event = drain("warm", 5, 25)
     assert (per_event(FORKS), per_event(EXECS)) == (1, 0)
     assert per_event(WRITES, JOURNAL) <= 1
+    assert [per_event(each) for each in MADE] == [0, 0, 1, 2]
     assert per_event(ALL) <= BY_THE_CLOCK
 
 
