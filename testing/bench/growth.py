@@ -20,6 +20,11 @@ from testing.faults.backlog import children, peak_kb, write_backlog
 
 Say = Callable[[str], None]
 
+EVENTS: Final = 200_000
+DELIVERIES: Final = 2_000
+"""To shell handlers, which cost a thousand times as much."""
+BYTES: Final = 200_000_000
+
 FIRST: Final = "first delivery after the start"
 MEMORY: Final = "most memory"
 COST: Final = "cost of an event"
@@ -76,7 +81,7 @@ def events(scale: Scale, folder: Path, say: Say) -> Curve:
 
 def handlers(scale: Scale, folder: Path, say: Say) -> Curve:
     """So many handlers are installed; one of them wants the events, or all do."""
-    count, deliveries = 20_000 // scale.shrink, 2_000 // scale.shrink
+    count, deliveries = EVENTS // scale.shrink, DELIVERIES // scale.shrink
     one, each_us = {}, {}
     for number in (1, 3, 10, 30, 100, 300, 1000):
         one[number] = _one_of(number, count, folder)
@@ -90,7 +95,7 @@ def handlers(scale: Scale, folder: Path, say: Say) -> Curve:
 
 def domains(scale: Scale, folder: Path, say: Say) -> Curve:
     """The same number of events, spread over so many domains."""
-    count = 20_000 // scale.shrink
+    count = EVENTS // scale.shrink
     seen = {}
     for number in (1, 3, 10, 30, 100, 200):
         with new_home() as home:
@@ -105,7 +110,7 @@ def payload(scale: Scale, folder: Path, say: Say) -> Curve:
     """The same number of events, each with so large a payload."""
     append_us, seen = {}, {}
     for size in (100, 1_000, 10_000, 100_000, 200_000):
-        count = min(20_000, 200_000_000 // size) // scale.shrink
+        count = min(EVENTS, BYTES // size) // scale.shrink
         with new_home() as home:
             began_s = time.perf_counter()
             _append(home, ("payload.tick" for _ in range(count)), "x" * (size - len('{"text":""}')))
@@ -124,7 +129,7 @@ def payload(scale: Scale, folder: Path, say: Say) -> Curve:
 
 def writers(scale: Scale, folder: Path, say: Say) -> Curve:
     """The same number of appends to one log, by so many processes at once."""
-    count = 128_000 // scale.shrink
+    count = EVENTS // scale.shrink
     ours, bare = {}, {}
     for number in (1, 2, 4, 8, 16, 32, 64):
         with new_home() as home:
