@@ -4,6 +4,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,8 +31,8 @@ MEMORY: Final = "most memory"
 COST: Final = "cost of an event"
 PROCESSOR: Final = "processor time for it"
 
-# Counts, since events of several domains come in no order. At the first and the last one it notes
-# the time, and what it and the dispatcher, its parent, have had of the processor.
+# Counts, since events of several domains come in no order. With the first one it notes what it and
+# the dispatcher, its parent, have had of the processor.
 _COUNTING: Final = """# run: python   from: beginning
 import os, time
 from hookline import on
@@ -39,8 +40,8 @@ from hookline import on
 notes = os.open(os.environ["BENCH_NOTES"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 seen = 0
 
-def dispatcher_ns():
-    tasks = f"/proc/{{os.getppid()}}/task"
+def processor_ns(pid):
+    tasks = f"/proc/{{pid}}/task"
     return sum(int(open(f"{{tasks}}/{{task}}/schedstat").read().split()[0])
                for task in os.listdir(tasks))
 
@@ -49,10 +50,16 @@ def handle(event):
     global seen
     seen += 1
     event.value()
-    if seen in (1, {count}):
-        processor_ns = time.process_time_ns() + dispatcher_ns()
-        os.write(notes, b"%d\\n%d\\n" % (time.monotonic_ns(), processor_ns))
+    if seen == 1:
+        had_ns = processor_ns(os.getpid()) + processor_ns(os.getppid())
+        os.write(notes, b"%d\\n%d\\n" % (had_ns, time.monotonic_ns()))
+    if seen == {count}:
+        os.write(notes, b"%d\\n" % time.monotonic_ns())
 """
+_IDLE_S: Final = 0.3
+"""Longer than the dispatcher puts off what it has to write."""
+_IDLE_NS: Final = 2_000_000
+_IDLE_LOOKS: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +68,7 @@ class Seen:
 
     each_us: float
     processor_us: float
-    """For each event, of the dispatcher and of the handler's process."""
+    """For each event, of the dispatcher and of the handler's process, until all is written down."""
     first_s: float
     dispatcher_mb: float
     handler_mb: float
@@ -218,15 +225,39 @@ def _drained(home: Home, pattern: str, count: int, folder: Path) -> Seen:
     install(home, "on-counted.py", _COUNTING.format(pattern=pattern, count=count))
     started_ns = time.monotonic_ns()
     with dispatching(home, notes) as process:
-        first_ns, first_cpu_ns, last_ns, last_cpu_ns = wait_for(notes, 4, process, count)
+        had_ns, first_ns, last_ns = wait_for(notes, 3, process, count)
+        spent_ns = _spent_when_idle_ns(process) - had_ns
         memory_mb = _peaks_mb(process)
     return Seen(
         each_us=(last_ns - first_ns) / (count - 1) / 1000,
-        processor_us=(last_cpu_ns - first_cpu_ns) / (count - 1) / 1000,
+        processor_us=spent_ns / (count - 1) / 1000,
         first_s=(first_ns - started_ns) / 1e9,
         dispatcher_mb=memory_mb[0],
         handler_mb=memory_mb[1],
     )
+
+
+def _spent_when_idle_ns(process: Process) -> int:
+    """What the dispatcher and the handler's process have had of the processor, when they have
+    nothing to do any more. Raises Failed."""
+    before_ns = _spent_ns(process)
+    for _ in range(_IDLE_LOOKS):
+        time.sleep(_IDLE_S)  # what is still to be written is put off so long at most
+        after_ns = _spent_ns(process)
+        if after_ns - before_ns < _IDLE_NS:
+            return after_ns
+        before_ns = after_ns
+    raise Failed("the dispatcher has no more events, and is busy")
+
+
+def _spent_ns(process: Process) -> int:
+    spent_ns = 0
+    for pid in (process.pid, *children(process.pid)):
+        for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+            # A thread may end meanwhile; those that do have done next to nothing.
+            with suppress(FileNotFoundError):
+                spent_ns += int(path.read_text().split()[0])
+    return spent_ns
 
 
 def _peaks_mb(process: Process) -> tuple[float, float]:
