@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # The host of warm handlers: a bash that has read the libraries already, and forks a subshell for
-# each event. `warm_runner.py` starts it and speaks to it on descriptor 3, a socket:
+# each event. `warm_runner.py` starts it and speaks to it on a socket, its stdin and stdout:
 #
 #   +<pid>      from here: a subshell waits for an event, as leader of its own process group
 #   <number>    to here: the descriptor of our parent that has the script of the run
@@ -20,10 +20,10 @@ unset -v _hookline_part
 set -m
 while :; do
   (
-    printf '+%s\n' "$BASHPID" >&3 || exit
-    read -r _hookline_run <&3 || exit
+    printf '+%s\n' "$BASHPID" || exit
+    read -r _hookline_run || exit
     # shellcheck source=/dev/null
     source "/proc/$PPID/fd/$_hookline_run"
   )
-  printf '=%s\n' "$?" >&3 || exit
+  printf '=%s\n' "$?" || exit
 done

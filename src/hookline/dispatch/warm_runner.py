@@ -24,7 +24,6 @@ from hookline.dispatch.runner import Ended
 from hookline.dispatch.subscription import Delivery
 
 HOST: Final = Path(__file__).with_name("warm_host.sh")
-CHANNEL: Final = 3
 SPARE_MAX: Final = 8
 """How many hosts may wait for work."""
 _SIGNALS_MAX: Final = 64
@@ -76,7 +75,7 @@ class WarmRunner:
         ours = f"/proc/{os.getpid()}/fd"
         event, path = f"{ours}/{run.memfd}", quoted(str(handler.path))
         script = (
-            f"exec <{event} >{ours}/{stdout.write_fd} 2>{ours}/{stderr.write_fd} 3>&-\n"
+            f"exec <{event} >{ours}/{stdout.write_fd} 2>{ours}/{stderr.write_fd}\n"
             f"export {' '.join([f'{name}={quoted(value)}' for name, value in env.items()])}\n"
             f"cd {quoted(folder)}; set +m; unset -v OLDPWD _hookline_run\n"
             f"BASH_ARGV0={path}; source {path} {event}\n"
@@ -147,7 +146,7 @@ class _Host:
                 ["/bin/bash", str(HOST)],
                 env=env,
                 cwd="/",
-                descriptors={0: null(), 1: null(), 2: null(), CHANNEL: theirs.fileno()},
+                descriptors={0: theirs.fileno(), 1: theirs.fileno(), 2: null()},
             )
             self.channel = ours.detach()
             made.pop_all()
