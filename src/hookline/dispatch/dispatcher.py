@@ -261,7 +261,7 @@ class Dispatcher:
                 os.read(fd, 4096)
         heard = self._reap() or heard
         for run, ended in self._streams.hear():
-            self._core.ended(run, ended)
+            self._ended(run, ended)
             heard = True
         self._core.mind_deadlines()
         return heard
@@ -284,7 +284,7 @@ class Dispatcher:
             for companion in self._companions:
                 companion.exited(pid, status)
 
-    def _ended(self, run: Run, ended: Ended) -> None:
+    def _ended(self, run: Run, ended: Ended | None) -> None:
         self._poll.forget(run)
         self._core.ended(run, ended)
 

@@ -3,6 +3,7 @@
 import contextlib
 import select
 from collections import deque
+from collections.abc import Iterator
 from typing import Final
 
 from hookline.dispatch.runner import Run
@@ -64,10 +65,11 @@ class Poll:
         """When there is something to `mind`; monotonic."""
         return self._young[0][0] if self._young else None
 
-    def wait(self, timeout_s: float) -> list[tuple[int, Run | None]]:
-        """What can be read, and of which run it is."""
-        runs = self._runs
-        return [(fd, runs.get(fd)) for fd, _ in self._epoll.poll(timeout_s)]
+    def wait(self, timeout_s: float) -> Iterator[tuple[int, Run | None]]:
+        """Wait, and then tell what can be read and of which run it is: of none that was forgotten
+        on the way."""
+        found = self._epoll.poll(timeout_s)
+        return ((fd, self._runs.get(fd)) for fd, _ in found)
 
     def mute(self, run: Run, fd: int) -> None:
         """Nothing more comes out of a run's descriptor."""

@@ -2,6 +2,7 @@
 test_dispatcher.py."""
 
 import fcntl
+import gc
 import os
 import sys
 import time
@@ -13,6 +14,7 @@ from hookline.app.selftest import leaks
 from hookline.dispatch.environment import run_mark
 from hookline.dispatch.handlers import discover
 from hookline.dispatch.process import family
+from hookline.dispatch.stream_runner import StreamRun
 
 NAME = "on-a-b.py"
 # Its body sees `event`, and `n`, which is the event's data; `answer` says what came of it.
@@ -82,6 +84,18 @@ def test_a_program_is_started_once_and_ends_with_its_input(bench):
     assert len(starts(bench)) == 1
     assert bench.said()[-1] == "end"
     assert leaks.settled(bench.home) == []
+
+
+def test_nothing_is_kept_of_what_is_over(bench):
+    stream(bench, "answer(event, 0)", "window: 1")
+    emit(bench, 20)
+
+    def is_over():
+        return settled(bench) == 20 and not any(
+            isinstance(each, StreamRun) for each in gc.get_objects()
+        )
+
+    bench.run_until(is_over)
 
 
 def test_verdicts_are_settled_as_they_come(bench):
