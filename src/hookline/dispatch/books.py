@@ -306,8 +306,8 @@ class Books:
         what is known of their stretch goes with its first event."""
         now = rfc3339(clock.now())
         for delivery in deliveries:
-            self._entries.append(journal.encode(begun(handler, delivery, now)))
-            self.waiting(handler, delivery)
+            self.write(begun(handler, delivery, now))
+            self._begun.append((handler, [delivery]))
 
     def blameless(self, given_back: Iterable[tuple[str, Pending]], clock: Clock) -> None:
         """These have their attempt back in the ledger that was taken over: the journal is told."""
@@ -445,7 +445,7 @@ class Books:
             for handler, deliveries in self._waiting.items():
                 self._index.waiting(handler, (d for d in deliveries if not d.running))
             for handler, run in self._begun:
-                if run[0].running:
+                if run[0].running or run[0].interrupted:
                     self._index.running(handler, run)
             for handler, deliveries in self._settled.items():
                 ahead = self._beyond(handler, cursors.get(handler, {}))

@@ -261,7 +261,24 @@ class Feed:
             event = marked.event if marked else None
             if event is None or (event.id, event.source) != (cursor.event, cursor.source):
                 return self._rewound(cursor)
-        return cursor
+            if marked and cursor.position in (marked.position, marked.end):
+                return cursor
+        return self._rewound(cursor) if self._in_a_line(cursor.position) else cursor
+
+    def _in_a_line(self, position: Position) -> bool:
+        """Whether a line goes on there, and no event begins that is glued to another: the log has
+        lost its end, and has grown again."""
+        if not position.offset:
+            return False
+        before = Position(position.segment, position.offset - 1)
+        try:
+            data = self.log.read(before, limit_bytes=1).data
+        except LogReplaced:
+            # Whoever reads on there is told what is wrong.
+            return False
+        # A closed segment may end without a newline.
+        goes_on = len(data) > 1 and not data.startswith(b"\n")
+        return goes_on and self.line_at(position) is None
 
     def _nothing(self, position: Position, why: HooklineError) -> Chunk:
         """Nothing can be had just now, and it is said once; again soon."""

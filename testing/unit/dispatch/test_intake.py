@@ -1,5 +1,6 @@
 """What is read of a log, and what of it is for nobody."""
 
+import os
 import shutil
 
 import pytest
@@ -18,3 +19,31 @@ def test_a_drain_comes_to_what_lies_behind_much_that_nobody_wants(bench, lost):
     bench.emit("a.b", id="second")
     bench.drain()
     assert bench.said() == ["first", "second"]
+
+
+def test_a_log_that_lost_its_end_and_grew_past_the_cursor_again_hides_no_event(bench):
+    """The event by which the cursor tells the log is there still, and the cursor in another."""
+    bench.shell("on-a-b.sh", 'echo "$EVENT_ID" >>"$OUT"', "# from: beginning")
+    bench.emit("a.b", id="first")
+    live = bench.home.live("a")
+    bytes_kept = live.stat().st_size
+    with live.open("ab") as log:
+        log.write(b"\n")
+    bench.drain()
+    os.truncate(live, bytes_kept)
+    bench.emit("a.b", id="second")
+    bench.drain()
+    assert bench.said()[-1] == "second"
+
+
+def test_a_cursor_behind_an_event_that_is_glued_to_others_stays(bench):
+    bench.shell("on-a-b.sh", 'echo "$EVENT_ID" >>"$OUT"', "# from: beginning")
+    for id in ("first", "second", "third"):
+        bench.emit("a.b", id=id)
+    live = bench.home.live("a")
+    glued = live.read_bytes().replace(b"\n", b"", 2).replace(b"\n", b'{"torn\n')
+    live.write_bytes(glued)
+    bench.drain()
+    bench.emit("a.b", id="fourth")
+    bench.drain()
+    assert bench.said() == ["first", "second", "third", "fourth"]
