@@ -11,7 +11,7 @@
 for _hookline_part in event-logger state-file worker-health; do
   if [[ -r $HOOKLINE_HOME/scripts/events/lib/$_hookline_part.sh ]]; then
     # shellcheck source=/dev/null
-    source "$HOOKLINE_HOME/scripts/events/lib/$_hookline_part.sh"
+    source "$HOOKLINE_HOME/scripts/events/lib/$_hookline_part.sh" </dev/null >/dev/null
   fi
 done
 unset -v _hookline_part

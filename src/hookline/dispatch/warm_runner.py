@@ -239,11 +239,12 @@ class WarmRun(ExecRun):
         return self.ended(code or 1)
 
     def overdue(self, now_s: float) -> None:
-        """As for a program; a subshell that never came to read is ended with its host."""
+        """As for a program; KILL is for its host too, which its handler may have stopped, and where
+        no subshell has come to read."""
+        if self._timed_out or self.pid < 0:
+            end_group(self.host.pid, signal.SIGKILL)
         if self.pid > 0:
             super().overdue(now_s)
-        else:
-            end_group(self.host.pid, signal.SIGKILL)
 
 
 def quoted(text: str) -> str:

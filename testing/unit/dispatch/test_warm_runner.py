@@ -147,3 +147,21 @@ def test_what_is_no_bash_script_cannot_be_warm(bench):
     refused = {each.name: each.reason for each in found.refused}
     assert set(refused) == {"on-a-b.py", "on-a-c.sh"}
     assert all("needs a bash script" in reason for reason in refused.values())
+
+
+def test_who_stops_the_bash_that_waits_has_no_more_time_than_others(bench, monkeypatch):
+    monkeypatch.setattr("hookline.dispatch.exec_runner.GRACE_S", 0.1)
+    bench.shell("on-a-b.sh", "kill -STOP $$", "# attempts: 1   timeout: 100ms")
+    bench.emit("a.b")
+    bench.run_until(bench.attempts)
+    assert bench.verdicts() == [("timeout", "dead-letter")]
+
+
+def test_what_a_library_prints_while_it_is_read_goes_nowhere(bench):
+    note(bench, "$EVENT_ID")
+    libraries = bench.home.root / "scripts/events/lib"
+    libraries.mkdir(exist_ok=True)
+    (libraries / "state-file.sh").write_text("echo here I am; read -r line; echo again\n")
+    ids = [bench.emit("a.b") for _ in range(3)]
+    bench.drain()
+    assert bench.said() == ids
