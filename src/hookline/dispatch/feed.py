@@ -272,12 +272,12 @@ class Feed:
             return False
         before = Position(position.segment, position.offset - 1)
         try:
-            data = self.log.read(before, limit_bytes=1).data
+            lines = self.log.read(before, limit_bytes=1).lines
         except LogReplaced:
             # Whoever reads on there is told what is wrong.
             return False
         # A closed segment may end without a newline.
-        goes_on = len(data) > 1 and not data.startswith(b"\n")
+        goes_on = any(line.position == before and len(line.raw) > 1 for line in lines)
         return goes_on and self.line_at(position) is None
 
     def _nothing(self, position: Position, why: HooklineError) -> Chunk:

@@ -34,16 +34,3 @@ def test_a_log_that_lost_its_end_and_grew_past_the_cursor_again_hides_no_event(b
     bench.emit("a.b", id="second")
     bench.drain()
     assert bench.said()[-1] == "second"
-
-
-def test_a_cursor_behind_an_event_that_is_glued_to_others_stays(bench):
-    bench.shell("on-a-b.sh", 'echo "$EVENT_ID" >>"$OUT"', "# from: beginning")
-    for id in ("first", "second", "third"):
-        bench.emit("a.b", id=id)
-    live = bench.home.live("a")
-    glued = live.read_bytes().replace(b"\n", b"", 2).replace(b"\n", b'{"torn\n')
-    live.write_bytes(glued)
-    bench.drain()
-    bench.emit("a.b", id="fourth")
-    bench.drain()
-    assert bench.said() == ["first", "second", "third", "fourth"]
