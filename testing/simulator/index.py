@@ -53,7 +53,7 @@ class SimIndex:
     def waiting(self, handler, deliveries):
         for each in deliveries:
             if each.attempt or each.replay:
-                self._later(self._put, handler, _pending(each, running=each.interrupted))
+                self._later(self._put, handler, _pending(each, running=False))
             else:
                 self._later(self._drop, handler, each.place)
 

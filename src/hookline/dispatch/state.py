@@ -243,8 +243,7 @@ class State:
         deliveries = list(deliveries)
         self._drop(handler, (d for d in deliveries if not d.attempt and not d.replay))
         self._db.executemany(
-            _PUT_PENDING,
-            [_row(handler, d, running=d.interrupted) for d in deliveries if d.attempt or d.replay],
+            _PUT_PENDING, [_row(handler, d) for d in deliveries if d.attempt or d.replay]
         )
 
     def settled(self, handler: str, deliveries: Iterable[Delivery]) -> None:

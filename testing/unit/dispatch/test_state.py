@@ -12,7 +12,7 @@ from hookline.dispatch.domain_log import DomainLog
 from hookline.dispatch.journal import STATE_FILE, load_ledger, read_ledger
 from hookline.dispatch.ledger import Ledger, Pending, Progress
 from hookline.dispatch.state import VERSION, IndexFailed, State
-from hookline.dispatch.subscription import Cursor, Delivery
+from hookline.dispatch.subscription import Cursor
 from hookline.model.errors import BadConfig, NotAllowed, TryAgain, WriteFailed
 from hookline.model.position import Position
 
@@ -306,18 +306,6 @@ def test_a_cursor_only_ever_goes_back(tmp_path):
         assert state.load().progress("h").cursors == {"d": Cursor(Position(1, 5))}
         state.rewind("h", "d", Position(1, 0))
         assert state.load().progress("h").cursors == {"d": Cursor(Position(1, 0))}
-
-
-def test_an_attempt_that_was_cut_short_has_no_verdict_in_the_index_either(tmp_path):
-    """Whoever comes next writes down that it was interrupted, and counts it no more than once."""
-    first, end = Position(1, 0), Position(1, 5)
-    known = {"domain": "d", "position": first, "end": end, "event": "e", "source": "s", "type": "t"}
-    with closing(State(tmp_path / STATE_FILE)) as state:
-        state.save(Ledger())
-        for interrupted in (True, False):
-            state.waiting("h", [Delivery(**known, attempt=1, interrupted=interrupted)])
-            (pending,) = state.load().progress("h").pending.values()
-            assert (pending.attempt, pending.running) == (1, interrupted)
 
 
 def test_a_commit_waits_for_no_disk(tmp_path):
