@@ -63,6 +63,8 @@ class Poll:
 
     def next_s(self) -> float | None:
         """When there is something to `mind`; monotonic."""
+        while self._young and self._young[0][1] not in self._fds:
+            self._young.popleft()
         return self._young[0][0] if self._young else None
 
     def wait(self, timeout_s: float) -> Iterator[tuple[int, Run | None]]:

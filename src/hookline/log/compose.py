@@ -56,8 +56,9 @@ _DELETE = 0x7F
 _BACKSLASH = 0x5C
 
 _DIGITS = 300
-_MAY_OVERFLOW = re.compile(rb"[0-9]{%d}" % _DIGITS).search
-"""An integer that may be beyond a double."""
+_STEP = 10
+_MAY_OVERFLOW = re.compile(rb"[0-9]{%d}" % (_DIGITS // _STEP)).search
+"""An integer that may be beyond a double, seen by every tenth byte of it."""
 
 _encode = msgspec.json.Encoder().encode
 _replace = msgspec.structs.replace
@@ -155,7 +156,7 @@ def dumps(value: object) -> bytes:
             text.isascii()
             and _DELETE not in text
             and (_BACKSLASH not in text or b"\\u" not in text)
-            and (len(text) < _DIGITS or not _MAY_OVERFLOW(text))
+            and (len(text) < _DIGITS or not _MAY_OVERFLOW(text[_STEP - 1 :: _STEP]))
         ):
             return text
     return jsontext.dumps(value)

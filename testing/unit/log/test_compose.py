@@ -37,6 +37,14 @@ def test_a_value_is_written_as_the_slow_way_writes_it_or_refused_by_it(value: ob
     assert outcome(dumps, value) == outcome(jsontext.dumps, value)
 
 
+@pytest.mark.parametrize("before", range(12))
+@pytest.mark.parametrize("digits", [309, 310, 1000])
+def test_a_number_beyond_a_double_is_refused_wherever_it_stands(before: int, digits: int) -> None:
+    value = ["x" * before, 10**digits]
+    assert "double" in str(outcome(dumps, value))
+    assert outcome(dumps, value) == outcome(jsontext.dumps, value)
+
+
 def outcome(write: Callable[[object], bytes], value: object) -> bytes | str:
     try:
         return write(value)
