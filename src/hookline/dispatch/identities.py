@@ -19,7 +19,7 @@ import sys
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from operator import le, lt
 from pathlib import Path
 from typing import Final
@@ -359,10 +359,8 @@ class Identities:
         self._number += 1
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._folder / f"{self._number:08d}.run"
-        text = bytearray(msgspec.json.encode(header) + b"\n")
-        for part in identities:
-            text += part
-        durable_write(path, text)
+        # Part by part: all of a merged run would be sixteen megabytes more.
+        durable_write(path, chain([msgspec.json.encode(header), b"\n"], identities))
         self._runs.append(_Run(path))
 
     def _load(self) -> None:

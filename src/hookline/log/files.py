@@ -5,6 +5,7 @@ import fcntl
 import os
 import stat
 import time
+from collections.abc import Iterable
 from typing import Final, NoReturn
 
 from hookline.model.errors import CannotCreate, HooklineError, TryAgain, WriteFailed
@@ -24,8 +25,10 @@ class LogFull(WriteFailed):
     """The disk took only a part of the line; it may or may not count as stored."""
 
 
-def durable_write(path: str | os.PathLike[str], data: bytes | bytearray, mode: int = MODE) -> None:
-    """Put a file with these bytes in place, whole and on disk when this returns.
+def durable_write(
+    path: str | os.PathLike[str], data: bytes | bytearray | Iterable[bytes], mode: int = MODE
+) -> None:
+    """Put a file with these bytes, or parts, in place, whole and on disk when this returns.
 
     Raises CannotCreate, TryAgain or WriteFailed, and then the path has what it had before.
     """
@@ -38,7 +41,7 @@ def durable_write(path: str | os.PathLike[str], data: bytes | bytearray, mode: i
         _raise(error, target)
     try:
         with open(fd, "wb") as file:
-            file.write(data)
+            file.writelines([data] if isinstance(data, bytes | bytearray) else data)
             file.flush()
             os.fsync(fd)
         os.replace(temporary, target)
