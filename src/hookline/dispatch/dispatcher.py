@@ -30,7 +30,7 @@ from hookline.dispatch.intake import Intake
 from hookline.dispatch.journal import STATE_FILE, JournalFiles
 from hookline.dispatch.lock import Lock
 from hookline.dispatch.poll import Poll
-from hookline.dispatch.process import become_subreaper, empty, sweep
+from hookline.dispatch.process import become_subreaper, empty, raise_file_limit, sweep
 from hookline.dispatch.python_runner import PythonRunner, attribute
 from hookline.dispatch.roster import Roster
 from hookline.dispatch.runner import Ended, Run, Runner
@@ -77,6 +77,8 @@ class Dispatcher:
         self._spectator = spectator or Nobody()
         self._lock = Lock(home)
         become_subreaper()
+        raise_file_limit()
+        raise_file_limit()
         self._work = home.state / "runs"
         self._work.mkdir(mode=0o700, exist_ok=True)
         self._state = State(home.state / STATE_FILE)

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import functools
 import os
+import resource
 import shutil
 import signal
 import time
@@ -13,6 +14,9 @@ from typing import Final, NamedTuple
 
 KEPT_BYTES: Final = 4096
 SWEEP_S: Final = 2.0
+FILES: Final = 8192
+"""How many files a dispatcher wants to have open: a stream or Python handler has five for as long
+as it is there, a run up to seven."""
 _READ_BYTES: Final = 65536
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _DEFAULT_SIGNALS: Final = [
@@ -90,6 +94,14 @@ class Capture:
 def become_subreaper() -> None:
     """Orphans of our handlers become our children, so that none is a zombie or beyond reach."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def raise_file_limit() -> None:
+    """Have room for many handlers, as far as the hard limit goes: the soft one is 1024 nearly
+    everywhere."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < FILES:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(FILES, hard), hard))
 
 
 def spawn(

@@ -6,7 +6,7 @@ import gc
 import itertools
 import mmap
 import os
-import selectors
+import resource
 import socket
 import time
 from contextlib import closing
@@ -17,6 +17,7 @@ from hookline.app.pausing import set_paused
 from hookline.app.selftest import leaks
 from hookline.dispatch import core
 from hookline.dispatch.journal import STATE_FILE, JournalFiles
+from hookline.dispatch.poll import Poll
 from hookline.dispatch.state import State
 from hookline.model.errors import TryAgain
 
@@ -41,7 +42,7 @@ STEPS = [
     (os, "posix_spawn"),
     (mmap, "mmap"),
     (socket, "socketpair"),
-    (selectors.DefaultSelector, "register"),
+    (Poll, "mind"),
 ]
 NO_ROOM = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 NO_DESCRIPTORS = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
@@ -82,23 +83,24 @@ def delivered(bench, strike):
         dispatcher.close()
 
 
-@pytest.mark.parametrize("kind", ["exec", "python"])
+@pytest.mark.parametrize("kind", ["exec", "warm", "python"])
 @pytest.mark.parametrize(
     ("owner", "name", "error"),
     [
         *((owner, name, MemoryError()) for owner, name in STEPS),
         *((os, name, NO_ROOM) for name in ("mkdir", "pwrite")),
-        (selectors.DefaultSelector, "register", NO_ROOM),
+        (Poll, "mind", NO_ROOM),
         (socket, "socketpair", NO_DESCRIPTORS),
     ],
     ids=lambda value: getattr(value, "__name__", None) or str(value),
 )
 def test_nothing_is_left_of_a_start_that_fails(bench, monkeypatch, kind, owner, name, error):
     monkeypatch.setattr(core, "SHORTAGE_S", 0.02)
-    if kind == "exec":
-        bench.shell("on-a-b.sh", SHELL, "# attempts: 1")
-    else:
+    if kind == "python":
         bench.handler("on-a-py.py", PYTHON)
+    else:
+        bench.kind = kind
+        bench.shell("on-a-b.sh", SHELL, "# attempts: 1")
     bench.drain()
     bench.emit("a.b")
     bench.drain()
@@ -190,3 +192,19 @@ def test_a_handler_is_not_lost_while_the_ledger_cannot_be_loaded(bench, monkeypa
             until(bench, dispatcher, lambda: bench.said() == ["1", "new"])
     finally:
         dispatcher.close()
+
+
+def test_the_soft_limit_of_open_files_holds_up_no_handler(bench):
+    """Each stream program holds four for as long as it is there."""
+    bench.kind = "stream"
+    for number in range(60):
+        bench.shell(f"on-h{number}.sh", 'echo "$EVENT_ID" >>"$OUT"', "# on: a.b")
+    event = bench.emit("a.b")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = len(os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 100, hard))
+    try:
+        bench.drain()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert bench.said() == [event] * 60
