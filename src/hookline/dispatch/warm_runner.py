@@ -24,7 +24,7 @@ from hookline.dispatch.runner import Ended
 from hookline.dispatch.subscription import Delivery
 
 HOST: Final = Path(__file__).with_name("warm_host.sh")
-SPARE_MAX: Final = 8
+SPARE_MAX: Final = 32
 """How many hosts may wait for work."""
 _SIGNALS_MAX: Final = 64
 

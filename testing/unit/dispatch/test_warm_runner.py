@@ -104,22 +104,22 @@ def test_whoever_kills_the_bash_that_waits_harms_no_event(bench):
 
 def test_one_more_waits_than_is_at_work_and_never_many(bench):
     body = "echo $EVENT_ID >>$OUT; until [[ -e $HOOKLINE_HOME/go ]]; do read -rt 0.01 <><(:); done"
-    bench.shell("on-a-b.sh", body, "# key: id   concurrency: 20")
-    for _ in range(20):
+    bench.shell("on-a-b.sh", body, "# key: id   concurrency: 40")
+    for _ in range(40):
         bench.emit("a.b")
     counts = []
 
     def all_wait_then_go():
-        if len(bench.said()) == 20 and not counts:
+        if len(bench.said()) == 40 and not counts:
             counts.append(len(hosts(bench)))
             (bench.home.root / "go").touch()
-        if len(bench.verdicts()) == 20:
+        if len(bench.verdicts()) == 40:
             counts.append(len(hosts(bench)))
         return len(counts) == 2
 
     bench.run_until(all_wait_then_go)
     # Each is a bash and its subshell.
-    assert 2 * 20 < counts[0] <= 2 * 21
+    assert 2 * 40 < counts[0] <= 2 * 41
     assert counts[1] <= 2 * SPARE_MAX
     assert hosts(bench) == []
 
