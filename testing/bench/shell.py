@@ -23,8 +23,8 @@ from testing.bench.server import redis_server
 LOGGER: Final = CHECKOUT / LIBRARY / "event-logger.sh"
 DATA: Final = json.dumps(tick(0, 1), separators=(",", ":"))
 AT_ONCE: Final = 2 * len(os.sched_getaffinity(0))
-"""Shell handlers that run at the same time: two for each core, so that none waits for the next to be
-begun."""
+"""Shell handlers that run at the same time: two for each core, so that none waits for the next to
+be begun."""
 
 # Times itself, because its own start is not what is asked for.
 _LOOP: Final = """
