@@ -45,7 +45,7 @@ class Folders:
 
     def give_back(self, handler: str, folder: Folder, *, deserted: bool) -> None:
         """A run is over; `deserted`: nothing that it has started seems to be left."""
-        if deserted and _is_as_made(folder) and not os.listdir(folder.path):
+        if deserted and _is_as_made(folder) and _is_empty(folder):
             self._free.setdefault(handler, []).append(folder)
         else:
             remove_tree(folder.path)
@@ -59,6 +59,14 @@ class Folders:
         """Remove those that wait."""
         for handler in list(self._free):
             self.forget(handler)
+
+
+def _is_empty(folder: Folder) -> bool:
+    """Whether there is nothing in it; False where a shortage keeps that from being seen."""
+    try:
+        return not os.listdir(folder.path)
+    except (OSError, MemoryError):
+        return False
 
 
 def _is_as_made(folder: Folder) -> bool:

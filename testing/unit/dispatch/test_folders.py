@@ -81,3 +81,14 @@ def test_one_that_is_lost_while_it_waits_is_made_again(folders):
     second = folders.take("on-a.sh")
     assert Path(second.path).is_dir()
     folders.give_back("on-a.sh", second, deserted=True)
+
+
+@pytest.mark.parametrize("shortage", [OSError(24, "too many open files"), MemoryError()], ids=str)
+def test_one_that_cannot_be_looked_into_now_is_not_used_again(folders, monkeypatch, shortage):
+    first = folders.take("on-a.sh")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "listdir", lambda _: (_ for _ in ()).throw(shortage))
+        folders.give_back("on-a.sh", first, deserted=True)
+    second = folders.take("on-a.sh")
+    assert second.inode != first.inode or second.path != first.path
+    folders.give_back("on-a.sh", second, deserted=True)
