@@ -18,7 +18,10 @@ def passed_environment(config: Config) -> dict[str, str]:
         "HOME": folder,
         "USER": name,
         "LOGNAME": name,
-        "LANG": "C.UTF-8",
+        # As cron has it; without one, each bash reads `passwd` when it starts.
+        "SHELL": "/bin/sh",
+        # Nothing else in this locale differs from C, and for LANG a dozen files would be read.
+        "LC_CTYPE": "C.UTF-8",
     }
     env.update((name, os.environ[name]) for name in config.handlers.env if name in os.environ)
     return env

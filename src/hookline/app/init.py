@@ -35,7 +35,7 @@ _CONFIG: Final = """\
 envelope = "cloudevents"
 
 [handlers]
-# A handler's environment is clean: PATH, HOME, LANG and its event. Names here are handed on from
+# A handler's environment is clean: PATH, HOME and its event. Names here are handed on from
 # the dispatcher's own environment, for handlers that need a proxy or a token.
 env = []
 

@@ -22,7 +22,7 @@ deliver() { # <handler> <id> [<command>...]: the handler runs under the command
   local event=$BATS_TEST_TMPDIR/events/$2 scratch=$BATS_TEST_TMPDIR/scratch/$1.$2
   mkdir -p -- "$scratch"
   # shellcheck disable=SC2094 # a handler only reads its event
-  (cd -- "$scratch" && exec env -i PATH="$PATH" HOME="$HOME" LANG=C.UTF-8 TMPDIR="$scratch" \
+  (cd -- "$scratch" && exec env -i PATH="$PATH" HOME="$HOME" LC_CTYPE=C.UTF-8 TMPDIR="$scratch" \
     HOOKLINE_HOME="$HOOKLINE_HOME" HOOKLINE_ATTEMPT="test:$1:$2:1" EVENT_ID="$2" EVENT_ATTEMPT=1 \
     EVENT_HOPS=0 "${@:3}" "$HANDLERS/$1.sh" "$event" <"$event")
 }
