@@ -39,6 +39,7 @@ from hookline.dispatch.spectator import Nobody, Spectator
 from hookline.dispatch.state import State
 from hookline.dispatch.stream_runner import StreamRunner
 from hookline.dispatch.subscription import Delivery
+from hookline.dispatch.turns import DISPATCHER_NS, take_short_turns
 from hookline.dispatch.warm_runner import WarmRunner
 from hookline.log.home import Home
 from hookline.model.clock import Clock
@@ -78,7 +79,7 @@ class Dispatcher:
         self._lock = Lock(home)
         become_subreaper()
         raise_file_limit()
-        raise_file_limit()
+        take_short_turns(DISPATCHER_NS)
         self._work = home.state / "runs"
         self._work.mkdir(mode=0o700, exist_ok=True)
         self._state = State(home.state / STATE_FILE)

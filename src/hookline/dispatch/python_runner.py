@@ -40,6 +40,7 @@ from hookline.dispatch.process import (
 )
 from hookline.dispatch.runner import Ended
 from hookline.dispatch.subscription import Delivery
+from hookline.dispatch.turns import HOST_NS, take_short_turns
 from hookline.model.errors import BadData
 from hookline.model.position import Position
 
@@ -255,6 +256,7 @@ class _Host:
                 },
             )
             made.callback(end_group, self.pid, signal.SIGKILL)
+            take_short_turns(HOST_NS, self.pid)
             self.stdout.started()
             self.stderr.started()
             self._made = made.pop_all()
