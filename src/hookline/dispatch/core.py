@@ -120,8 +120,10 @@ class Core:
 
     def turn(self) -> bool:
         """Read, start what may start, write it all down; False when there was nothing to do."""
-        pulled = self.pull()
+        # What is there is started before more is read: who has just ended a run has nothing to do.
         started = self._start()
+        pulled = self.pull()
+        started += self._start()
         if self._clock.monotonic_s() >= self._short_until_s:
             self.short = ""
         self._books.flush()

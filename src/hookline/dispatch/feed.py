@@ -63,6 +63,12 @@ class Chunk:
             self._of_types[types] = self.events.of_types(types)
         return self._of_types[types]
 
+    def forget(self) -> None:
+        """Nobody reads it any more: who has its events for longer has their lines."""
+        for events in (self.events, *self._of_types.values()):
+            if events is not None:
+                events.forget()
+
 
 class Log(Protocol):
     """The log of a domain: `DomainLog`."""
@@ -211,7 +217,8 @@ class Feed:
         if chunk.next != position:
             self._chunks[position] = chunk
             if len(self._chunks) > CHUNKS_KEPT:
-                self._chunks.popitem(last=False)
+                _, oldest = self._chunks.popitem(last=False)
+                oldest.forget()
         return chunk
 
     def line_at(self, position: Position) -> Record | None:

@@ -100,10 +100,10 @@ class Delivery(msgspec.Struct, kw_only=True, eq=False):
     @property
     def behind(self) -> Cursor:
         """The cursor behind it."""
-        if self.stretch is None:
+        events = self.stretch
+        if events is None:
             return Cursor(self.end, self.position.offset, self.event, self.source)
-        last = self.stretch.events[-1]
-        return Cursor(self.end, self.stretch.last.offset, last.id, last.source)
+        return Cursor(self.end, events.last.offset, events.last_id, events.last_source)
 
     def singles(self) -> Iterator[Self]:
         """A delivery for each of its events, as if they had been admitted one by one."""

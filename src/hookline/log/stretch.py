@@ -13,10 +13,13 @@ class Stretch:
     """Events of one segment, in log order.
 
     `text` is their lines, each with its newline; `position` and `last` are where the first and the
-    last one lie, `end` is behind that. There may be other lines between them.
+    last one lie, `end` is behind that; `last_id` and `last_source` are the last one's identity.
+    There may be other lines between them.
     """
 
-    __slots__ = ("_bounds", "_count", "_events", "end", "last", "position", "text")
+    __slots__ = (
+        "_bounds", "_count", "_events", "end", "last", "last_id", "last_source", "position", "text",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -32,6 +35,7 @@ class Stretch:
         self.position = Position(segment, bounds[0][0])
         self.last = Position(segment, start)
         self.end = Position(segment, end)
+        self.last_id, self.last_source = events[-1].id, events[-1].source
         self.text = text
         self._events: list[Event] | None = events
         self._count = len(events)
