@@ -9,7 +9,7 @@ from hookline.log.stream import Chunk
 from hookline.log.stretch import Stretch
 from hookline.model.envelope import RECORD_PREFIX, line
 from hookline.model.errors import BadData
-from hookline.model.event import decode, decode_lines
+from hookline.model.event import decode, decode_again, decode_lines
 from hookline.model.ids import uuid7
 from hookline.model.position import Position
 
@@ -63,6 +63,20 @@ def test_what_is_read_at_once_is_what_is_read_one_by_one(lines, ended):
     events = decode_lines(text)
     if events is not None:
         assert events == [decode(line) for line in text.split(b"\n")[:-1]]
+
+
+def is_taken(line: bytes) -> bool:
+    try:
+        decode(line)
+    except BadData:
+        return False
+    return b"\n" not in line and line.startswith(RECORD_PREFIX)
+
+
+@given(st.lists(st.sampled_from(list(filter(is_taken, OURS + ODD)))))
+def test_what_was_decoded_before_is_decoded_again(lines):
+    text = b"".join(line + b"\n" for line in lines)
+    assert decode_again(text) == [decode(line) for line in lines]
 
 
 @given(st.lists(st.sampled_from(OURS + ODD)))

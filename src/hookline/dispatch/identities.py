@@ -15,12 +15,10 @@ import hashlib
 import mmap
 import os
 import re
-import sys
-from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
-from itertools import chain, islice
-from operator import le, lt
+from itertools import chain, islice, pairwise
+from operator import lt
 from pathlib import Path
 from typing import Final
 
@@ -252,7 +250,7 @@ class Identities:
 
     def flush(self) -> None:
         """Write what is in memory to a run, and many small runs into one."""
-        text = _in_order(b"".join([*self._fresh, *self._in_row]))
+        text = _in_order([*self._fresh, *self._in_row])
         try:
             self._write(self._fresh_newest, self._others, [text])
         except HooklineError:
@@ -425,18 +423,15 @@ def _merged(runs: list[_Run]) -> Iterator[bytes]:
     for cut in (*cuts, None):
         ends = [bisect_left(run, cut[:_HALF]) if cut else len(run) for run in runs]
         slices = zip(runs, begins, ends, strict=True)
-        yield _in_order(b"".join([run.text(a, b) for run, a, b in slices]))
+        yield _in_order([run.text(a, b) for run, a, b in slices if a < b])
         begins = ends
 
 
-def _in_order(text: bytes) -> bytes:
-    """The identities of a text in the order of their first halves. They come so from a single
-    writer, and are not taken apart then."""
-    halves = array("Q", text)
-    if sys.byteorder == "little":
-        halves.byteswap()
-    firsts = halves[::2]
-    if all(map(le, firsts, islice(firsts, 1, None))):
+def _in_order(texts: list[bytes]) -> bytes:
+    """All identities of these texts in the order of their first halves, in which each text has its
+    own. They come so from a single writer, and are not taken apart then."""
+    text = b"".join(texts)
+    if all(before[-_BYTES:-_HALF] <= behind[:_HALF] for before, behind in pairwise(texts)):
         return text
     return b"".join(sorted(_cut(text)))
 

@@ -141,11 +141,11 @@ def null() -> int:
     return os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
 
 
-def write_all(fd: int, text: bytes) -> None:
-    """Write a file from its start; memory, too, may take but a part at once."""
+def write_all(fd: int, text: bytes, offset: int = 0) -> None:
+    """Write a file from there on; memory, too, may take but a part at once."""
     written = 0
     while written < len(text):
-        written += os.pwrite(fd, text[written:], written)
+        written += os.pwrite(fd, text[written:], offset + written)
 
 
 def is_deserted(group: int) -> bool:

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from hookline.dispatch.python_api import MARK, Reject, Retry
 from hookline.model import cause
-from hookline.model.event import Event, decode, decode_lines
+from hookline.model.event import Event, decode_again
 from hookline.model.types import is_pattern, matches
 
 CHANNEL: Final = 3
@@ -87,7 +87,7 @@ class _Host:
     def run(self, text: bytes) -> dict[str, object]:
         """Handle a stretch in order; stop at the first event that is not done."""
         begun = time.monotonic()
-        events = decode_lines(text) or [decode(line) for line in text.split(b"\n")[:-1]]
+        events = decode_again(text)
         for start, end, wish in self._stretches(events):
             if wish is not None and self._batch(wish, events, start, end):
                 continue

@@ -276,10 +276,13 @@ class _Host:
         python_host.PROGRESS.pack_into(self.progress, 0, 0, 0)
         place = (*first.position, first.domain.encode())
         _FIRST.pack_into(self.progress, python_host.PROGRESS.size, *place)
-        text = b"".join([each.lines for each in run.deliveries])
-        write_all(self.memory, text)
+        size = 0
+        for delivery in run.deliveries:
+            text = delivery.lines
+            write_all(self.memory, text, size)
+            size += len(text)
         with contextlib.suppress(ConnectionError):
-            self.channel.send(python_host.HEADER.pack(run.events, len(text)))
+            self.channel.send(python_host.HEADER.pack(run.events, size))
         self.run = run
 
     def answers(self) -> "list[_Answer]":

@@ -5,7 +5,7 @@ from itertools import accumulate, compress, pairwise
 from typing import Self
 
 from hookline.log.stream import Chunk
-from hookline.model.event import Event, decode, decode_lines
+from hookline.model.event import Event, decode_again, decode_lines
 from hookline.model.position import Position
 
 
@@ -56,7 +56,7 @@ class Stretch:
     def events(self) -> list[Event]:
         """The events."""
         if self._events is None:
-            self._events = decode_lines(self.text) or list(map(decode, self.lines))
+            self._events = decode_again(self.text)
         return self._events
 
     def forget(self) -> None:
