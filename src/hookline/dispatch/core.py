@@ -113,7 +113,7 @@ class Core:
 
     def hear(self, changed: Collection[str]) -> None:
         """These logs changed."""
-        self._intake.look(changed)
+        self._intake.hear(changed)
         for domain in changed:
             for listener in self._roster.readers(domain):
                 listener.hear(domain)
@@ -127,6 +127,8 @@ class Core:
         if self._clock.monotonic_s() >= self._short_until_s:
             self.short = ""
         self._books.flush()
+        # Not before: to watch is not worth a delay.
+        self._intake.look()
         if self._clock.monotonic_s() >= self._commit_at_s or self._books.full:
             self.commit()
             if trouble := self._books.new_trouble():

@@ -126,6 +126,8 @@ class Dispatcher:
         self._overlooked = False
         self._stopping = self._heeded = 0
         self._wake = -1
+        self._child_ended = True
+        """Whether a child may have: a signal says so, or else a look."""
         self._told_at_s = -math.inf
         self._closed = False
         self._begin()
@@ -262,6 +264,7 @@ class Dispatcher:
                 heard = self._inbox.hear() or heard
             elif fd == self._wake:
                 os.read(fd, 4096)
+                self._child_ended = True
         heard = self._reap() or heard
         for run, ended in self._streams.hear():
             self._ended(run, ended)
@@ -270,15 +273,17 @@ class Dispatcher:
         return heard
 
     def _reap(self) -> bool:
-        """Every child that has ended: our runs, and the orphans that came to us."""
+        """Every child that has ended, if one may have: of our runs, and orphans that came to us."""
         reaped = False
-        while True:
+        while self._child_ended:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
-                return reaped
+                pid = 0
             if pid == 0:
-                return reaped
+                # Without the signal, each round has to see for itself.
+                self._child_ended = self._wake < 0
+                break
             for runner in self._runners.values():
                 found = runner.exited(pid, status)
                 if found is not None:
@@ -286,6 +291,7 @@ class Dispatcher:
                     reaped = True
             for companion in self._companions:
                 companion.exited(pid, status)
+        return reaped
 
     def _ended(self, run: Run, ended: Ended | None) -> None:
         self._poll.forget(run)
@@ -305,6 +311,7 @@ class Dispatcher:
     def _look(self) -> bool:
         """What only a look can tell: new files, commands of others, torn tails."""
         self._look_at_s = self._clock.monotonic_s() + LOOK_S
+        self._child_ended = True
         self._mind_index()
         overlooked, self._overlooked = self._overlooked, False
         self._inbox.look()
@@ -393,6 +400,7 @@ class Dispatcher:
             os.close(self._wake)
             os.close(write)
             self._wake = -1
+            self._child_ended = True
 
     def _told_to_stop(self, number: int, at_once: bool) -> None:
         """A signal. Two at once are one: timeout(1) and a terminal signal us and our group."""

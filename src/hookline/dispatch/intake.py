@@ -104,16 +104,17 @@ class Intake:
             self._seen[domain] = self.feed(domain).log.end()
             self.feed(domain).begin(self._seen[domain])
 
-    def look(self, domains: Iterable[str]) -> None:
-        """Read what arrived in these domains, for whoever watches.
-
-        Never before the handlers' reading has come so far: to watch is not worth a delay.
-        """
+    def hear(self, domains: Iterable[str]) -> None:
+        """These domains changed."""
         for domain in domains:
             self.feed(domain).changed()
             self._unlooked.add(domain)
             # Their writers await a sync, whether somebody reads them or not.
             self._written.add(domain)
+
+    def look(self) -> None:
+        """Read what arrived, for whoever watches: never before the handlers' reading has come so
+        far."""
         for domain in sorted(self._unlooked):
             # One that cannot be read just now is looked at with the next.
             with suppress(HooklineError):
