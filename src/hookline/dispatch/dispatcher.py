@@ -58,6 +58,8 @@ class Dispatcher:
 
     told_by = 0
     """The last signal that told it to stop; 0: none has."""
+    _child_ended = True
+    """Whether a child may have: a signal says so, or else a look."""
 
     def __init__(
         self,
@@ -126,8 +128,6 @@ class Dispatcher:
         self._overlooked = False
         self._stopping = self._heeded = 0
         self._wake = -1
-        self._child_ended = True
-        """Whether a child may have: a signal says so, or else a look."""
         self._told_at_s = -math.inf
         self._closed = False
         self._begin()
