@@ -11,6 +11,7 @@ import pytest
 from hookline.dispatch.journal import read_ledger
 from hookline.log.holders import holders
 from hookline.log.stream import Stream
+from hookline.log.sync import sync_now
 from hookline.model.errors import WriteFailed
 from testing.faults.emitters import EMITTERS, identities, problems, stored, struck
 
@@ -98,10 +99,10 @@ def test_a_failed_sync_is_remembered_when_the_segment_was_closed(bench, monkeypa
         with monkeypatch.context() as patch:
             patch.setattr(os, "fdatasync", lambda _: (_ for _ in ()).throw(OSError(5, "EIO")))
             with pytest.raises(WriteFailed):
-                stream.sync()
+                sync_now(stream.begin_sync())
         stream.close()
         with pytest.raises(WriteFailed, match="segment 1 of a-events cannot be synced"):
-            stream.sync()
+            sync_now(stream.begin_sync())
 
 
 @pytest.mark.parametrize("emitter", SYNCED, ids=str)

@@ -14,6 +14,7 @@ from hookline.dispatch.snapshot import entries_of
 from hookline.log.errors import LogReplaced, SegmentGone
 from hookline.log.read import records
 from hookline.log.stream import CHUNK_BYTES, Chunk
+from hookline.log.sync import sync_now
 from hookline.model.errors import WriteFailed
 from hookline.model.position import Position
 
@@ -55,6 +56,54 @@ class _Opened:
     def __init__(self, file):
         self.file = file
         self.boundary = 0
+
+
+class SimSync:
+    """A log on its way to disk, as it was when this began.
+
+    A disk that has lost a page once has lost it for as long as the process lives.
+    """
+
+    def __init__(self, log):
+        self.log = log
+        self.lengths = [(file, len(file.data)) for file in log.segments]
+
+    def run(self):
+        log = self.log
+        log.world.step(f"sync {log.name}")
+        log.world.clock.pass_s(log.world.slow_s())
+        log.lost = log.lost or log.failing
+        if not log.lost:
+            for file, length in self.lengths:
+                # Somebody may have cut it since.
+                file.synced = max(file.synced, min(length, len(file.data)))
+        log.world.step(f"synced {log.name}")
+
+    def end(self):
+        if self.log.lost:
+            raise WriteFailed(f"{self.log.name} cannot be synced")
+
+
+class SimSyncer:
+    """Runs syncs when the world thinks fit, one after the other."""
+
+    def __init__(self, world):
+        self.world = world
+        self._syncs = []
+
+    def start(self, syncs):
+        assert not self._syncs
+        self._syncs = list(syncs)
+
+    @property
+    def done(self):
+        while self._syncs and self.world.random.random() < 0.5:
+            self._syncs.pop(0).run()
+        return not self._syncs
+
+    def wait(self):
+        while self._syncs:
+            self._syncs.pop(0).run()
 
 
 class SimLog:
@@ -177,17 +226,14 @@ class SimLog:
     def heal(self):
         self.live.heal()
 
-    def sync(self, *, whole=False):
-        """A disk that has lost a page once has lost it for as long as the process lives."""
+    def begin_sync(self, *, whole=False):
         del whole
-        self.world.step(f"sync {self.name}")
-        self.world.clock.pass_s(self.world.slow_s())
-        self.lost = self.lost or self.failing
         if self.lost:
             raise WriteFailed(f"{self.name} cannot be synced")
-        for file in self.segments:
-            file.synced = len(file.data)
-        self.world.step(f"synced {self.name}")
+        return SimSync(self)
+
+    def sync(self):
+        sync_now(self.begin_sync())
 
     def close(self):
         """As the next process finds it."""
@@ -269,13 +315,13 @@ class SimPaper:
         self.bytes_max = max(JOURNAL_BYTES_MAX, 4 * sum(map(len, lines)))
         for start in range(0, len(lines), SNAPSHOT_LINES):
             self.enter(b"\n".join(lines[start : start + SNAPSHOT_LINES]))
-        self.sync()
+        self.journal.sync()
 
     def enter(self, lines):
         self.journal.append(lines)
 
-    def sync(self):
-        self.journal.sync()
+    def begin_sync(self):
+        return self.journal.begin_sync()
 
     def bury(self, lines):
         self.letters.append(lines)

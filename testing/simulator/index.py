@@ -24,20 +24,38 @@ class SimIndex:
         self.ledger = Ledger()
         self.older = Ledger()
         self.is_fresh = True
+        self.is_prepared = False
         self._todo = []
 
     @contextmanager
-    def transaction(self):
+    def prepared(self):
         self._todo = []
+        self.is_prepared = False
         yield
+        self.is_prepared = True
+
+    def commit(self):
+        if not self.is_prepared:
+            return False
         self.world.step("index")
         if self.world.full:
             raise WriteFailed("index: no space left")
         for change, *values in self._todo:
             change(*values)
+        self.is_prepared = False
         if self.world.random.random() < 0.05:
             self.older = _copied(self.ledger)
         self.world.step("indexed")
+        return True
+
+    def give_up(self):
+        self.is_prepared = False
+
+    @contextmanager
+    def transaction(self):
+        with self.prepared():
+            yield
+        self.commit()
 
     def _later(self, change, *values):
         self._todo.append((change, *values))
@@ -85,6 +103,7 @@ class SimIndex:
         return _copied(self.ledger)
 
     def save(self, ledger):
+        self.is_prepared = False
         self.world.step("save")
         self.ledger = _copied(ledger)
         self.is_fresh = False

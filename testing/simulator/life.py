@@ -8,7 +8,7 @@ from hookline.dispatch.roster import Roster
 from hookline.dispatch.settlement import Settlement
 from hookline.model.errors import HooklineError
 from testing.simulator import oracle
-from testing.simulator.disk import Crash
+from testing.simulator.disk import Crash, SimSyncer
 from testing.simulator.index import SimIdentities
 
 DRAIN_S = 7 * 86_400.0
@@ -31,7 +31,8 @@ class Life:
         )  # fmt: skip
         self.core = Core(
             clock=clock, books=self.books, intake=self.intake, settlement=self.settlement,
-            roster=self.roster, starter=world, path=lambda _: "a loop", spectator=world,
+            roster=self.roster, starter=world, syncer=SimSyncer(world),
+            path=lambda _: "a loop", spectator=world,
         )  # fmt: skip
 
     def work(self):
@@ -90,7 +91,10 @@ class Life:
                 log.heal()
         self.core.hear(world.logs)
         busy = self.core.turn()
-        if not busy:
+        if not busy and world.random.random() < 0.5:
+            # A commit is due soon, and takes a while.
+            clock.pass_s(0.1)
+        elif not busy:
             self.core.commit()
             # What is due and cannot start, for a full disk say, is tried again now and then.
             pause_s = 10.0 if self.books.trouble else 0.05

@@ -4,11 +4,13 @@ import pytest
 
 from hookline.dispatch import core, decide, ledger, settlement, snapshot
 from hookline.dispatch.books import Books
+from hookline.dispatch.commits import Commits
 from hookline.dispatch.feed import Feed
 from hookline.dispatch.intake import Intake
 from hookline.dispatch.settlement import Settlement
 from hookline.dispatch.subscription import Cursor, Subscription
 from hookline.model.position import Position
+from testing.simulator.disk import SimSyncer
 from testing.simulator.world import OF_MANY, World
 
 HOURS = 3.0
@@ -18,7 +20,7 @@ SEEDS = (18, 19, 33, 67, 24, 9, *range(1, 60))
 
 def no_sync(monkeypatch):
     """Commit without bringing the log to disk."""
-    monkeypatch.setattr(Intake, "sync", lambda *_: set())
+    monkeypatch.setattr(Intake, "begin_sync", lambda *_: {})
 
 
 def no_letter(monkeypatch):
@@ -148,13 +150,37 @@ def letter_without_its_log(monkeypatch):
 
 def one_log_less_to_sync(monkeypatch):
     """Commit though a log cannot be synced."""
-    sync = Intake.sync
+    end_sync = Intake.end_sync
 
-    def sync_if_one_can(self, domains):
-        sync(self, domains)
-        return set()
+    def sync_if_one_can(self, syncs):
+        end_sync(self, syncs)
+        self.unsynced.clear()
+        return True
 
-    monkeypatch.setattr(Intake, "sync", sync_if_one_can)
+    monkeypatch.setattr(Intake, "end_sync", sync_if_one_can)
+
+
+def no_wait_for_the_disk(monkeypatch):
+    """Commit while the syncs run."""
+
+    def start(self, syncs):
+        del self, syncs
+
+    monkeypatch.setattr(SimSyncer, "start", start)
+
+
+def cursors_of_after_the_sync(monkeypatch):
+    """Commit what was read while the syncs ran."""
+
+    def end(self):
+        self._intake.end_sync(self._under_way.logs)
+        self._books.end_commit(synced=False)
+        cursors = self._cursors()
+        self._begin_commit(cursors)
+        self._end_commit(self._under_way._replace(cursors=cursors), synced=True)
+        self._under_way = None
+
+    monkeypatch.setattr(Commits, "_end", end)
 
 
 MUTANTS = [
@@ -163,6 +189,7 @@ MUTANTS = [
     no_last_attempt, snapshot_without_what_waits, rest_of_a_stretch_done, command_for_nobody,
     what_waits_goes_with_the_cut, cursor_that_is_no_more,
     late_line_never, letter_without_its_log, one_log_less_to_sync,
+    no_wait_for_the_disk, cursors_of_after_the_sync,
 ]  # fmt: skip
 
 

@@ -5,19 +5,20 @@ A dead letter is on disk before the journal says so; the journal says a verdict 
 does; the index commits a cursor only when the log is on disk up to there.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
-from itertools import chain
-from typing import Any, Final, Protocol
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
 from hookline.dispatch import ledger as journal
+from hookline.dispatch.changes import Changes, Rows
 from hookline.dispatch.dead_letter import DeadLetter
 from hookline.dispatch.ledger import Entry, Ledger, Pending, Standing, begun
 from hookline.dispatch.paper import Paper, catch_up, entries
 from hookline.dispatch.subscription import Cursor, Delivery, end_of
 from hookline.log.stream import chunks
+from hookline.log.sync import Sync, sync_now
 from hookline.model.clock import Clock, rfc3339
 from hookline.model.errors import HooklineError
 from hookline.model.position import Position
@@ -31,39 +32,21 @@ SETTLED_BYTES_MAX: Final = 16 << 20
 _COMMANDS: Final = frozenset({"replay", "drop", "paused", "resumed"})
 
 
-class Index(Protocol):
+class Index(Rows, Protocol):
     """The index over the journal: `State`. Everything raises HooklineError when it cannot be
     written."""
 
+    def prepared(self) -> AbstractContextManager[None]:
+        """What is written within waits for `commit`; what waited before is given up."""
+
+    def commit(self) -> bool:
+        """Have what is prepared, all of it or nothing; False when it was given up since."""
+
+    def give_up(self) -> None:
+        """Nothing is prepared any more."""
+
     def transaction(self) -> AbstractContextManager[None]:
-        """All of it or nothing of it."""
-
-    def running(self, handler: str, deliveries: list[Delivery]) -> None:
-        """One run of these is under way."""
-
-    def asked(self, handler: str, deliveries: Iterable[Delivery]) -> None:
-        """Somebody wants these once more; those that are there already stay as they are."""
-
-    def waiting(self, handler: str, deliveries: Iterable[Delivery]) -> None:
-        """These have been tried and will be again."""
-
-    def settled(self, handler: str, deliveries: Iterable[Delivery]) -> None:
-        """These are over."""
-
-    def move(self, handler: str, domain: str, cursor: Cursor) -> None:
-        """Everything before the cursor is settled."""
-
-    def rewind(self, handler: str, domain: str, position: Position) -> None:
-        """A cursor that is not before this position goes back to it."""
-
-    def handler(self, name: str, standing: Standing) -> None:
-        """How a handler stands."""
-
-    def close_letters(self, letters: Iterable[str]) -> None:
-        """Somebody decided on these dead letters."""
-
-    def start(self, handler: str, domain: str, position: Position) -> None:
-        """A handler begins to listen to a domain there, if it did not before."""
+        """All of it or nothing of it, at once; what is prepared is given up."""
 
     def folded(self, position: Position, journal: str) -> None:
         """The journal of that name is in the index up to here."""
@@ -93,34 +76,30 @@ class Books:
         self._known_closed: set[str] = set()
         self._letters: list[bytes] = []
         self._entries: list[bytes] = []
-        self._settled: dict[str, list[Delivery]] = {}
-        self._asked: dict[str, list[Delivery]] = {}
-        self._waiting: dict[str, list[Delivery]] = {}
-        self._begun: list[tuple[str, list[Delivery]]] = []
-        self._handlers: dict[str, Standing] = {}
-        self._closed: set[str] = set()
-        self._starts: list[tuple[str, str, Position]] = []
-        self._rewound: list[tuple[str, str, Position]] = []
-        self._committed: dict[tuple[str, str], Cursor] = {}
-        """The cursors that this has put into the index, and that have not gone back since."""
+        self._changes = Changes()
+        self._commit: _Commit | None = None
+        """The one that is under way."""
+        self._cursors: dict[tuple[str, str], Cursor] = {}
+        """Those that this has put into the index, or is about to, and that have not gone back
+        since."""
         self._told: dict[tuple[str, str], Cursor] = {}
         self._turn_again_s = 0.0
         self._unreadable = 0
         """The segment in which a snapshot was written that does not read back."""
-        self.trouble = self._told_trouble = ""
+        self._unwritten = self._uncommitted = self._told_trouble = ""
+        """Why lines wait, why the index stays where it is, and what was said of it."""
         self._untold = 0
-        self._settled_bytes = 0
         self.cursors_due_s = 0.0
 
     @property
-    def stuck(self) -> bool:
-        """Whether something could not be written; nothing new may start."""
-        return bool(self.trouble)
+    def trouble(self) -> str:
+        """What could last not be written, and why; nothing new may start. Empty for nothing."""
+        return self._unwritten or self._uncommitted
 
     @property
     def full(self) -> bool:
         """Whether a commit is due, since much is kept in memory until then."""
-        return self._settled_bytes >= SETTLED_BYTES_MAX
+        return self._changes.kept_bytes >= SETTLED_BYTES_MAX
 
     def new_trouble(self) -> str:
         """What is wrong after a commit, when it was not asked for before; empty for nothing new."""
@@ -137,11 +116,11 @@ class Books:
 
     def settled(self, handler: str, deliveries: Iterable[Delivery]) -> None:
         """For the next commit: these are over."""
-        known = self._settled.setdefault(handler, [])
+        known = self._changes.settled.setdefault(handler, [])
         for delivery in deliveries:
             known.append(delivery)
             self._untold += delivery.events
-            self._settled_bytes += delivery.kept_bytes
+            self._changes.kept_bytes += delivery.kept_bytes
             if delivery.stretch:
                 delivery.stretch.forget()
         if self._untold >= SETTLED_MAX:
@@ -149,19 +128,19 @@ class Books:
 
     def asked(self, handler: str, delivery: Delivery) -> None:
         """For the next commit: somebody wants this one once more."""
-        self._asked.setdefault(handler, []).append(delivery)
+        self._changes.asked.setdefault(handler, []).append(delivery)
 
     def waiting(self, handler: str, delivery: Delivery) -> None:
         """For the next commit: this one is tried again."""
-        self._waiting.setdefault(handler, []).append(delivery)
+        self._changes.waiting.setdefault(handler, []).append(delivery)
 
     def handler(self, name: str, standing: Standing) -> None:
         """For the next commit: how a handler stands by then."""
-        self._handlers[name] = standing
+        self._changes.handlers[name] = standing
 
     def load(self) -> Ledger:
         """The index, brought up to date by what the journal says beyond it, on disk by then."""
-        self._paper.sync()
+        sync_now(self._paper.begin_sync())
         return catch_up(self._index.load(), self._paper)
 
     def known(self) -> Ledger:
@@ -172,13 +151,13 @@ class Books:
 
     def started(self, handler: str, starts: Mapping[str, Position]) -> None:
         """For the next commit: a handler begins to listen there."""
-        self._starts += [(handler, domain, start) for domain, start in starts.items()]
+        self._changes.starts += [(handler, domain, start) for domain, start in starts.items()]
 
     def rewound(self, handler: str, domain: str, position: Position, clock: Clock) -> None:
         """A domain's log is another than it was, and the handler's cursor goes back: with the next
         commit, whether or not the log can be synced."""
-        self._rewound.append((handler, domain, position))
-        self._committed.pop((handler, domain), None)
+        self._changes.rewound.append((handler, domain, position))
+        self._cursors.pop((handler, domain), None)
         segment, offset = position
         self.write(
             Entry(
@@ -204,7 +183,7 @@ class Books:
         if letter in self._known_closed:
             return False
         self._known_closed.add(letter)
-        self._closed.add(letter)
+        self._changes.closed.add(letter)
         return True
 
     def buried(self, delivery: Delivery) -> bytes | None:
@@ -225,9 +204,9 @@ class Books:
                 self._paper.enter(b"\n".join(lines))
                 self._entries.clear()
         except (HooklineError, OSError) as error:
-            self.trouble = f"cannot write: {error}"
+            self._unwritten = f"cannot write: {error}"
             return
-        self.trouble = ""
+        self._unwritten = ""
 
     def _follow(self) -> None:
         """Where the journal is gone, go over to the one that is about to begin."""
@@ -244,7 +223,7 @@ class Books:
         found: list[Entry] = []
         replaced, read = False, self._read
         self.flush()
-        if self.trouble:
+        if self._unwritten:
             return found
         try:
             for chunk in chunks(self._paper.read, read):
@@ -290,16 +269,16 @@ class Books:
         """Count these attempts, whatever happens next; False when that cannot be written."""
         now = rfc3339(clock.now())
         self.flush(journal.encode(_begun(handler, run, now)) for handler, run in runs)
-        if self.trouble:
+        if self._unwritten:
             return False
-        self._begun += runs
+        self._changes.begun += runs
         return True
 
     def goes_on(self, handler: str, rest: list[Delivery], clock: Clock) -> None:
         """The first events of a stretch are over: these, which began with them, are under way
         still."""
         self.write(_begun(handler, rest, rfc3339(clock.now())))
-        self._begun.append((handler, rest))
+        self._changes.begun.append((handler, rest))
 
     def blamed(self, handler: str, deliveries: list[Delivery], clock: Clock) -> None:
         """These were at work when the last dispatcher died: with the next flush and commit, since
@@ -307,7 +286,7 @@ class Books:
         now = rfc3339(clock.now())
         for delivery in deliveries:
             self.write(begun(handler, delivery, now))
-            self._begun.append((handler, [delivery]))
+            self._changes.begun.append((handler, [delivery]))
 
     def blameless(self, given_back: Iterable[tuple[str, Pending]], clock: Clock) -> None:
         """These have their attempt back in the ledger that was taken over: the journal is told."""
@@ -329,7 +308,7 @@ class Books:
         self.cursors_due_s = clock.monotonic_s() + CURSORS_S
         self._untold = 0
         now = rfc3339(clock.now())
-        for (handler, domain), cursor in self._committed.items():
+        for (handler, domain), cursor in self._cursors.items():
             if self._told.get((handler, domain)) == cursor:
                 continue
             self._told[handler, domain] = cursor
@@ -349,47 +328,62 @@ class Books:
             )
         self.flush()
 
-    def commit(self, cursors: Mapping[str, Mapping[str, Cursor]]) -> bool:
-        """Sync the journal, then move the index there, and to the cursors: their logs are on disk
-        up to them. False when something is in the way."""
+    def begin_commit(self, cursors: Mapping[str, Mapping[str, Cursor]]) -> Sync | None:
+        """Prepare to move the index to where the journal is now, and to these cursors. What has to
+        run before `end_commit`, beside the syncs of the logs up to the cursors; None when something
+        is in the way."""
+        # One that something has cut short.
+        self.end_commit(synced=False)
         self.flush()
-        if self.trouble:
-            return False
+        if self._unwritten:
+            return None
+        moved = {
+            (handler, domain): cursor
+            for handler, domains in cursors.items()
+            for domain, cursor in domains.items()
+            if self._cursors.get((handler, domain)) != cursor
+        }
         try:
-            self._paper.sync()
             self._freshen()
-            if self._has_news(cursors):
-                self._commit(cursors)
-            self._indexed = self._folded
-            for handler, moved in cursors.items():
-                self._committed.update(((handler, domain), at) for domain, at in moved.items())
+            # An idle bus writes nothing.
+            has_news = bool(moved or self._changes or self._folded != self._indexed)
+            with self._index.prepared() if has_news else nullcontext():
+                if has_news:
+                    self._changes.write(self._index, moved, {**self._cursors, **moved})
+                    self._index.folded(self._folded, self._paper.name(self._folded))
+                sync = self._paper.begin_sync()
         except HooklineError as error:
-            self.trouble = str(error)
+            self._uncommitted = str(error)
+            return None
+        changes, newer = self._changes, Changes()
+        self._commit = _Commit(sync, changes, moved, self._folded, is_prepared=has_news)
+        self._changes = newer
+        self._cursors |= moved
+        return sync
+
+    def end_commit(self, *, synced: bool = True) -> bool:
+        """What `begin_commit` gave has run: have the index there, if all logs were `synced`. False
+        when something is in the way: then it is as if it had never begun."""
+        commit, self._commit = self._commit, None
+        if commit is None:
             return False
-        for done in self._news:
-            done.clear()
-        self._settled_bytes = 0
-        return True
-
-    @property
-    def _news(self) -> tuple[dict[str, Any] | list[Any] | set[str], ...]:
-        """What the index has still to be told, besides cursors."""
-        return (
-            self._asked, self._settled, self._waiting, self._begun, self._handlers, self._closed,
-            self._starts, self._rewound,
-        )  # fmt: skip
-
-    def _has_news(self, cursors: Mapping[str, Mapping[str, Cursor]]) -> bool:
-        """Whether there is something to commit: an idle bus writes nothing."""
-        return (
-            any(self._news)
-            or self._folded != self._indexed
-            or any(
-                self._committed.get((handler, domain)) != cursor
-                for handler, moved in cursors.items()
-                for domain, cursor in moved.items()
-            )
-        )
+        done = False
+        try:
+            commit.sync.end()
+            done = synced and (not commit.is_prepared or self._index.commit())
+        except HooklineError as error:
+            self._uncommitted = str(error)
+        finally:
+            if done:
+                self._uncommitted = ""
+                self._indexed = commit.folded
+            else:
+                self._index.give_up()
+                for place in commit.moved:
+                    self._cursors.pop(place, None)
+                commit.changes.add(self._changes)
+                self._changes = commit.changes
+        return done
 
     def turn_over(self, clock: Clock) -> str:
         """Keep the journal short, right after a commit: a large one is closed, and the next begins
@@ -398,8 +392,8 @@ class Books:
         if clock.monotonic_s() < self._turn_again_s:
             return ""
         try:
-            segment = self._folded.segment
-            if segment != self._unreadable and self._paper.lacks_snapshot(self._folded):
+            segment = self._indexed.segment
+            if segment != self._unreadable and self._paper.lacks_snapshot(self._indexed):
                 self.write_cursors(clock)
                 self._freshen()
                 ledger = self._index.load()
@@ -408,13 +402,13 @@ class Books:
                     # Nobody asks again what was decided on a letter that was purged.
                     ledger.closed = self._paper.in_queue(ledger.closed)
                     self._paper.snap(ledger, rfc3339(clock.now()))
-                    if self._paper.lacks_snapshot(self._folded):
+                    if self._paper.lacks_snapshot(self._indexed):
                         # One more would be no better: not before the journal is closed again.
                         self._unreadable = segment
                         return "a snapshot does not read back: the closed parts of the journal stay"
                     # It is to know no more than who begins with the snapshot.
                     self._index.save(ledger)
-                    self._known_closed = ledger.closed
+                    self._known_closed = ledger.closed | self._changes.closed
             else:
                 self._paper.turn()
         except (HooklineError, OSError) as error:
@@ -422,47 +416,21 @@ class Books:
             return f"the journal cannot be closed and begun anew: {error}"
         return ""
 
-    def _beyond(self, handler: str, moved: Mapping[str, Cursor]) -> Callable[[Delivery], bool]:
-        """Whether a settled delivery lies beyond the cursor: what lies before it needs no word."""
-
-        def is_beyond(delivery: Delivery) -> bool:
-            domain = delivery.domain
-            cursor = moved.get(domain) or self._committed.get((handler, domain))
-            return cursor is None or delivery.end > cursor.position or delivery.replay != ""
-
-        return is_beyond
-
     def _freshen(self) -> None:
         """An index that was damaged knows nothing any more: give it what the journal says."""
         if self._index.is_fresh:
             self.flush()
             self._index.save(self.load())
 
-    def _commit(self, cursors: Mapping[str, Mapping[str, Cursor]]) -> None:
-        with self._index.transaction():
-            for handler, deliveries in self._asked.items():
-                self._index.asked(handler, deliveries)
-            for handler, deliveries in self._waiting.items():
-                self._index.waiting(handler, (d for d in deliveries if not d.running))
-            for handler, run in self._begun:
-                if run[0].running or run[0].interrupted:
-                    self._index.running(handler, run)
-            for handler, deliveries in self._settled.items():
-                ahead = self._beyond(handler, cursors.get(handler, {}))
-                beyond = (each.singles() for each in filter(ahead, deliveries))
-                self._index.settled(handler, chain.from_iterable(beyond))
-            for back in self._rewound:
-                self._index.rewind(*back)
-            for handler, moved in cursors.items():
-                for domain, cursor in moved.items():
-                    if self._committed.get((handler, domain)) != cursor:
-                        self._index.move(handler, domain, cursor)
-            for handler, standing in self._handlers.items():
-                self._index.handler(handler, standing)
-            self._index.close_letters(self._closed)
-            for start in self._starts:
-                self._index.start(*start)
-            self._index.folded(self._folded, self._paper.name(self._folded))
+
+class _Commit(NamedTuple):
+    """One that is under way: the journal as it will be on disk, and what the index is told."""
+
+    sync: Sync
+    changes: Changes
+    moved: Mapping[tuple[str, str], Cursor]
+    folded: Position
+    is_prepared: bool
 
 
 def _begun(handler: str, run: list[Delivery], time: str) -> Entry:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Final, Protocol
 
 from hookline.dispatch.books import Books
+from hookline.dispatch.commits import Commits, Syncer
 from hookline.dispatch.decide import HOPS_MAX, Outcome
 from hookline.dispatch.handlers import Handler
 from hookline.dispatch.intake import Intake
@@ -22,8 +23,6 @@ from hookline.dispatch.subscription import Delivery, end_of
 from hookline.model.clock import Clock
 from hookline.model.errors import HooklineError, TryAgain, told
 
-COMMIT_S: Final = 0.2
-"""The most that a power cut can take of what `batch` writers appended, while a dispatcher runs."""
 SHORTAGE_S: Final = 1.0
 RUNS_MAX: Final = 256
 
@@ -55,6 +54,7 @@ class Core:
         settlement: Settlement,
         roster: Roster,
         starter: Starter,
+        syncer: Syncer,
         path: Callable[[bytes], str],
         spectator: Spectator,
     ) -> None:
@@ -67,12 +67,20 @@ class Core:
         self._starter = starter
         self._path = path
         self._spectator = spectator
+        self._commits = Commits(
+            clock=clock,
+            books=books,
+            intake=intake,
+            roster=roster,
+            syncer=syncer,
+            spectator=spectator,
+        )
+        self.commit = self._commits.commit
         self._domains: list[str] = []
         self._listening: dict[int, tuple[Run, Listener]] = {}
         self._commands: deque[Entry] = deque()
         self._stopped: set[str] = set()
         """Who was paused or resumed by a command, and has not been told."""
-        self._commit_at_s = 0.0
         self._short_until_s = 0.0
         self.short = ""
         """What the machine is short of, for as long as nothing starts because of it."""
@@ -129,10 +137,7 @@ class Core:
         self._books.flush()
         # Not before: to watch is not worth a delay.
         self._intake.look()
-        if self._clock.monotonic_s() >= self._commit_at_s or self._books.full:
-            self.commit()
-            if trouble := self._books.new_trouble():
-                self._spectator.noted(f"{trouble}: nothing starts until that is mended")
+        self._commits.turn()
         return pulled or started > 0
 
     def pull(self) -> bool:
@@ -190,8 +195,8 @@ class Core:
         """When there is something to do again, unless something changes before; monotonic."""
         if self._has_more():
             return -math.inf
-        moments = [self._commit_at_s, *(run.deadline_s for run in self.runs)]
-        if not self.stopping:
+        moments = [self._commits.due_s, *(run.deadline_s for run in self.runs)]
+        if not self.stopping and not self._books.trouble:
             starts = (each.next_start_s() for each in self._roster.awake)
             moments += [start_s for start_s in starts if start_s is not None]
         return min(moments)
@@ -226,7 +231,7 @@ class Core:
 
     def _start(self) -> int:
         now_s = self._clock.monotonic_s()
-        if self.stopping or self._books.stuck or now_s < self._short_until_s:
+        if self.stopping or self._books.trouble or now_s < self._short_until_s:
             return 0
         chosen: list[tuple[Listener, list[Delivery]]] = []
         settled, begun = self._settlement.settled, 0
@@ -340,26 +345,3 @@ class Core:
             for delivery in deliveries:
                 listener.subscription.unbegin(delivery, due_s, alone=alone)
         self._books.give_back([(each.name, run[0]) for each, run in unstarted], self._clock)
-
-    # -- writing down ----------------------------------------------------------------------
-
-    def commit(self, whole: bool = False) -> bool:
-        """Bring to disk what was read, then move the cursors; `whole`: tell the journal, too. False
-        when something is in the way."""
-        self._commit_at_s = self._clock.monotonic_s() + COMMIT_S
-        self._intake.save_beginnings()
-        unsynced = self._intake.sync({domain for each in self._roster for domain in each.moved})
-        moved = {
-            each.name: {x: each.subscription.cursor(x) for x in sorted(each.moved - unsynced)}
-            for each in self._roster
-        }
-        if not self._books.commit(moved):
-            return False
-        for listener in self._roster:
-            listener.moved &= unsynced
-        if whole or self._clock.monotonic_s() >= self._books.cursors_due_s:
-            self._books.write_cursors(self._clock)
-        why = self._books.turn_over(self._clock)
-        if why:
-            self._spectator.noted(why)
-        return True

@@ -39,6 +39,7 @@ from hookline.dispatch.spectator import Nobody, Spectator
 from hookline.dispatch.state import State
 from hookline.dispatch.stream_runner import StreamRunner
 from hookline.dispatch.subscription import Delivery
+from hookline.dispatch.syncer import ThreadSyncer
 from hookline.dispatch.turns import DISPATCHER_NS, take_short_turns
 from hookline.dispatch.warm_runner import WarmRunner
 from hookline.log.home import Home
@@ -77,6 +78,7 @@ class Dispatcher:
     ) -> None:
         self.home = home
         self._clock = clock
+        self._companions = companions
         self._spectator = spectator or Nobody()
         self._lock = Lock(home)
         become_subreaper()
@@ -110,6 +112,7 @@ class Dispatcher:
             load=self._books.known,
             forget=self._forget,
         )
+        self._syncer, self._poll = ThreadSyncer(), Poll()
         self._core = Core(
             clock=clock,
             books=self._books,
@@ -117,19 +120,17 @@ class Dispatcher:
             settlement=self._settlement,
             roster=self.roster,
             starter=_Starter(self._runners, clock, self._watch),
+            syncer=self._syncer,
             path=partial(loops.path, home),
             spectator=self._spectator,
         )
-        self._companions = companions
-        self._poll = Poll()
-        for fd in (self._inbox.fd, self._streams.fd):
+        for fd in (self._inbox.fd, self._streams.fd, self._syncer.fd):
             self._poll.add(fd)
         self._look_at_s = 0.0
-        self._overlooked = False
+        self._overlooked = self._closed = False
         self._stopping = self._heeded = 0
         self._wake = -1
         self._told_at_s = -math.inf
-        self._closed = False
         self._begin()
 
     def _make_runners(self, environment: Environment, lines: Lines) -> dict[str, Runner]:
@@ -190,6 +191,7 @@ class Dispatcher:
         self._state.close()
         self._journal.close()
         self._inbox.close()
+        self._syncer.close()
         self._poll.close()
         self._lock.close()
         self._closed = True
@@ -262,6 +264,8 @@ class Dispatcher:
                     self._poll.mute(run, fd)
             elif fd == self._inbox.fd:
                 heard = self._inbox.hear() or heard
+            elif fd == self._syncer.fd:
+                self._syncer.heard()
             elif fd == self._wake:
                 os.read(fd, 4096)
                 self._child_ended = True

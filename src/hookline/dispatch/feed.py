@@ -19,6 +19,7 @@ from hookline.log import stream
 from hookline.log.read import Record, records
 from hookline.log.stream import CHUNK_BYTES, LogReplaced, SegmentDamaged, SegmentGone
 from hookline.log.stretch import Stretch
+from hookline.log.sync import Sync
 from hookline.model import envelope
 from hookline.model.envelope import RECORD_PREFIX
 from hookline.model.errors import HooklineError
@@ -88,8 +89,9 @@ class Log(Protocol):
     def reject(self, record: Record) -> None:
         """Set aside what is no event, once. Raises HooklineError."""
 
-    def sync(self, *, whole: bool = False) -> None:
-        """Bring to disk what was read; `whole`: what was not read, too. Raises WriteFailed."""
+    def begin_sync(self, *, whole: bool = False) -> Sync:
+        """The sync of what was read up to now; `whole`: of what was not, too. Raises
+        HooklineError."""
 
     def close(self) -> None:
         """Let go of its files."""

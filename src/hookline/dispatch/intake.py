@@ -13,6 +13,7 @@ from hookline.dispatch.listener import Listener, key_of
 from hookline.dispatch.spectator import Spectator
 from hookline.dispatch.subscription import Delivery
 from hookline.log.stretch import Stretch
+from hookline.log.sync import Sync
 from hookline.model.errors import HooklineError
 from hookline.model.position import Position
 
@@ -213,20 +214,35 @@ class Intake:
         """Write down what a restart could not find out again."""
         self._identities.save_beginnings()
 
-    def sync(self, domains: Iterable[str]) -> set[str]:
-        """Bring to disk what was read of these domains, and whatever was written; the domains with
-        which that cannot be done, each told once."""
-        unsynced: dict[str, str] = {}
+    def begin_sync(self, domains: Iterable[str]) -> dict[str, Sync]:
+        """The syncs of what was read of these domains, and of whatever was written, but of those
+        domains that are `unsynced` then."""
+        syncs: dict[str, Sync] = {}
         for domain in sorted(self._written.union(domains)):
             try:
-                self.feed(domain).log.sync(whole=domain in self._written)
+                syncs[domain] = self.feed(domain).log.begin_sync(whole=domain in self._written)
                 self._written.discard(domain)
             except HooklineError as error:
-                unsynced[domain] = str(error)
-                if self.unsynced.get(domain) != str(error):
-                    self._noted(f"{error}: no cursor passes it")
-        self.unsynced = unsynced
-        return set(unsynced)
+                self._cannot_sync(domain, error)
+        return syncs
+
+    def end_sync(self, syncs: Mapping[str, Sync]) -> bool:
+        """These have run; whether all of it is on disk. What is not is `unsynced`."""
+        failed = 0
+        for domain, sync in syncs.items():
+            try:
+                sync.end()
+                self.unsynced.pop(domain, None)
+            except HooklineError as error:
+                failed += 1
+                self._written.add(domain)
+                self._cannot_sync(domain, error)
+        return not failed
+
+    def _cannot_sync(self, domain: str, error: HooklineError) -> None:
+        if self.unsynced.get(domain) != str(error):
+            self.unsynced[domain] = str(error)
+            self._noted(f"{error}: no cursor passes it")
 
     def restless(self) -> list[str]:
         """The domains that are to be read again soon, though nothing will say so."""

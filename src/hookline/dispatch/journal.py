@@ -25,6 +25,7 @@ from hookline.dispatch.subscription import Delivery
 from hookline.log.home import Home
 from hookline.log.rotate import rotate_stream
 from hookline.log.stream import Chunk, Line, LogReplaced, Stream, chunks
+from hookline.log.sync import Sync, sync_now
 from hookline.model.position import Position
 
 STATE_FILE: Final = "dispatch.db"
@@ -127,7 +128,8 @@ class JournalFiles:
         self._snapped = 1
         """The newest segment that is known to need no snapshot any more; the first never does,
         unless it was begun anew."""
-        self._unsynced = True
+        self._entered = True
+        """Whether there is something that no sync has begun with."""
         self._snapshot_bytes = 0
         self.news = ""
         """Why what was known of the journal was not true; empty when it was."""
@@ -246,18 +248,18 @@ class JournalFiles:
         self._snapshot_bytes = sum(map(len, encoded))
         for start in range(0, len(encoded), _WRITE_LINES):
             self.enter(b"\n".join(encoded[start : start + _WRITE_LINES]))
-        self.sync()
+        sync_now(self.begin_sync())
 
     def enter(self, lines: bytes) -> None:
         """Append entries to the journal in one write. Raises HooklineError or OSError."""
         self._pen.append(lines)
-        self._unsynced = True
+        self._entered = True
 
-    def sync(self) -> None:
-        """Bring the journal to disk. Raises HooklineError."""
-        if self._unsynced:
-            self._journal.sync(whole=True)
-            self._unsynced = False
+    def begin_sync(self) -> Sync:
+        """The sync of all that was entered up to now. Raises HooklineError."""
+        sync = self._journal.begin_sync(whole=self._entered)
+        self._entered = False
+        return sync
 
     def bury(self, lines: bytes) -> None:
         """Append dead letters, on disk when this returns. Raises HooklineError or OSError."""

@@ -8,6 +8,7 @@ from hookline.dispatch import ledger as journal
 from hookline.dispatch.ledger import Entry, Ledger, fold
 from hookline.dispatch.subscription import Delivery
 from hookline.log.stream import Chunk, chunks
+from hookline.log.sync import Sync
 from hookline.model.position import Position
 
 
@@ -48,8 +49,8 @@ class Paper(Journal, Protocol):
     def enter(self, lines: bytes) -> None:
         """Append entries to the journal in one write. Raises HooklineError or OSError."""
 
-    def sync(self) -> None:
-        """Bring the journal to disk. Raises HooklineError."""
+    def begin_sync(self) -> Sync:
+        """The sync of all that was entered up to now. Raises HooklineError."""
 
     def bury(self, lines: bytes) -> None:
         """Append dead letters, on disk when this returns. Raises HooklineError or OSError."""

@@ -174,6 +174,7 @@ class State:
         if self._lost is None and self._inode_at_path() == self._inode:
             return False
         if self._lost is None:
+            self.give_up()
             self._lost = self.load()
             # At its end SQLite deletes the log of that name: the new one must not be there yet.
             self._db.close()
@@ -214,20 +215,54 @@ class State:
     # -- writing ---------------------------------------------------------------------------
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All of it or nothing of it. Raises IndexFailed: a full disk, most likely.
+    def prepared(self) -> Iterator[None]:
+        """What is written within waits for `commit`, if it is not written in vain: then nothing
+        does. Raises IndexFailed: a full disk, most likely.
 
         After a damage the index is fresh, and can be written to again.
         """
+        with self._guarded():
+            self.give_up()
+            self._db.execute("BEGIN IMMEDIATE")
+            yield
+
+    def commit(self) -> bool:
+        """Have what is prepared, all of it; False when it was given up since, with the file that
+        it was in, say. Raises IndexFailed: nothing was written."""
+        with self._guarded():
+            if not self._db.in_transaction:
+                return False
+            self._db.execute("COMMIT")
+        return True
+
+    def give_up(self) -> None:
+        """Nothing is prepared any more."""
+        # Nor is there in a file that was closed.
+        with suppress(apsw.Error):
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of it or nothing of it, at once; what is prepared is given up. Raises IndexFailed."""
+        with self.prepared():
+            yield
+        self.commit()
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Nothing is left open by what fails."""
         try:
-            with self._db:
-                yield
+            yield
         except _DAMAGED as error:
             self._give_up(error)
             self._open()
             raise IndexFailed(f"{self.path}: {error}: it is made again") from error
-        except apsw.Error as error:
-            raise IndexFailed(f"{self.path}: {error}") from error
+        except BaseException as error:
+            self.give_up()
+            if isinstance(error, apsw.Error):
+                raise IndexFailed(f"{self.path}: {error}") from error
+            raise
 
     def running(self, handler: str, deliveries: list[Delivery]) -> None:
         """One run of these is under way."""

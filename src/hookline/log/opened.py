@@ -59,12 +59,6 @@ class Opened:
         self.sealed = wait_s <= 0.0
         return wait_s
 
-    def sync(self) -> None:
-        """Bring to disk what was read, whoever wrote it. Raises OSError."""
-        if self.unsynced:
-            os.fdatasync(self.fd)
-            self.unsynced = False
-
     def close(self) -> None:
         """Give the descriptor back."""
         if self.fd >= 0:
@@ -95,9 +89,6 @@ class Packed(Opened):
     def damage(self) -> str:
         """Why the text ends where it does, when that is not its end."""
         return self._text.damage
-
-    def sync(self) -> None:
-        """Nothing: it was synced before it got its name."""
 
     def close(self) -> None:
         """Give descriptor and unpacked text back."""

@@ -4,14 +4,15 @@ import os
 import re
 from bisect import bisect_left
 from collections import OrderedDict
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 from hookline.log.errors import LogReplaced, SegmentGone
-from hookline.log.files import sync_folder
 from hookline.log.opened import Opened, Packed, open_read
+from hookline.log.sync import SegmentSync
 from hookline.model.clock import Clock
-from hookline.model.errors import TryAgain, WriteFailed
+from hookline.model.errors import HooklineError, TryAgain, WriteFailed
 from hookline.model.position import Position
 
 BEGINNING: Final = Position(1, 0)
@@ -42,6 +43,8 @@ class Segments:
         self._opened: OrderedDict[int, Opened] = OrderedDict()
         self._left_unsynced: set[int] = set()
         self._names_unsynced = False
+        self._syncing: SegmentSync | None = None
+        """One that has begun and not ended."""
         self._lost = ""
 
     def ordinals(self) -> list[int]:
@@ -119,41 +122,63 @@ class Segments:
         for opened in list(self._opened.values()):
             self.drop(opened)
 
-    def sync(self, *, whole: bool) -> None:
-        """Bring to disk what was read; `whole`: all of the live file. Raises WriteFailed."""
+    def begin_sync(self, *, whole: bool) -> SegmentSync:
+        """The sync of what was read up to now; `whole`: of all of the live file. What an earlier
+        one has not ended is in it again.
+
+        Raises WriteFailed for a log of which the disk has lost something, and whatever keeps a file
+        from being opened.
+        """
         if self._lost:
             raise WriteFailed(self._lost)
+        self._expect_again(self._syncing)
         if whole:
             self._expect_more()
-        for opened in self._opened.values():
-            self._sync(opened)
-        while self._left_unsynced:
-            ordinal = next(iter(self._left_unsynced))
-            opened_again = self._open_closed(ordinal) or self._open_live(ordinal)
-            if opened_again is not None:
-                opened_again.unsynced = True
-                try:
-                    self._sync(opened_again)
-                finally:
-                    opened_again.close()
-            self._left_unsynced.discard(ordinal)
+        sync = SegmentSync(self._end_sync)
+        try:
+            for opened in self._opened.values():
+                if opened.unsynced:
+                    sync.add(opened.ordinal, opened.fd)
+            for ordinal in self._left_unsynced.difference(sync.ordinals):
+                opened_again = self._open_closed(ordinal) or self._open_live(ordinal)
+                if opened_again is not None:
+                    with closing(opened_again):
+                        sync.add(ordinal, opened_again.fd)
+        except OSError as error:
+            raise TryAgain(f"{self.stem} cannot be synced now: {error.strerror}") from error
         if self._names_unsynced:
-            sync_folder(os.path.dirname(self.live))
-            if os.path.isdir(self.folder):
-                sync_folder(self.folder)
-            self._names_unsynced = False
+            folders = (os.path.dirname(self.live), self.folder)
+            sync.folders = [folder for folder in folders if os.path.isdir(folder)]
+        self._syncing = sync
+        for opened in self._opened.values():
+            opened.unsynced = False
+        self._left_unsynced.clear()
+        self._names_unsynced = False
+        return sync
 
-    def _sync(self, opened: Opened) -> None:
+    def _end_sync(self, sync: SegmentSync) -> None:
         """The kernel reports a lost page once and then calls the file clean, so that no later
         success counts, through whatever descriptor."""
-        try:
-            opened.sync()
-        except OSError as error:
+        if self._syncing is sync:
+            self._syncing = None
+        if sync.failed:
+            ordinal, error = sync.failed
             self._lost = (
-                f"segment {opened.ordinal} of {self.stem} cannot be synced: {error.strerror}: "
+                f"segment {ordinal} of {self.stem} cannot be synced: {error.strerror}: "
                 "see what dmesg says of the disk, then start again"
             )
             raise WriteFailed(self._lost) from error
+        if sync.trouble:
+            self._expect_again(sync)
+            if isinstance(sync.trouble, HooklineError):
+                raise sync.trouble
+            raise TryAgain(f"{self.stem} cannot be synced now: {sync.trouble}") from sync.trouble
+
+    def _expect_again(self, sync: SegmentSync | None) -> None:
+        """This one has come to nothing."""
+        if sync is not None:
+            self._left_unsynced.update(sync.ordinals)
+            self._names_unsynced = self._names_unsynced or bool(sync.folders)
 
     def _expect_more(self) -> None:
         """The live file may have more than was read of it."""

@@ -13,6 +13,7 @@ from hookline.log.home import Home, log_stem
 from hookline.log.lines import Line, cut
 from hookline.log.opened import Opened
 from hookline.log.segments import BEGINNING, Segments
+from hookline.log.sync import SegmentSync
 from hookline.log.window import Rewritten, Window
 from hookline.model.clock import Clock, SystemClock
 from hookline.model.envelope import LINE_BYTES_MAX
@@ -181,13 +182,13 @@ class Stream:
         """All that there is now from `position` on, for somebody who only looks; see `chunks`."""
         return chunks(partial(self.read, limit_bytes=limit_bytes, patient=False), position)
 
-    def sync(self, *, whole: bool = False) -> None:
-        """Bring everything that was read to disk, whoever wrote it, and the names of its files too;
-        `whole`: also what was not read yet of the live file.
+    def begin_sync(self, *, whole: bool = False) -> SegmentSync:
+        """How everything that was read up to now comes to disk, whoever wrote it, and the names of
+        its files too; `whole`: also what was not read yet of the live file.
 
         Raises WriteFailed, and for the same segment ever after: what a disk has lost stays lost.
         """
-        self.segments.sync(whole=whole)
+        return self.segments.begin_sync(whole=whole)
 
     def tail_torn(self) -> bool:
         """Whether the live file ends without a newline: torn, or just being written."""

@@ -160,7 +160,8 @@ def test_state_may_be_deleted_under_a_running_dispatcher(used, then):
         dispatcher.close()
         assert index_of(used).exists()
     else:
-        # What a kill takes: everything that close would have written.
+        # What a kill takes: everything that close would have written, a commit that is under way.
+        dispatcher._state.close()
         dispatcher._lock.close()
     used.drain()
     assert used.said() == [*before, "new0", "new1", "new2"]
@@ -286,7 +287,7 @@ def test_a_cursor_goes_back_though_its_log_cannot_be_synced(bench, monkeypatch):
     def sync(*_, **__):
         raise WriteFailed("the disk fails")
 
-    monkeypatch.setattr(DomainLog, "sync", sync)
+    monkeypatch.setattr(DomainLog, "begin_sync", sync)
     with pytest.raises(WriteFailed, match="the disk fails"):
         bench.drain()
     with closing(State(index_of(bench), readonly=True)) as state:

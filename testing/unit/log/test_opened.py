@@ -44,17 +44,6 @@ def test_a_link_to_it_is_not_it(path: Path, opened: Opened) -> None:
     assert not opened.is_at(str(path.parent / "link"))
 
 
-def test_it_syncs_only_what_was_read(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
-    synced: list[int] = []
-    monkeypatch.setattr(os, "fdatasync", synced.append)
-    opened.sync()
-    assert synced == []
-    opened.unsynced = True
-    opened.sync()
-    opened.sync()
-    assert synced == [opened.fd]
-
-
 def test_it_closes_itself_when_forgotten(path: Path) -> None:
     before = os.listdir("/proc/self/fd")
     Opened(open_read(str(path)), 1, HandClock(), closed=False)

@@ -18,6 +18,7 @@ from hookline.log.stream import (
     SegmentGone,
     Stream,
 )
+from hookline.log.sync import sync_now
 from hookline.model.envelope import LINE_BYTES_MAX
 from hookline.model.errors import NotAllowed, WriteFailed
 from hookline.model.position import Position
@@ -363,7 +364,7 @@ def test_sync_covers_a_segment_that_was_left(bench: Bench, monkeypatch: pytest.M
     synced: list[str] = []
     for name in ("fdatasync", "fsync"):
         monkeypatch.setattr(os, name, lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
-    bench.stream.sync()
+    sync_now(bench.stream.begin_sync())
     events = str(bench.home.events)
     assert sorted(synced) == sorted(
         [
@@ -374,7 +375,7 @@ def test_sync_covers_a_segment_that_was_left(bench: Bench, monkeypatch: pytest.M
         ]
     )
     synced.clear()
-    bench.stream.sync()
+    sync_now(bench.stream.begin_sync())
     assert synced == []
 
 
@@ -386,9 +387,9 @@ def test_a_sync_that_failed_once_never_succeeds(
     with monkeypatch.context() as patch:
         patch.setattr(os, "fdatasync", lambda _: (_ for _ in ()).throw(OSError(5, "EIO")))
         with pytest.raises(WriteFailed):
-            bench.stream.sync()
+            sync_now(bench.stream.begin_sync())
     with pytest.raises(WriteFailed, match="segment 1 of test-events cannot be synced"):
-        bench.stream.sync()
+        sync_now(bench.stream.begin_sync())
 
 
 def test_many_logs_need_few_descriptors(bench: Bench) -> None:
