@@ -43,7 +43,11 @@ class Trace:
     """The calls of one run."""
 
     def __init__(self, text: str) -> None:
-        self._calls = [(_SAME.get(name, name), rest) for name, rest in _CALL.findall(text)]
+        self._calls = [
+            # A thread is no process.
+            ("thread" if "CLONE_THREAD" in rest else _SAME.get(name, name), rest)
+            for name, rest in _CALL.findall(text)
+        ]
 
     def count(self, name: str, concerning: str = "") -> int:
         """How many there were of this name; `concerning` is in their line of the trace, such as
