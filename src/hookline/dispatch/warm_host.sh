@@ -16,8 +16,9 @@ for _hookline_part in event-logger state-file worker-health; do
 done
 unset -v _hookline_part
 
-# Job control: what is begun leads a process group.
-set -m
+# Job control: what is begun leads a process group. And what the script of a run assigns is
+# exported, until it turns both off.
+set -am
 while :; do
   (
     printf '+%s\n' "$BASHPID" || exit

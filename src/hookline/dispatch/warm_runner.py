@@ -76,8 +76,8 @@ class WarmRunner:
         event, path = f"{ours}/{run.memfd}", quoted(str(handler.path))
         script = (
             f"exec <{event} >{ours}/{stdout.write_fd} 2>{ours}/{stderr.write_fd}\n"
-            f"export {' '.join([f'{name}={quoted(value)}' for name, value in env.items()])}\n"
-            f"cd {quoted(folder)}; set +m; unset -v OLDPWD _hookline_run\n"
+            f"{' '.join([f'{name}={quoted(value)}' for name, value in env.items()])}\n"
+            f"set +am; cd {quoted(folder)}; unset -v OLDPWD _hookline_run\n"
             f"BASH_ARGV0={path}; source {path} {event}\n"
         )
         if "\0" in script:
