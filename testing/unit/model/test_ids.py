@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from hookline.model.ids import is_id, uuid7
+from hookline.model.ids import is_id, uuid7, uuid7s
 
 NOW_NS = 1_795_224_931_123_456_789
 
@@ -18,6 +18,13 @@ def test_an_id_is_a_uuid_of_version_7_that_says_when():
 def test_ids_rise_while_the_clock_stands_still_or_goes_back():
     made = [uuid7(now_ns) for now_ns in [NOW_NS] * 20_000 + [NOW_NS - 10**12, 0, NOW_NS + 10**9]]
     assert made == sorted(set(made))
+
+
+def test_the_ids_of_a_moment_are_in_order_among_all_others():
+    made = [uuid7(NOW_NS), *uuid7s(NOW_NS), *uuid7s(NOW_NS), uuid7(NOW_NS)]
+    assert len(made) == 514
+    assert made == sorted(set(made))
+    assert {(each.version, each.variant) for each in map(uuid.UUID, made)} == {(7, uuid.RFC_4122)}
 
 
 def test_an_id_may_be_stored():
