@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from hookline.app.log import Log
 from hookline.log.home import Home
-from hookline.log.log import Log
 from testing.bench.curve import Curve, Panel
 from testing.bench.figure import Failed, Scale
 from testing.bench.load import Process, wait_for

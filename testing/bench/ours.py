@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from hookline.app.init import make_folders
+from hookline.app.log import Log
 from hookline.log.home import Home
-from hookline.log.log import Log
 from testing.bench.load import CHECKOUT, Process, ping, running, tick
 from testing.bench.notes import NOTES
 

@@ -94,7 +94,7 @@ def test_an_append_alone_opens_writes_and_closes(tracer: Tracer) -> None:
 
 
 def test_an_append_in_a_burst_is_a_write_and_no_more(tracer: Tracer) -> None:
-    script = PYTHON.format(before="appender._HOLD_NS = 1 << 62", more="")
+    script = PYTHON.format(before="appender.HOLD_S = 1e6", more="")
     per_event = Each(lambda count: tracer.run(*python(script, count)), 100, 1100)
     assert per_event(WRITES) <= 1
     # Not exactly: the thread that would close the log looks at it from time to time.

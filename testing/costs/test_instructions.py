@@ -69,6 +69,6 @@ def test_the_command(environment: dict[str, str]) -> None:
 def test_append(environment: dict[str, str], soak_s: float) -> None:
     if not soak_s:
         pytest.skip("half a minute: with --soak")
-    script = PYTHON.format(before="appender._HOLD_NS = 1 << 62", more="")
+    script = PYTHON.format(before="appender.HOLD_S = 1e6", more="")
     few, many = (instructions(python(script, count), environment) for count in (100, 600))
     within(35_400, (many - few) / 500)

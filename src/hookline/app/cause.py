@@ -1,31 +1,20 @@
 """Which event is being handled here, if any: what the dispatcher put into the environment."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from hookline.model import cause as model
 from hookline.model.attributes import HOPS_MAX, check_string, check_traceparent
-from hookline.model.cause import Cause, Handled
+from hookline.model.cause import Cause
 from hookline.model.errors import BadData
 from hookline.model.ids import is_id
 
 
-def cause(environ: Mapping[str, str] = os.environ) -> Handled | None:
+def cause(environ: Mapping[str, str] = os.environ) -> Cause | None:
     """The event that this process was started to handle; None outside a handler.
 
     A value that cannot be one is as good as none: what a handler passed on by mistake must not
     keep its events from being logged.
     """
-    return model.handling or _told(environ)
-
-
-def remembered_cause() -> Callable[[], Handled | None]:
-    """The same for a process that asks often: its environment is read now, and not again."""
-    told = _told(os.environ)
-    return lambda: model.handling or told
-
-
-def _told(environ: Mapping[str, str]) -> Cause | None:
     id = environ.get("EVENT_ID", "")
     if not environ.get("HOOKLINE_ATTEMPT") or not is_id(id):
         return None

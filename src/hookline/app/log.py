@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hookline.app.cause import remembered_cause
+from hookline.app.cause import cause
 from hookline.app.root import root
 from hookline.log import log
 from hookline.log.home import Home
@@ -17,4 +17,4 @@ class Log(log.Log):
 
     def __init__(self, home: Home | Path | str | None = None) -> None:
         """`home` is the folder that has `coordination/`; by default the one that is meant here."""
-        super().__init__(root() if home is None else home, cause=remembered_cause())
+        super().__init__(root() if home is None else home, cause=cause())

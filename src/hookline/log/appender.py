@@ -2,46 +2,50 @@
 
 Opening and closing the log is three quarters of the cost of an append. To keep it open is safe,
 since an append through a descriptor from before a rotation lands in the closed segment, but holds
-up every reader there until it is closed. So a log stays open only while appends follow each other
-closely, never longer than HOLD_S, and a thread that lives as long as something is held closes
-what a burst leaves behind.
+up every reader there until it is closed. So a log is held open only while appends follow each
+other closely, and a thread that lives as long as something is held lets go of it after HOLD_S.
 """
 
+import contextlib
 import os
 import threading
 import time
 import weakref
+from collections import Counter
 from typing import Final
 
 from hookline.log.append import appends_locked
-from hookline.log.files import append_line, open_append, write_line
+from hookline.log.files import append_line, open_append, write_lines
 from hookline.log.home import Home
+from hookline.model.errors import HooklineError
 
 HOLD_S: Final = 0.02
 BURST: Final = 16
-"""After how many appends within HOLD_S a log is held open for the rest of it."""
+"""After how many appends within HOLD_S a log is held open for the next HOLD_S."""
 
 BUFFER_BYTES: Final = 1 << 16
 """No larger, because a kill tears large writes: 0 of 300 at this size on ext4, all at 64 MB."""
 
-_HOLD_NS = int(HOLD_S * 1e9)
 
+class _Held:
+    """A log that is held open. Who writes to it has a reference, and the last one to go closes it:
+    no write needs a lock."""
 
-class _Log:
-    """One domain's log: the descriptor that is held, and the appends since `since_ns`."""
-
-    __slots__ = ("appends", "fd", "path", "since_ns")
+    __slots__ = ("__weakref__", "fd", "path")
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.fd = -1
-        self.since_ns = 0
-        self.appends = 0
+        self.fd = open_append(path)
+        _all_held.add(self)
 
     def close(self) -> None:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+
+    def __del__(self) -> None:
+        self.close()
 
 
 class Appender:
@@ -50,54 +54,64 @@ class Appender:
     def __init__(self, home: Home) -> None:
         self._home = home
         self._coordination = os.fspath(home.coordination)
-        self._logs: dict[str, _Log] = {}
+        self._paths: dict[str, str] = {}
+        self._held: dict[str, _Held] = {}
+        self._alone: Counter[str] = Counter()
+        self._since_s = 0.0
         self._lock = threading.Lock()
         self._closer: threading.Thread | None = None
         self._end_closer = threading.Event()
         _appenders.add(self)
 
     def append(self, domain: str, lines: bytes, sync: bool = False) -> None:
-        """Append one line or several, without the last newline, in one write; see `append_line`."""
-        if sync:
-            locked = appends_locked(self._coordination)
-            append_line(self._home.live(domain), lines, sync=True, locked=locked)
+        """Append one line or several, newlines and all, in one write; else as `append_line`."""
+        held = self._held.get(domain)
+        if held is None or sync:
+            held = None
+            self._append_alone(domain, lines, sync)
             return
-        now_ns = time.monotonic_ns()
-        with self._lock:
-            log = self._logs.get(domain)
-            if log is None:
-                log = self._logs[domain] = _Log(os.fspath(self._home.live(domain)))
-            if log.fd < 0 or now_ns - log.since_ns >= _HOLD_NS:
-                self._begin(log, now_ns)
-            log.appends += 1
-            if log.fd >= 0:
-                write_line(log.fd, lines, log.path)
-            else:
-                append_line(log.path, lines, locked=appends_locked(self._coordination))
+        try:
+            write_lines(held.fd, lines, held.path)
+        except BaseException:
+            # Whoever keeps the exception keeps this frame, and must not keep the log open.
+            held = None
+            raise
 
     def close(self) -> None:
-        """Close what is held; the next append opens what it needs."""
+        """Let go of what is held; the next append opens what it needs."""
         with self._lock:
-            for log in self._logs.values():
-                log.close()
+            self._held.clear()
             closer = self._closer
             self._end_closer.set()
         if closer is not None:
             closer.join()
 
-    def _begin(self, log: _Log, now_ns: int) -> None:
-        """Decide whether to hold the log open for the appends that follow."""
-        log.close()
-        busy = log.appends >= BURST
-        if now_ns - log.since_ns >= _HOLD_NS:
-            log.since_ns = now_ns
-            log.appends = 0
-        if busy and not appends_locked(self._coordination) and self._has_closer():
-            log.fd = open_append(log.path)
+    def _append_alone(self, domain: str, lines: bytes, sync: bool) -> None:
+        path = self._paths.get(domain)
+        if path is None:
+            path = self._paths[domain] = os.fspath(self._home.live(domain))
+        locked = appends_locked(self._coordination)
+        append_line(path, lines[:-1], sync, locked=locked)
+        if not (sync or locked) and self._is_burst(domain):
+            self._hold(domain, path)
+
+    def _is_burst(self, domain: str) -> bool:
+        now_s = time.monotonic()
+        if now_s - self._since_s >= HOLD_S:
+            self._since_s = now_s
+            self._alone.clear()
+        self._alone[domain] += 1
+        return self._alone[domain] >= BURST
+
+    def _hold(self, domain: str, path: str) -> None:
+        """Hold a log open, if it can be; else each append tries for itself."""
+        with self._lock, contextlib.suppress(HooklineError):
+            if self._has_closer():
+                self._held[domain] = _Held(path)
 
     def _has_closer(self) -> bool:
         if self._closer is None:
-            closer = threading.Thread(target=self._close_idle, name="hookline-closer", daemon=True)
+            closer = threading.Thread(target=self._close_held, name="hookline-closer", daemon=True)
             try:
                 closer.start()
             except RuntimeError:
@@ -106,27 +120,23 @@ class Appender:
             self._closer = closer
         return True
 
-    def _close_idle(self) -> None:
-        """Close what has been held for long enough; ends when nothing is held any more."""
+    def _close_held(self) -> None:
+        """Let go of everything every HOLD_S; ends when nothing was held for so long."""
         while True:
             self._end_closer.wait(HOLD_S)
             self._end_closer.clear()
             with self._lock:
-                oldest_ns = time.monotonic_ns() - _HOLD_NS
-                for log in self._logs.values():
-                    if log.since_ns <= oldest_ns:
-                        log.close()
-                if all(log.fd < 0 for log in self._logs.values()):
+                if not self._held:
                     self._closer = None
                     return
+                self._held.clear()
 
     def _forked(self) -> None:
-        """In the child: its copies of the descriptors would hold up readers; the thread is gone."""
+        """In the child: the thread is gone, and so is whoever has the lock."""
+        self._held.clear()
         self._lock = threading.Lock()
         self._closer = None
         self._end_closer = threading.Event()
-        for log in self._logs.values():
-            log.close()
 
 
 class Buffer:
@@ -139,8 +149,11 @@ class Buffer:
 
     def append(self, domain: str, lines: bytes, sync: bool = False) -> None:
         """Keep the lines for the next write; `sync` writes at once what there is."""
-        self._lines.setdefault(domain, []).append(lines)
-        self._bytes += len(lines) + 1
+        gathered = self._lines.get(domain)
+        if gathered is None:
+            gathered = self._lines[domain] = []
+        gathered.append(lines)
+        self._bytes += len(lines)
         if sync or self._bytes >= BUFFER_BYTES:
             self.flush(sync)
 
@@ -148,11 +161,12 @@ class Buffer:
         """Write what there is. Raises as `append_line` does; what was not written stays."""
         while self._lines:
             domain = next(iter(self._lines))
-            self._appender.append(domain, b"\n".join(self._lines[domain]), sync)
+            self._appender.append(domain, b"".join(self._lines[domain]), sync)
             del self._lines[domain]
         self._bytes = 0
 
 
+_all_held: "weakref.WeakSet[_Held]" = weakref.WeakSet()
 _appenders: "weakref.WeakSet[Appender]" = weakref.WeakSet()
 
 
@@ -162,6 +176,9 @@ def _before_fork() -> None:
 
 
 def _after_fork_in_child() -> None:
+    # The child's copies would hold up readers, and a thread that was writing is not there to end.
+    for held in list(_all_held):
+        held.close()
     for appender in list(_appenders):
         appender._forked()
 

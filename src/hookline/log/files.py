@@ -176,14 +176,18 @@ def _is_named_regular(fd: int, path: str) -> bool:
 
 def write_line(fd: int, line: bytes, path: str) -> None:
     """The one write: a line, and its newline, to an open log. Raises WriteFailed."""
-    data = line + b"\n"
+    write_lines(fd, line + b"\n", path)
+
+
+def write_lines(fd: int, lines: bytes, path: str) -> None:
+    """The same for lines that have their newlines."""
     try:
-        written = os.write(fd, data)
+        written = os.write(fd, lines)
     except OSError as error:
         raise WriteFailed(f"{path}: {error.strerror}") from error
-    if written != len(data):
+    if written != len(lines):
         _end_torn_line(fd)
-        raise LogFull(f"{path}: only {written} of {len(data)} bytes were written")
+        raise LogFull(f"{path}: only {written} of {len(lines)} bytes were written")
 
 
 def close_written(fd: int, path: str) -> None:

@@ -1,23 +1,24 @@
 """The public Python API of a home's log."""
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
 from datetime import datetime
 from pathlib import Path
-from typing import Self
+from typing import Self, Unpack
 
 import msgspec
 
 from hookline.log import rotate
 from hookline.log.append import line_of
 from hookline.log.appender import Appender, Buffer
-from hookline.log.compose import Composer, dumps
+from hookline.log.compose import Composer, Said, dumps
 from hookline.log.errors import LogReplaced
 from hookline.log.follow import Follower
 from hookline.log.home import Home
 from hookline.log.query import Found, Query, select
+from hookline.model import cause as causes
 from hookline.model.attributes import Fields, stored_time
 from hookline.model.cause import Handled, with_cause
 from hookline.model.clock import Clock, rfc3339
@@ -44,9 +45,10 @@ class Log:
         home: Home | Path | str,
         *,
         clock: Clock | None = None,
-        cause: Callable[[], Handled | None] | None = None,
+        cause: Handled | None = None,
     ) -> None:
-        """`home` is the folder that has `coordination/`; `cause` tells which event is handled."""
+        """`home` is the folder that has `coordination/`; `cause` is the event that this process
+        handles, unless `model.cause.handling` is one."""
         self._cause = cause
         self.home = home if isinstance(home, Home) else Home(Path(home))
         self._composer = Composer(clock)
@@ -60,14 +62,8 @@ class Log:
         data: object = None,
         id: str | None = None,
         time: datetime | str | None = None,
-        subject: str | None = None,
-        priority: str | None = None,
-        correlationid: str | None = None,
-        causationid: str | None = None,
-        hops: int | None = None,
-        traceparent: str | None = None,
-        dataschema: str | None = None,
         sync: bool = False,
+        **said: Unpack[Said],
     ) -> Event:
         """Append an event and return it; `sync`: it is on disk then.
 
@@ -76,27 +72,24 @@ class Log:
         own, see `value`. Raises BadData, CannotCreate or TryAgain, and then nothing was stored;
         WriteFailed, and then it may be stored or not: append it again with the same id.
         """
-        said = (
-            source, type, subject, priority, correlationid, causationid, hops, traceparent,
-            dataschema,
-        )  # fmt: skip
         text = b"" if data is None else dumps(data)
-        if self._cause is None or self._cause() is None:
+        if id is None and time is None:
+            cause = causes.handling or self._cause
             try:
-                event, line = self._composer.compose(said, text, id, time)
+                event, domain, line = self._composer.compose(source, type, said, cause, text)
             except LineTooLong:
                 pass
             else:
-                self._appender.append(domain_of(type), line, sync)
+                self._appender.append(domain, line, sync)
                 return event
-        return self.append_fields(self._composer.fields(said, text, id, time), sync=sync)
+        fields = self._composer.fields(source, type, said, text, id, time)
+        return self.append_fields(fields, sync=sync)
 
     def append_fields(self, fields: Fields, *, sync: bool = False) -> Event:
         """Append an event from fields such as `envelope.from_outside` gives; else as `append`."""
-        if self._cause is not None:
-            fields = with_cause(fields, self._cause())
+        fields = with_cause(fields, causes.handling or self._cause)
         line = line_of(self.home.root, fields)
-        self._appender.append(domain_of(fields["type"]), line, sync)
+        self._appender.append(domain_of(fields["type"]), line + b"\n", sync)
         return decode(line)
 
     @contextmanager

@@ -2,8 +2,7 @@
 
 import pytest
 
-from hookline.app.cause import cause, remembered_cause
-from hookline.model import cause as model
+from hookline.app.cause import cause
 from hookline.model.cause import Cause
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -53,13 +52,3 @@ def test_the_event_may_have_nothing_but_an_id():
 )
 def test_a_value_that_cannot_be_one_is_as_good_as_none(name, value, expected):
     assert cause({**HANDLER, name: value}) == expected
-
-
-def test_who_asks_often_reads_the_environment_once(monkeypatch):
-    for name, value in HANDLER.items():
-        monkeypatch.setenv(name, value)
-    remembered = remembered_cause()
-    monkeypatch.setenv("EVENT_ID", "e-2")
-    assert remembered() == Cause("e-1", "story", 3, TRACEPARENT)
-    monkeypatch.setattr(model, "handling", Cause("e-3"))
-    assert remembered() == Cause("e-3")

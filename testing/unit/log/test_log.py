@@ -98,11 +98,20 @@ def test_fields_from_outside_are_appended(log: Log) -> None:
 
 def test_an_event_says_what_caused_it(home: Home) -> None:
     cause = Cause("first", "all", hops=2)
-    log = Log(home, cause=lambda: cause)
+    log = Log(home, cause=cause)
     event = log.append("worker.done", source="test", data=1, correlationid="own")
     assert (event.causationid, event.correlationid, event.hops) == ("first", "own", 3)
     assert list(log.read()) == [event]
-    assert Log(home, cause=lambda: None).append("worker.done", source="test").causationid is None
+    assert Log(home).append("worker.done", source="test").causationid is None
+
+
+def test_what_is_being_handled_counts_before_what_the_process_was_started_for(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Log(home, cause=Cause("started-for"))
+    monkeypatch.setattr("hookline.model.cause.handling", Cause("handled"))
+    event = log.append("worker.done", source="test", id="own")
+    assert event.causationid == log.append("worker.done", source="test").causationid == "handled"
 
 
 def test_a_batch_is_written_at_its_end(log: Log) -> None:
