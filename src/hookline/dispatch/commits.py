@@ -75,10 +75,10 @@ class Commits:
                 self._syncer.wait()
             if self._syncer.done:
                 self._end()
-        if self._under_way is None and (
-            self._clock.monotonic_s() >= self.due_s or self._books.full
-        ):
-            self._begin()
+        is_due = self._clock.monotonic_s() >= self.due_s or self._books.full
+        if self._under_way is not None or not is_due:
+            return
+        self._begin()
         if trouble := self._books.new_trouble():
             self._spectator.noted(f"{trouble}: nothing starts until that is mended")
 

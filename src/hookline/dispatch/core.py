@@ -180,6 +180,12 @@ class Core:
             self._roster.let_go(self._domains)
         return True
 
+    @property
+    def overdue(self) -> bool:
+        """Whether something has run for too long."""
+        now_s = self._clock.monotonic_s()
+        return any(now_s >= run.deadline_s for run, _ in self._listening.values())
+
     def mind_deadlines(self) -> None:
         """End what has run for too long."""
         now_s = self._clock.monotonic_s()

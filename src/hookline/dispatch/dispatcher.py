@@ -269,6 +269,9 @@ class Dispatcher:
             elif fd == self._wake:
                 os.read(fd, 4096)
                 self._child_ended = True
+        if self._core.overdue:
+            # Who was stopped for a while may not have been told yet what ended before.
+            self._child_ended = True
         heard = self._reap() or heard
         for run, ended in self._streams.hear():
             self._ended(run, ended)
