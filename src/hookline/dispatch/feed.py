@@ -26,7 +26,7 @@ from hookline.model.errors import HooklineError
 from hookline.model.event import Event
 from hookline.model.position import Position
 
-CHUNKS_KEPT: Final = 4
+CHUNKS_KEPT: Final = 2
 CHUNKS_CAUGHT_UP: Final = 16
 
 

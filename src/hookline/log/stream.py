@@ -31,7 +31,7 @@ __all__ = [
     "chunks",
 ]
 
-CHUNK_BYTES: Final = 1 << 16
+CHUNK_BYTES: Final = 1 << 17
 
 
 class Chunk:

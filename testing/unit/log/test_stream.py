@@ -12,6 +12,7 @@ from hookline.log.lease import GRACE_S
 from hookline.log.rotate import rotate_stream, seal_stream
 from hookline.log.stream import (
     BEGINNING,
+    CHUNK_BYTES,
     Chunk,
     LogReplaced,
     SegmentDamaged,
@@ -53,7 +54,7 @@ class Bench:
         late.advance(3600)
         return seal_stream(self.stream, clock=late)
 
-    def read(self, position: Position, limit_bytes: int = 1 << 16) -> Chunk:
+    def read(self, position: Position, limit_bytes: int = CHUNK_BYTES) -> Chunk:
         return self.stream.read(position, limit_bytes)
 
     def all(self, position: Position = BEGINNING) -> list[bytes]:
