@@ -46,6 +46,10 @@ class HandlerView(msgspec.Struct, kw_only=True):
     attempts: int = 0
     concurrency: int = 1
     key: str = ""
+    batch: int = 1
+    """How many events a run of a shell handler may have."""
+    window: int = 1
+    """How many events a stream handler may have in its hands."""
 
 
 class DomainView(msgspec.Struct, kw_only=True):
@@ -131,6 +135,8 @@ def _handler(
     view.attempts = handler.policy.attempts
     view.concurrency = handler.concurrency
     view.key = ".".join(handler.key)
+    view.batch = handler.batch
+    view.window = handler.window if handler.kind == "stream" else 1
     return view
 
 

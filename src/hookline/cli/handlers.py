@@ -2,9 +2,13 @@
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from hookline.app.root import home_of
 from hookline.cli.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from hookline.app.survey import HandlerView
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +24,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("handler", nargs="?", help="the handler's file name, for pause and resume")
     parser.add_argument("--reason", default="", help="why, for pause")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+def _run(handler: "HandlerView") -> str:
+    """How it is run, and how many events at once."""
+    if handler.batch > 1:
+        return f"{handler.run}, batch {handler.batch}"
+    return f"{handler.run}, window {handler.window}" if handler.window > 1 else handler.run
 
 
 def run(args: argparse.Namespace) -> int:
@@ -48,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
             ["HANDLER", "ON", "RUN", "STATE", "BEHIND", "WAITING", "RUNNING", "DEAD"],
             [
                 (
-                    each.name, " ".join(each.on), each.run, each.state, f"{each.behind_bytes} B",
+                    each.name, " ".join(each.on), _run(each), each.state, f"{each.behind_bytes} B",
                     each.waiting, each.running, each.dead_letters,
                 )
                 for each in found.handlers

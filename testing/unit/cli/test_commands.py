@@ -258,6 +258,20 @@ def test_handlers_shows_how_far_each_has_got(made, capsys):
     assert handler["behind_bytes"] > 0
 
 
+def test_handlers_shows_how_many_events_each_may_have_at_once(made, capsys):
+    install(made, "on-a-b.sh")
+    install(made, "on-many.sh", "#!/bin/bash\n# on: a.b   batch: 20\n")
+    install(made, "on-stream.sh", "#!/bin/bash\n# on: a.b   run: stream   window: 8\n")
+    assert main(["handlers", "--json"]) == 0
+    at_once = {each["name"]: (each["batch"], each["window"]) for each in lines_of(capsys)}
+    assert at_once == {"on-a-b.sh": (1, 1), "on-many.sh": (20, 1), "on-stream.sh": (1, 8)}
+    assert main(["handlers"]) == 0
+    out = capsys.readouterr().out
+    assert "\texec\t" in out
+    assert "\texec, batch 20\t" in out
+    assert "\tstream, window 8\t" in out
+
+
 def test_status_looks_only_at_segments_that_there_are(made):
     install(made, "on-a-b.sh")
     main(["emit", "a.b", "exit:=0"])
