@@ -132,6 +132,8 @@ class Core:
         started = self._start()
         pulled = self.pull()
         started += self._start()
+        # Who has been given the first of it is at work meanwhile.
+        pulled = self.pull() or pulled
         if self._clock.monotonic_s() >= self._short_until_s:
             self.short = ""
         self._books.flush()

@@ -17,8 +17,6 @@ from hookline.log.sync import Sync
 from hookline.model.errors import HooklineError
 from hookline.model.position import Position
 
-CHUNKS_A_ROUND: Final = 2
-"""How many stretches a listener reads before the others have their turn."""
 _WATCHER: Final = ""
 """The reader that is no handler."""
 KEPT_BYTES_MAX: Final = 4 << 20
@@ -150,25 +148,25 @@ class Intake:
             feed.log.close()
 
     def pull(self, listener: Listener, domain: str) -> bool:
-        """Admit what a listener has room for; False when the end of the domain was reached."""
+        """Admit what a listener has room for of the next stretch; False when the end of the domain
+        was reached."""
         feed = self.feed(domain)
         subscription = listener.subscription
-        for _ in range(CHUNKS_A_ROUND):
-            if subscription.room <= 0:
-                return True
-            resume = feed.replaced_for(listener.name)
-            if resume is not None and subscription.head(domain) > resume:
-                subscription.rewind(domain, resume)
-                self._went_back(listener, domain, resume)
-            head = subscription.head(domain)
-            chunk = feed.read(head)
-            if chunk.replaced:
-                continue
-            if chunk.next == head:
-                return feed.catching_up
-            wanted = chunk.wanted(listener.wants)
-            if wanted is None or self._admit(listener, domain, wanted):
-                self._pass_over(listener, feed, chunk)
+        if subscription.room <= 0:
+            return True
+        resume = feed.replaced_for(listener.name)
+        if resume is not None and subscription.head(domain) > resume:
+            subscription.rewind(domain, resume)
+            self._went_back(listener, domain, resume)
+        head = subscription.head(domain)
+        chunk = feed.read(head)
+        if chunk.replaced:
+            return True
+        if chunk.next == head:
+            return feed.catching_up
+        wanted = chunk.wanted(listener.wants)
+        if wanted is None or self._admit(listener, domain, wanted):
+            self._pass_over(listener, feed, chunk)
         return True
 
     def _admit(self, listener: Listener, domain: str, wanted: Stretch) -> bool:

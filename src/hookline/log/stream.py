@@ -37,8 +37,9 @@ CHUNK_BYTES: Final = 1 << 17
 class Chunk:
     """Some whole lines of a stream.
 
-    `next`: where to read on. `at_end`: there is nothing behind it now. `again_s`: when not None,
-    look again after so many seconds even if nothing is heard, for the end of a writer is silent.
+    `next`: where to read on. `at_end`: there is nothing behind it now, which the live file's last
+    lines do not tell, but who reads on. `again_s`: when not None, look again after so many seconds
+    even if nothing is heard, for the end of a writer is silent.
     `replaced`: from `chunks`, why there is nothing here but the place to read on from.
     """
 
@@ -94,8 +95,9 @@ def chunks(read: Callable[[Position], Chunk], position: Position) -> Iterator[Ch
 class Stream:
     """One log: `<stem>.<ordinal>.jsonl[.zst]` in a folder, then the live file. Not for two threads.
 
-    It keeps files open between reads, so that a read at the tail is one `pread` and one `stat`;
-    where to read is up to the caller. DESIGN.md in this folder names the races that it stands.
+    It keeps files open between reads, so that a read at the tail is one `pread`, and one `stat`
+    when nothing has come; where to read is up to the caller. DESIGN.md in this folder names the
+    races that it stands.
     """
 
     def __init__(
@@ -219,7 +221,8 @@ class Stream:
         if taken.after != position.offset:
             opened.unsynced = True
             opened.boundary = taken.after if taken.data.endswith(b"\n") else 0
-        if taken.all_read:
+        # Whoever was woken by an event has it first: the next read looks behind it.
+        if taken.all_read and (opened.closed or taken.after == position.offset):
             self._look_behind(opened, chunk, final, patient)
         return chunk
 

@@ -87,6 +87,8 @@ def test_a_line_that_is_not_whole_is_not_there_yet(bench: Bench) -> None:
     bench.live.write_bytes(b"a\nbcd")
     chunk = bench.read(BEGINNING)
     assert ([line.raw for line in chunk.lines], chunk.next) == ([b"a"], Position(1, 2))
+    chunk = bench.read(chunk.next)
+    assert ([line.raw for line in chunk.lines], chunk.next) == ([], Position(1, 2))
     assert chunk.at_end
     with open(bench.live, "ab") as file:
         file.write(b"e\n")
