@@ -11,7 +11,7 @@ import os
 import threading
 import time
 import weakref
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import Final
 
 from hookline.log.append import appends_locked
@@ -144,15 +144,12 @@ class Buffer:
 
     def __init__(self, appender: "Appender | Buffer") -> None:
         self._appender = appender
-        self._lines: dict[str, list[bytes]] = {}
+        self._lines: defaultdict[str, list[bytes]] = defaultdict(list)
         self._bytes = 0
 
     def append(self, domain: str, lines: bytes, sync: bool = False) -> None:
         """Keep the lines for the next write; `sync` writes at once what there is."""
-        gathered = self._lines.get(domain)
-        if gathered is None:
-            gathered = self._lines[domain] = []
-        gathered.append(lines)
+        self._lines[domain].append(lines)
         self._bytes += len(lines)
         if sync or self._bytes >= BUFFER_BYTES:
             self.flush(sync)
