@@ -6,10 +6,21 @@ import pytest
 
 from hookline.log.home import Home
 from hookline.log.log import Log
-from testing.costs.counting import ALL, EXECS, FORKS, SYNCS, WRITES, Each, Trace, Tracer, python
+from testing.costs.counting import (
+    ALL,
+    EXECS,
+    FORKS,
+    OPENS,
+    SYNCS,
+    WRITES,
+    Each,
+    Trace,
+    Tracer,
+    python,
+)
 
 DISPATCH = "import sys; from hookline.cli.main import main; sys.exit(main(['dispatch', '--once']))"
-TRACE = "%process,write,writev,pwrite64,fsync,fdatasync,mkdir,rmdir,memfd_create,pipe2"
+TRACE = "%process,write,writev,pwrite64,fsync,fdatasync,mkdir,rmdir,memfd_create,pipe2,openat"
 FUNCTION = """# run: python
 # from: beginning
 from hookline import on
@@ -30,6 +41,9 @@ BY_THE_CLOCK = 60
 JOURNAL = "/deliveries.jsonl"
 FOLDERS = ("mkdir", "rmdir")
 """A run costs none: the working folder is there."""
+ONCE = 1 / 10
+"""Of twenty events: a bash that is begun beside the first run may still hold what is its own, and a
+slow machine may take one round more."""
 Drain = Callable[[str, int, int], Each]
 
 
@@ -55,17 +69,24 @@ def drain(home: Home, tracer: Tracer) -> Drain:
 def test_an_exec_handler_costs_a_fork_an_exec_and_a_line_of_the_journal(drain: Drain) -> None:
     per_event = drain("exec", 5, 25)
     assert (per_event(FORKS), per_event(EXECS)) == (1, 1)
-    assert per_event(WRITES, JOURNAL) <= 1
-    assert max(map(per_event, FOLDERS)) <= 0
+    assert per_event(WRITES, JOURNAL) <= 1 + ONCE
+    assert max(map(per_event, FOLDERS)) <= ONCE
     assert (per_event("memfd_create"), per_event("pipe2")) == (1, 2)
     assert per_event(ALL) <= BY_THE_CLOCK
+
+
+def test_the_bash_of_an_exec_handler_reads_one_locale_file_and_no_passwd(drain: Drain) -> None:
+    per_event = drain("exec", 5, 25)
+    # It is looked for in an archive, among aliases, and by two spellings of its name.
+    assert 0 < per_event(OPENS, "locale/") <= 4
+    assert per_event(OPENS, "passwd") == 0
 
 
 def test_a_warm_handler_costs_a_fork_and_no_exec(drain: Drain) -> None:
     per_event = drain("warm", 5, 25)
     assert (per_event(FORKS), per_event(EXECS)) == (1, 0)
-    assert per_event(WRITES, JOURNAL) <= 1
-    assert max(map(per_event, FOLDERS)) <= 0
+    assert per_event(WRITES, JOURNAL) <= 1 + ONCE
+    assert max(map(per_event, FOLDERS)) <= ONCE
     # Its event; its outputs, and two pipes with which bash waits for its own.
     assert (per_event("memfd_create"), per_event("pipe2")) == (1, 4)
     assert per_event(ALL) <= BY_THE_CLOCK

@@ -102,6 +102,7 @@ class Dispatcher:
             environment, lines, self._work, self._rest, self._spectator.noted
         )
         self._runners = self._make_runners(environment, lines)
+        self._poll = Poll()
         self.roster = Roster(
             folder=HandlersFolder(home.handlers, describe),
             intake=self._intake,
@@ -119,7 +120,7 @@ class Dispatcher:
             intake=self._intake,
             settlement=self._settlement,
             roster=self.roster,
-            starter=_Starter(self._runners, clock, self._watch),
+            starter=_Starter(self._runners, clock, self._poll),
             syncer=self._syncer,
             path=partial(loops.path, home),
             spectator=self._spectator,
@@ -304,10 +305,6 @@ class Dispatcher:
         self._poll.forget(run)
         self._core.ended(run, ended)
 
-    def _watch(self, run: Run) -> None:
-        self._poll.watch(run, self._clock.monotonic_s())
-        self._listen()
-
     def _listen(self) -> None:
         """Have the kernel tell of what is watched; where it cannot now, it is asked again."""
         try:
@@ -435,18 +432,17 @@ class Dispatcher:
 class _Starter:
     """Begins each run with the runner of its handler's kind."""
 
-    def __init__(
-        self, runners: Mapping[str, Runner], clock: Clock, watch: Callable[[Run], None]
-    ) -> None:
+    def __init__(self, runners: Mapping[str, Runner], clock: Clock, poll: Poll) -> None:
         self._runners = runners
         self._clock = clock
-        self._watch = watch
+        self._poll = poll
 
     def limit(self, handler: Handler) -> int:
         return self._runners[handler.kind].limit(handler)
 
     def start(self, handler: Handler, deliveries: list[Delivery]) -> Run:
-        run = self._runners[handler.kind].start(handler, deliveries, self._clock.monotonic_s())
+        now_s = self._clock.monotonic_s()
+        run = self._runners[handler.kind].start(handler, deliveries, now_s)
         if not run.failed:
-            self._watch(run)
+            self._poll.watch(run, now_s)
         return run

@@ -27,7 +27,7 @@ class Pen:
     def __init__(self, path: Path, locked_append: Path) -> None:
         self._path = path
         self._locked_append = locked_append
-        self._name = os.fspath(path)
+        self._name, self._lock_name = os.fspath(path), os.fspath(locked_append)
         self._fd = -1
         self._file = (0, 0)
         self._end = -1
@@ -52,11 +52,11 @@ class Pen:
 
     def _is_as_left(self) -> bool:
         try:
-            status = os.stat(self._path, follow_symlinks=False)
+            status = os.stat(self._name, follow_symlinks=False)
         except FileNotFoundError:
             return False
         is_same = (status.st_dev, status.st_ino) == self._file and status.st_nlink == 1
-        return is_same and status.st_size == self._end and not os.path.exists(self._locked_append)
+        return is_same and status.st_size == self._end and not os.path.exists(self._lock_name)
 
     def _open(self) -> None:
         # What was to be written is: where it cannot be kept open, it is opened again next time.

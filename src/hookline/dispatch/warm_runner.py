@@ -155,8 +155,8 @@ class _Host:
         """Tell the subshell that waits, or will, to read this."""
         self.hear()
         # Nobody has it open any more: the last subshell read it as a whole, and is gone.
-        os.ftruncate(self._script, 0)
         write_all(self._script, script)
+        os.ftruncate(self._script, len(script))
         with contextlib.suppress(ConnectionError):
             os.write(self.channel, b"%d\n" % self._script)
         self.run = run
