@@ -27,22 +27,36 @@ BUFFER_BYTES: Final = 1 << 16
 """No larger, because a kill tears large writes: 0 of 300 at this size on ext4, all at 64 MB."""
 
 
+def _identity(fd: int) -> tuple[int, int]:
+    status = os.fstat(fd)
+    return status.st_dev, status.st_ino
+
+
 class _Held:
     """A log that is held open. Who writes to it has a reference, and the last one to go closes it:
     no write needs a lock."""
 
-    __slots__ = ("__weakref__", "fd", "path")
+    __slots__ = ("__weakref__", "_identity", "fd", "path")
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.fd = -1
         self.fd = open_append(path)
+        self._identity = _identity(self.fd)
         _all_held.add(self)
 
     def close(self) -> None:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+
+    def forked(self) -> None:
+        """In the child: another thread may have been about to close it, so that the number is of
+        nothing by now, or of somebody else's file."""
+        with contextlib.suppress(OSError):
+            if _identity(self.fd) == self._identity:
+                os.close(self.fd)
+        self.fd = -1
 
     def __del__(self) -> None:
         self.close()
@@ -82,7 +96,8 @@ class Appender:
         with self._lock:
             self._held.clear()
             closer = self._closer
-            self._end_closer.set()
+            if closer is not None:
+                self._end_closer.set()
         if closer is not None:
             closer.join()
 
@@ -121,15 +136,17 @@ class Appender:
         return True
 
     def _close_held(self) -> None:
-        """Let go of everything every HOLD_S; ends when nothing was held for so long."""
+        """Let go of everything every HOLD_S; ends when nothing was held for so long, and when it is
+        told to: what others hold again by then is for the next."""
         while True:
             self._end_closer.wait(HOLD_S)
-            self._end_closer.clear()
             with self._lock:
-                if not self._held:
+                is_over = self._end_closer.is_set() or not self._held
+                self._held.clear()
+                if is_over:
+                    self._end_closer.clear()
                     self._closer = None
                     return
-                self._held.clear()
 
     def _forked(self) -> None:
         """In the child: the thread is gone, and so is whoever has the lock."""
@@ -175,7 +192,7 @@ def _before_fork() -> None:
 def _after_fork_in_child() -> None:
     # The child's copies would hold up readers, and a thread that was writing is not there to end.
     for held in list(_all_held):
-        held.close()
+        held.forked()
     for appender in list(_appenders):
         appender._forked()
 

@@ -222,6 +222,46 @@ def test_a_child_holds_nothing_for_a_thread_that_was_writing(
 
 
 @pytest.mark.usefixtures("slow_clock")
+def test_a_child_closes_no_file_of_somebody_else(appender: Appender) -> None:
+    """A thread had just closed the log, and another one has its number already."""
+    burst(appender)
+    held = appender._held["test"]
+    null = os.open(os.devnull, os.O_RDONLY)
+    fd = os.dup2(null, held.fd)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if os.path.sameopenfile(null, fd) else 1)
+    os.close(null)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+class Interrupted(threading.Event):
+    """Others append in a burst whenever it was waited for."""
+
+    def __init__(self, appender: Appender) -> None:
+        super().__init__()
+        self.appender = appender
+
+    def wait(self, timeout: float | None = None) -> bool:
+        told = super().wait(timeout)
+        burst(self.appender)
+        return told
+
+
+def test_others_that_go_on_appending_do_not_hold_up_who_lets_go(
+    appender: Appender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever forks waits for it."""
+    with monkeypatch.context() as patch:
+        patch.setattr(appender, "_end_closer", Interrupted(appender))
+        burst(appender)
+        closing = threading.Thread(target=appender.close, daemon=True)
+        closing.start()
+        closing.join(10.0)
+        assert not closing.is_alive()
+
+
+@pytest.mark.usefixtures("slow_clock")
 def test_an_exception_that_is_kept_does_not_keep_the_log_open(
     appender: Appender, held: Callable[[], bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
