@@ -42,6 +42,9 @@ _NOT_FOR_PYTHON: Final = {
     "concurrency": "it runs one event at a time",
     "window": "it is for run: stream",
 }
+LIBRARIES: Final = ("event-logger", "state-file", "worker-health")
+"""What a bash can have read before its event comes."""
+_LIBRARY: Final = re.compile("|".join(LIBRARIES).encode())
 _OF_KINDS: Final = {"batch": ("exec", "warm"), "window": ("stream",)}
 _BASH: Final = re.compile(rb"#![ \t]*(/\S*/env[ \t]+(-S[ \t]+)?)?(/\S*/)?bash\s")
 _KEY: Final = re.compile(r"(?:id|source|type|subject|correlationid|data(?:\.[A-Za-z0-9_-]+)+)")
@@ -62,6 +65,8 @@ class Handler(msgspec.Struct, frozen=True, kw_only=True):
     """How many events may be in one run of a program."""
     window: int = 1
     """How many events a stream handler's program may have that it has not answered."""
+    libraries: tuple[str, ...] = ()
+    """Those that the bash of a warm handler is to have read: all, if its script names one."""
     envelope: Literal["", "cloudevents", "cortex", "signal"]
     """Empty: as the home's configuration says."""
     start: Start
@@ -224,6 +229,7 @@ def _look_at(path: Path, describe: Describe, known: Handler | None) -> Handler:
         concurrency=_whole(path.name, header, "concurrency", 1, most=1000),
         key=_key(path.name, header),
         batch=_whole(path.name, header, "batch", 1, most=1000),
+        libraries=LIBRARIES if kind == "warm" and _LIBRARY.search(path.read_bytes()) else (),
         window=1 if "key" in header else _whole(path.name, header, "window", WINDOW, most=1000),
         envelope=_choice(path.name, header, "envelope", ("", "cloudevents", "cortex", "signal")),
         start=_choice(path.name, header, "from", ("install", "beginning", "now")),

@@ -1,15 +1,16 @@
 """The warm kind: a bash script that a subshell of a waiting bash reads, for each event.
 
-No exec and no start-up: the bash has read the libraries, and has forked the next subshell, before
-an event comes. All else is as for the exec kind: the event on stdin and at the path in `$1`, a
-clean environment, a process group, a working folder, captured output, the exit status.
+No exec and no start-up: the bash has read the libraries, if the script names one, and has forked
+the next subshell, before an event comes. All else is as for the exec kind: the event on stdin and
+at the path in `$1`, a clean environment, a process group, a working folder, captured output, the
+exit status.
 """
 
 import contextlib
 import os
 import signal
 import socket
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -25,7 +26,7 @@ from hookline.dispatch.subscription import Delivery
 
 HOST: Final = Path(__file__).with_name("warm_host.sh")
 SPARE_MAX: Final = 32
-"""How many hosts may wait for work."""
+"""How many hosts with the same libraries may wait for work."""
 _SIGNALS_MAX: Final = 64
 
 
@@ -37,7 +38,9 @@ class WarmRunner:
         self._lines = lines
         self._folders = folders
         self._hosts: dict[int, _Host] = {}
-        self._free: deque[_Host] = deque()
+        self._free: defaultdict[tuple[str, ...], deque[_Host]] = defaultdict(deque)
+        """By their libraries, which are most of what a subshell costs: a page is copied for each
+        that it has, whether it looks at it or not."""
 
     def limit(self, handler: Handler) -> int:
         """One event, one subshell, unless it takes batches."""
@@ -45,7 +48,8 @@ class WarmRunner:
 
     def start(self, handler: Handler, deliveries: list[Delivery], now_s: float) -> "WarmRun":
         """Hand the event to a bash that waits; one is started where none does."""
-        host = self._free.popleft() if self._free else self._begin()
+        free = self._free[handler.libraries]
+        host = free.popleft() if free else self._begin(handler.libraries)
         run = WarmRun(handler, deliveries, now_s, self._folders, host, self._take_back)
         try:
             self._hand_over(run)
@@ -57,10 +61,10 @@ class WarmRunner:
             run.close()
             self._take_back(host)
             raise
-        if not self._free:
+        if not free:
             # It forks its subshell while this one is at work.
             with contextlib.suppress(OSError, MemoryError):
-                self._free.append(self._begin())
+                free.append(self._begin(handler.libraries))
         return run
 
     def _hand_over(self, run: "WarmRun") -> None:
@@ -84,16 +88,17 @@ class WarmRunner:
             raise ValueError("an attribute has a NUL")
         run.host.begin(run, script.encode("utf-8", "surrogateescape"))
 
-    def _begin(self) -> "_Host":
-        host = _Host(self._environment.of_warm_hosts())
+    def _begin(self, libraries: tuple[str, ...]) -> "_Host":
+        host = _Host(self._environment.of_warm_hosts(), libraries)
         self._hosts[host.pid] = host
         return host
 
     def _take_back(self, host: "_Host") -> None:
         host.run = None
-        self._free.append(host)
-        while len(self._free) > SPARE_MAX:
-            self._drop(self._free.popleft())
+        free = self._free[host.libraries]
+        free.append(host)
+        while len(free) > SPARE_MAX:
+            self._drop(free.popleft())
 
     def _drop(self, host: "_Host") -> None:
         del self._hosts[host.pid]
@@ -106,7 +111,7 @@ class WarmRunner:
             return None
         run = host.run
         if run is None:
-            self._free.remove(host)
+            self._free[host.libraries].remove(host)
             self._drop(host)
             return None
         # What its subshell has said last counts, if it came to say it.
@@ -132,7 +137,8 @@ class WarmRunner:
 class _Host:
     """One bash, and the socket to it."""
 
-    def __init__(self, env: dict[str, str]) -> None:
+    def __init__(self, env: dict[str, str], libraries: tuple[str, ...]) -> None:
+        self.libraries = libraries
         self.run: WarmRun | None = None
         self.leader = 0
         """The subshell that waits, or is at work; 0 while there is none yet."""
@@ -143,7 +149,7 @@ class _Host:
             self._script = os.memfd_create("script", os.MFD_CLOEXEC)
             made.callback(os.close, self._script)
             self.pid = spawn(
-                ["/bin/bash", str(HOST)],
+                ["/bin/bash", str(HOST), *libraries],
                 env=env,
                 cwd="/",
                 descriptors={0: theirs.fileno(), 1: theirs.fileno(), 2: null()},

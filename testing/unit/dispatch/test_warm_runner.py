@@ -51,7 +51,8 @@ def test_a_script_does_not_see_that_it_is_read_and_not_run(bench):
 
 def test_the_libraries_are_there_and_one_run_leaves_nothing_to_the_next(bench):
     text = '"$(declare -F state_apply) ${left-nothing} $(umask)"'
-    bench.shell("on-a-b.sh", f"echo {text} >>$OUT; left=something; cd /; set -u; umask 0")
+    body = f"echo {text} >>$OUT; left=something; cd /; set -u; umask 0"
+    bench.shell("on-a-b.sh", body, "# with state-file.sh")
     libraries = bench.home.root / "scripts/events/lib"
     libraries.mkdir(exist_ok=True)
     (libraries / "state-file.sh").write_text("state_apply() { :; }\n")
@@ -59,6 +60,19 @@ def test_the_libraries_are_there_and_one_run_leaves_nothing_to_the_next(bench):
         bench.emit("a.b")
     bench.drain()
     assert bench.said() == ["state_apply nothing 0022"] * 3
+
+
+def test_a_script_that_names_no_library_has_a_bash_without_them(bench):
+    libraries = bench.home.root / "scripts/events/lib"
+    libraries.mkdir(exist_ok=True)
+    (libraries / "state-file.sh").write_text("state_apply() { :; }\n")
+    body = 'echo "$0 $# $(declare -F state_apply) ${!_hookline*}" >>$OUT'
+    without = bench.shell("on-a-b.sh", body)
+    having = bench.shell("on-a-with.sh", body, "# on: a.b   key: id\n# with state-file.sh")
+    for _ in range(3):
+        bench.emit("a.b")
+    bench.drain()
+    assert sorted(bench.said()) == [f"{without} 1  "] * 3 + [f"{having} 1 state_apply "] * 3
 
 
 @pytest.mark.parametrize(
