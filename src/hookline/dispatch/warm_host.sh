@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# The host of warm handlers: a bash that has read the libraries in its arguments already, and forks a
-# subshell for each event. `warm_runner.py` starts it and speaks to it on a socket, its stdin and
+# The host of warm handlers: a bash that has read the libraries of its arguments already, and forks
+# a subshell for each event. `warm_runner.py` starts it and speaks to it on a socket, its stdin and
 # stdout:
 #
 #   +<pid>      from here: a subshell waits for an event, as leader of its own process group
