@@ -59,6 +59,7 @@ class Dispatcher:
 
     told_by = 0
     """The last signal that told it to stop; 0: none has."""
+    _told_at_s = -math.inf
     _child_ended = True
     """Whether a child may have: a signal says so, or else a look."""
 
@@ -131,7 +132,6 @@ class Dispatcher:
         self._overlooked = self._closed = False
         self._stopping = self._heeded = 0
         self._wake = -1
-        self._told_at_s = -math.inf
         self._begin()
 
     def _make_runners(self, environment: Environment, lines: Lines) -> dict[str, Runner]:
