@@ -15,7 +15,7 @@ from collections import Counter, defaultdict
 from typing import Final
 
 from hookline.log.append import appends_locked
-from hookline.log.files import append_line, open_append, write_lines
+from hookline.log.files import append_lines, open_append, write_lines
 from hookline.log.home import Home
 from hookline.model.errors import HooklineError
 
@@ -78,7 +78,7 @@ class Appender:
         _appenders.add(self)
 
     def append(self, domain: str, lines: bytes, sync: bool = False) -> None:
-        """Append one line or several, newlines and all, in one write; else as `append_line`."""
+        """Append one line or several, newlines and all, in one write; else as `append_lines`."""
         held = self._held.get(domain)
         if held is None or sync:
             held = None
@@ -106,7 +106,7 @@ class Appender:
         if path is None:
             path = self._paths[domain] = os.fspath(self._home.live(domain))
         locked = appends_locked(self._coordination)
-        append_line(path, lines[:-1], sync, locked=locked)
+        append_lines(path, lines, sync, locked=locked)
         if not (sync or locked) and self._is_burst(domain):
             self._hold(domain, path)
 
@@ -172,7 +172,7 @@ class Buffer:
             self.flush(sync)
 
     def flush(self, sync: bool = False) -> None:
-        """Write what there is. Raises as `append_line` does; what was not written stays."""
+        """Write what there is. Raises as `append_lines` does; what was not written stays."""
         while self._lines:
             domain = next(iter(self._lines))
             self._appender.append(domain, b"".join(self._lines[domain]), sync)

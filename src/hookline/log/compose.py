@@ -56,9 +56,8 @@ _DELETE = 0x7F
 _BACKSLASH = 0x5C
 
 _DIGITS = 300
-_STEP = 10
-_MAY_OVERFLOW = re.compile(rb"[0-9]{%d}" % (_DIGITS // _STEP)).search
-"""An integer that may be beyond a double, seen by every tenth byte of it."""
+_RUNS = [(step, re.compile(rb"[0-9]{%d}" % (_DIGITS // step)).search) for step in (100, 10)]
+"""So many digits in a row, seen by every hundredth byte, and then by every tenth."""
 
 _Moment = tuple[int, str, Iterator[str]]
 """A millisecond: its nanoseconds since 1970, its time but for the last three digits, ids of it."""
@@ -117,7 +116,8 @@ class Composer:
         except (KeyError, StopIteration):
             time, id = self._begin_moment()
         tail = shape.tail_with_data if data else shape.tail
-        line = f"{shape.head}{id}{shape.middle}{time}{tail}{data.decode()}}}\n".encode()
+        head = f"{shape.head}{id}{shape.middle}{time}{tail}".encode()
+        line = b"".join((head, data, b"}\n"))
         if len(line) > LINE_BYTES_MAX:
             raise LineTooLong(f"the event takes {len(line)} bytes")
         return _replace(shape.event, id=id, time=time, data=_Raw(data)), shape.domain, line
@@ -207,10 +207,15 @@ def dumps(value: object) -> bytes:
             text.isascii()
             and _DELETE not in text
             and (_BACKSLASH not in text or b"\\u" not in text)
-            and (len(text) < _DIGITS or not _MAY_OVERFLOW(text[_STEP - 1 :: _STEP]))
+            and (len(text) < _DIGITS or not _may_overflow(text))
         ):
             return text
     return jsontext.dumps(value)
+
+
+def _may_overflow(text: bytes) -> bool:
+    """Whether there may be an integer beyond a double in it."""
+    return all(search(text[step - 1 :: step]) for step, search in _RUNS)
 
 
 def _is_plain(value: object, levels_left: int) -> bool:

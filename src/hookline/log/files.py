@@ -114,13 +114,25 @@ def append_line(
     WriteFailed, and the line may then count as stored or not; CannotCreate and TryAgain, and then
     nothing was stored.
     """
+    append_lines(file, line + b"\n", sync, locked=locked, whole=whole)
+
+
+def append_lines(
+    file: int | str | os.PathLike[str],
+    lines: bytes,
+    sync: bool = False,
+    *,
+    locked: bool = False,
+    whole: bool = False,
+) -> None:
+    """The same for lines that have their newlines."""
     if isinstance(file, int):
-        _append(file, line, sync, locked, f"descriptor {file}")
+        _append(file, lines, sync, locked, f"descriptor {file}")
         return
     path = os.fspath(file)
     fd, made = _open(path, os.O_RDWR if whole else os.O_WRONLY)
     try:
-        _append(fd, line, sync, locked, path, whole=whole)
+        _append(fd, lines, sync, locked, path, whole=whole)
     finally:
         close_written(fd, path)
     if made and sync:
@@ -200,18 +212,18 @@ def close_written(fd: int, path: str) -> None:
 
 
 def _append(
-    fd: int, line: bytes, sync: bool, locked: bool, path: str, *, whole: bool = False
+    fd: int, lines: bytes, sync: bool, locked: bool, path: str, *, whole: bool = False
 ) -> None:
     if locked:
         _lock(fd, path)
     try:
         if whole and is_torn(fd, os.fstat(fd).st_size):
-            line = b"\n" + line
-        write_line(fd, line, path)
-        begins = os.lseek(fd, 0, os.SEEK_CUR) - len(line) - 1 if whole else 0
-        if not line.startswith(b"\n") and is_torn(fd, begins):
+            lines = b"\n" + lines
+        write_lines(fd, lines, path)
+        begins = os.lseek(fd, 0, os.SEEK_CUR) - len(lines) if whole else 0
+        if not lines.startswith(b"\n") and is_torn(fd, begins):
             # Somebody's write came short between the look and ours: once more, behind our own.
-            write_line(fd, line, path)
+            write_lines(fd, lines, path)
         if sync:
             os.fdatasync(fd)
     except OSError as error:
