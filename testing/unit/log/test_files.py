@@ -63,15 +63,15 @@ def test_a_whole_line_is_not_lost_by_a_write_that_comes_short_at_the_same_time(
     log: Path, piece: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append_line(log, b"a")
-    write_line, pieces = files.write_line, [piece]
+    write_lines, pieces = files.write_lines, [piece]
 
-    def write(fd: int, line: bytes, path: str) -> None:
+    def write(fd: int, lines: bytes, path: str) -> None:
         if pieces:
             with log.open("ab") as other:
                 other.write(pieces.pop())
-        write_line(fd, line, path)
+        write_lines(fd, lines, path)
 
-    monkeypatch.setattr(files, "write_line", write)
+    monkeypatch.setattr(files, "write_lines", write)
     append_line(log, b"b", whole=True)
     again = b"" if piece.endswith(b"\n") else b"b\n"
     assert log.read_bytes() == b"a\n" + piece + b"b\n" + again
