@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, Protocol
 
 from hookline.log.files import sync_folder
@@ -67,9 +68,11 @@ class SegmentSync:
         self._end(self)
 
     def close(self) -> None:
-        """Give the descriptors back."""
+        """Give the descriptors back. What one of them is refused with tells nothing new: nobody has
+        written through it."""
         while self._fds:
-            os.close(self._fds.pop())
+            with suppress(OSError):
+                os.close(self._fds.pop())
 
     def __del__(self) -> None:
         self.close()

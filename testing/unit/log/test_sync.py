@@ -98,6 +98,25 @@ def test_whatever_goes_wrong_in_its_thread_is_told_by_its_end(
     sync_now(stream.begin_sync())
 
 
+def test_what_it_cannot_give_back_does_not_end_its_thread(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file system in user space may refuse even that. Nothing was written through it."""
+    sync = stream.begin_sync()
+    close = os.close
+
+    def refuse(fd: int) -> None:
+        close(fd)
+        raise OSError(107, "Transport endpoint is not connected")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "close", refuse)
+        patch.setattr(os, "fdatasync", lambda _: (_ for _ in ()).throw(OSError(107, "ENOTCONN")))
+        sync.run()
+    with pytest.raises(WriteFailed, match="cannot be synced"):
+        sync.end()
+
+
 def test_it_needs_no_descriptor_for_longer_than_it_runs(stream: Stream) -> None:
     before = len(os.listdir("/proc/self/fd"))
     sync_now(stream.begin_sync())
