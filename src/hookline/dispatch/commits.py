@@ -75,7 +75,9 @@ class Commits:
                 self._syncer.wait()
             if self._syncer.done:
                 self._end()
-        is_due = self._clock.monotonic_s() >= self.due_s or self._books.full
+        # What is in the way is not gone sooner for much that waits.
+        presses = self._books.full and not self._books.trouble
+        is_due = self._clock.monotonic_s() >= self.due_s or presses
         if self._under_way is not None or not is_due:
             return
         self._begin()

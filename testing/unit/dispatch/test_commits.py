@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from hookline.dispatch import books
+from hookline.dispatch.commits import COMMIT_S
 from hookline.dispatch.journal import STATE_FILE
 from hookline.dispatch.state import State
 
@@ -155,3 +157,22 @@ def test_a_journal_that_the_disk_loses_stops_it(bench, disk, dispatcher):
     for _ in range(5):
         dispatcher.tick(0.05)
     assert len(bench.said()) <= 2
+
+
+def test_who_keeps_much_does_not_ask_for_the_impossible_without_a_pause(
+    bench, disk, dispatcher, monkeypatch
+):
+    until(dispatcher, lambda: known(bench)[0].get("a") == size(bench, "a"))
+    monkeypatch.setattr(books, "SETTLED_BYTES_MAX", 1)
+    disk.fails = "deliveries.jsonl"
+    bench.emit("a.b")
+    until(dispatcher, lambda: any("nothing starts" in note for note in bench.spectator.notes))
+    assert dispatcher._books.full
+    tried, begin_commit = [], dispatcher._books.begin_commit
+    monkeypatch.setattr(
+        dispatcher._books,
+        "begin_commit",
+        lambda *_: tried.append(time.monotonic()) or begin_commit(*_),
+    )
+    until(dispatcher, lambda: len(tried) == 5)
+    assert tried[-1] - tried[0] > 2 * COMMIT_S
