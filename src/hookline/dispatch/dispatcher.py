@@ -393,9 +393,12 @@ class Dispatcher:
         }
         # A handler must be there, or nothing is written to the wake-up descriptor.
         before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)
+        # Who has started us may have them blocked.
+        blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, before)
         try:
             yield
         finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             for number, handler in before.items():
                 signal.signal(number, handler)
             signal.set_wakeup_fd(wakeup)
