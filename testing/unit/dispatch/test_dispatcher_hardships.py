@@ -40,23 +40,6 @@ def killed(bench, until, how=signal.SIGKILL):
     os.waitpid(pid, 0)
 
 
-def test_it_hears_of_the_end_of_a_run_whoever_has_blocked_the_signal(bench, monkeypatch):
-    """Some programs start others with the signals blocked that they wait for themselves."""
-    monkeypatch.setattr(dispatcher_module, "LOOK_S", 3600.0)
-    bench.shell("on-a-b.sh", 'echo one >>"$OUT"')
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
-    try:
-        dispatcher = bench.dispatcher()
-        with dispatcher.signals():
-            for wanted in range(1, 4):
-                bench.emit("a.b")
-                wait_until(lambda n=wanted: dispatcher.tick(0.05) and dispatcher.settled == n)
-        assert signal.SIGCHLD in signal.pthread_sigmask(signal.SIG_BLOCK, ())
-        dispatcher.close()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-
-
 def test_a_replay_of_a_paused_or_missing_handler_is_not_lost(bench):
     bench.shell("on-a-b.sh", "exit 65")
     bench.emit("a.b")
