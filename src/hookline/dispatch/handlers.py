@@ -44,7 +44,11 @@ _NOT_FOR_PYTHON: Final = {
 }
 LIBRARIES: Final = ("event-logger", "state-file", "worker-health")
 """What a bash can have read before its event comes."""
-_LIBRARY: Final = re.compile("|".join(LIBRARIES).encode())
+_LIBRARY: Final = re.compile(
+    rb"event-logger|state-file|worker-health"
+    rb"|(?:emit|create|log|validate)_event|generate_event_id|state_apply|workers_(?:heartbeat|check)"
+)
+"""What a script says that makes use of one."""
 _OF_KINDS: Final = {"batch": ("exec", "warm"), "window": ("stream",)}
 _BASH: Final = re.compile(rb"#![ \t]*(/\S*/env[ \t]+(-S[ \t]+)?)?(/\S*/)?bash\s")
 _KEY: Final = re.compile(r"(?:id|source|type|subject|correlationid|data(?:\.[A-Za-z0-9_-]+)+)")

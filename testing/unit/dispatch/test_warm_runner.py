@@ -62,17 +62,18 @@ def test_the_libraries_are_there_and_one_run_leaves_nothing_to_the_next(bench):
     assert bench.said() == ["state_apply nothing 0022"] * 3
 
 
-def test_a_script_that_names_no_library_has_a_bash_without_them(bench):
+@pytest.mark.parametrize("name", ["state-file.sh", "emit_event"])
+def test_a_script_that_names_no_library_has_a_bash_without_them(bench, name):
     libraries = bench.home.root / "scripts/events/lib"
     libraries.mkdir(exist_ok=True)
-    (libraries / "state-file.sh").write_text("state_apply() { :; }\n")
-    body = 'echo "$0 $# $(declare -F state_apply) ${!_hookline*}" >>$OUT'
+    (libraries / "state-file.sh").write_text("there() { :; }\n")
+    body = 'echo "$0 $# $(declare -F there) ${!_hookline*}" >>$OUT'
     without = bench.shell("on-a-b.sh", body)
-    having = bench.shell("on-a-with.sh", body, "# on: a.b   key: id\n# with state-file.sh")
+    having = bench.shell("on-a-with.sh", body, f"# on: a.b   key: id\n# with {name}")
     for _ in range(3):
         bench.emit("a.b")
     bench.drain()
-    assert sorted(bench.said()) == [f"{without} 1  "] * 3 + [f"{having} 1 state_apply "] * 3
+    assert sorted(bench.said()) == [f"{without} 1  "] * 3 + [f"{having} 1 there "] * 3
 
 
 @pytest.mark.parametrize(
