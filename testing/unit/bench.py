@@ -99,7 +99,7 @@ class Bench:
             **{
                 "clock": SystemClock(),
                 "describe": partial(describe, passed=passed),
-                "lines": lambda _, delivery: delivery.line,
+                "lines": lambda _, line: line,
                 "alert": lambda *alert: self.alerts.append(alert),
                 "passed": passed,
                 "spectator": self.spectator,

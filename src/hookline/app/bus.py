@@ -12,7 +12,6 @@ from hookline.dispatch.handlers import Handler
 from hookline.dispatch.python_runner import describe
 from hookline.dispatch.settlement import Alert
 from hookline.dispatch.spectator import Spectator
-from hookline.dispatch.subscription import Delivery
 from hookline.log.home import Home
 from hookline.log.log import Log
 from hookline.model import cortex, signal
@@ -46,8 +45,7 @@ def dispatcher(
 
 
 def _lines(config: Config) -> Lines:
-    def given(handler: Handler, delivery: Delivery) -> bytes:
-        line = delivery.line
+    def given(handler: Handler, line: bytes) -> bytes:
         match handler.envelope or config.envelope:
             case "cortex":
                 return cortex.from_event(decode(line))

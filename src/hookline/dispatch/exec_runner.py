@@ -46,7 +46,7 @@ _BROKEN: Final[Mapping[int, str]] = {
 }
 """Failures to start that are the handler's own. Any other is a shortage of the machine."""
 
-Lines = Callable[[Handler, Delivery], bytes]
+Lines = Callable[[Handler, bytes], bytes]
 """The event in the envelope that a handler asked for."""
 
 
@@ -167,7 +167,7 @@ class ExecRun:
 
     def equip(self, lines: Lines) -> tuple[str, Capture, Capture]:
         """Give it its events, a working folder and pipes for what it prints; until `close`."""
-        self.memfd = event_file(b"\n".join([lines(self.handler, x) for x in self.deliveries]))
+        self.memfd = event_file(b"\n".join([lines(self.handler, x.line) for x in self.deliveries]))
         self._folder = self._folders.take(self.handler.name)
         self.stdout = stdout = Capture()
         self.stderr = stderr = Capture()

@@ -32,7 +32,6 @@ from hookline.dispatch.process import (
     spawn,
     sweep,
 )
-from hookline.dispatch.subscription import Delivery
 
 CHANNEL: Final = 3
 ANSWER_BYTES_MAX: Final = 8192
@@ -55,12 +54,12 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Owed:
-    """A delivery that was handed over, and the answer, which may come before its turn."""
+    """An event that was handed over, and the answer, which may come before its turn."""
 
-    __slots__ = ("answer", "delivery")
+    __slots__ = ("answer", "event")
 
-    def __init__(self, delivery: Delivery) -> None:
-        self.delivery = delivery
+    def __init__(self, event: str) -> None:
+        self.event = event
         self.answer: Answer | None = None
 
 
@@ -77,12 +76,15 @@ def answer_of(line: bytes) -> Answer:
     Raises:
         Junk: it is none.
     """
-    with contextlib.suppress(msgspec.MsgspecError, UnicodeError):
+    try:
         if line.startswith(b"{"):
             return _OBJECT.decode(line)
-        plain = _PLAIN.fullmatch(line.decode())
-        if plain and int(plain[2]) <= _STATUS_MAX:
-            return Answer(plain[1], int(plain[2]), plain[3] or "")
+        if plain := _PLAIN.fullmatch(line.decode()):
+            id, status, words = plain.groups(default="")
+            if int(status) <= _STATUS_MAX:
+                return Answer(id, int(status), words)
+    except (msgspec.MsgspecError, UnicodeError):
+        pass
     shown = line[:_SHOWN_CHARS].decode("utf-8", "backslashreplace")
     raise Junk(f"it wrote to descriptor {CHANNEL} what is no answer: {shown!r}")
 
@@ -163,7 +165,7 @@ class Program:
     def feed(self, owed: Iterable[Owed], lines: list[bytes]) -> None:
         """Give it these lines, as soon as it reads them, and have it answer for each."""
         for each in owed:
-            self._unanswered.setdefault(each.delivery.event, deque()).append(each)
+            self._unanswered.setdefault(each.event, deque()).append(each)
         self._unwritten.append(memoryview(b"\n".join(lines) + b"\n"))
         self.write()
 

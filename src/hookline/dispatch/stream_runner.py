@@ -11,7 +11,7 @@ import select
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -72,8 +72,9 @@ class StreamRunner:
 
     def start(self, handler: Handler, deliveries: list[Delivery], now_s: float) -> "StreamRun":
         """Hand a stretch of events to the handler's program, which is started for the first."""
-        run = StreamRun(handler, deliveries, now_s)
-        lines = [self._lines(handler, owed.delivery) for owed in run.owed]
+        given = [each for delivery in deliveries for each in delivery.each]
+        lines = [self._lines(handler, line) for _, line in given]
+        run = StreamRun(handler, deliveries, [Owed(event) for event, _ in given], now_s)
         try:
             program = self._programs.get(handler.name) or self._begin(handler)
         except NotRunnable as error:
@@ -219,11 +220,13 @@ class StreamRunner:
 class StreamRun:
     """A stretch of events in the hands of a program."""
 
-    def __init__(self, handler: Handler, deliveries: list[Delivery], now_s: float) -> None:
+    def __init__(
+        self, handler: Handler, deliveries: list[Delivery], owed: Iterable[Owed], now_s: float
+    ) -> None:
         self.handler = handler
         self.deliveries = deliveries
         self.failed = ""
-        self.owed = deque(Owed(single) for each in deliveries for single in each.singles())
+        self.owed = deque(owed)
         """What is not over; the oldest has had its time when the deadline comes."""
         self.stopped: Outcome | None = None
         """What the program is ended for."""

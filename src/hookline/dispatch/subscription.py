@@ -145,6 +145,14 @@ class Delivery(msgspec.Struct, kw_only=True, eq=False):
         return as_replay(raw, self.replay) if self.replay else raw
 
     @property
+    def each(self) -> list[tuple[str, bytes]]:
+        """The id of each of its events, and the event as its handler is to see it."""
+        if self.stretch is None:
+            return [(self.event, self.line)]
+        ids = [event.id for event in self.stretch.events]
+        return list(zip(ids, self.stretch.lines, strict=True))
+
+    @property
     def lines(self) -> bytes:
         """The same of each of its events, with newlines."""
         return self.stretch.text if self.stretch else self.line + b"\n"

@@ -60,7 +60,7 @@ from hookline.model.clock import SystemClock
 passed = {"PATH": os.defpath, "OUT": str(Path(sys.argv[1]) / "out")}
 dispatcher = Dispatcher(
     Home(Path(sys.argv[1])), clock=SystemClock(), describe=partial(describe, passed=passed),
-    lines=lambda _, d: d.raw, alert=lambda *a: None, passed=passed,
+    lines=lambda _, line: line, alert=lambda *a: None, passed=passed,
 )
 dispatcher.drain()
 dispatcher.close()
