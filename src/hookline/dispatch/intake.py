@@ -47,6 +47,8 @@ class Intake:
         self._unread = ""
         """Why a log could last not be read."""
         self._written: set[str] = set()
+        self._begun: set[str] = set()
+        """Those of a sync that has not ended."""
         self.unsynced: dict[str, str] = {}
         """The domains that could last not be brought to disk, and why."""
         self.admitted = 0
@@ -216,9 +218,12 @@ class Intake:
         """The syncs of what was read of these domains, and of whatever was written, but of those
         domains that are `unsynced` then."""
         syncs: dict[str, Sync] = {}
+        # What an earlier one has not ended is in it again.
+        self._written |= self._begun
         for domain in sorted(self._written.union(domains)):
             try:
                 syncs[domain] = self.feed(domain).log.begin_sync(whole=domain in self._written)
+                self._begun.add(domain)
                 self._written.discard(domain)
             except HooklineError as error:
                 self._cannot_sync(domain, error)
@@ -228,6 +233,7 @@ class Intake:
         """These have run; whether all of it is on disk. What is not is `unsynced`."""
         failed = 0
         for domain, sync in syncs.items():
+            self._begun.discard(domain)
             try:
                 sync.end()
                 self.unsynced.pop(domain, None)

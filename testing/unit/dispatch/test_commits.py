@@ -176,3 +176,20 @@ def test_who_keeps_much_does_not_ask_for_the_impossible_without_a_pause(
     )
     until(dispatcher, lambda: len(tried) == 5)
     assert tried[-1] - tried[0] > 2 * COMMIT_S
+
+
+def test_what_a_shortage_cuts_short_is_synced_all_the_same(bench, disk, dispatcher, monkeypatch):
+    """Also a log that nobody reads: its writers await it."""
+    until(dispatcher, lambda: known(bench)[0].get("a") == size(bench, "a"))
+    short = []
+
+    def begin_commit(_):
+        short.append(True)
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dispatcher._books, "begin_commit", begin_commit)
+        bench.emit("c.c")
+        until(dispatcher, lambda: short)
+    disk.hold()
+    until(dispatcher, lambda: "c-events.jsonl" in disk.waiting)
