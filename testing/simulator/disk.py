@@ -68,6 +68,8 @@ class SimSync:
         self.log = log
         self.lengths = [(file, len(file.data)) for file in log.segments]
 
+    is_needed = True
+
     def run(self):
         log = self.log
         log.world.step(f"sync {log.name}")

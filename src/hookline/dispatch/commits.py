@@ -64,8 +64,15 @@ class Commits:
         self._syncer = syncer
         self._spectator = spectator
         self._under_way: _UnderWay | None = None
-        self.due_s = 0.0
-        """When the next one begins; monotonic. Never, while one is under way."""
+        self._is_wanted = False
+        self.due_s = math.inf
+        """When the next one begins; monotonic. Never, while one is under way or nothing is new."""
+
+    def want(self) -> None:
+        """There may be something new."""
+        self._is_wanted = True
+        if self._under_way is None and self.due_s == math.inf:
+            self.due_s = self._clock.monotonic_s() + COMMIT_S
 
     def turn(self) -> None:
         """End one whose syncs have run, and begin one that is due. Who keeps too much in memory
@@ -90,6 +97,7 @@ class Commits:
         if self._under_way is not None:
             self._syncer.wait()
             self._end()
+        self._is_wanted = False
         begun_s = self._clock.monotonic_s()
         logs = self._begin_sync()
         for sync in logs.values():
@@ -107,8 +115,14 @@ class Commits:
         cursors = self._cursors()
         journal = self._begin_commit(cursors)
         self._under_way = _UnderWay(begun_s, logs, cursors)
-        self.due_s = math.inf
-        self._syncer.start([*logs.values(), *([journal] if journal else [])])
+        self._is_wanted, self.due_s = False, math.inf
+        syncs = [*logs.values(), *([journal] if journal else [])]
+        if any(sync.is_needed for sync in syncs):
+            self._syncer.start(syncs)
+            return
+        for sync in syncs:
+            sync.run()
+        self._end()
 
     def _end(self) -> None:
         under_way, self._under_way = self._under_way, None
@@ -135,8 +149,9 @@ class Commits:
         return self._books.begin_commit({each.name: moved for each, moved in cursors.items()})
 
     def _end_commit(self, under_way: _UnderWay, *, synced: bool, whole: bool = False) -> bool:
-        self.due_s = under_way.begun_s + COMMIT_S
-        if not self._books.end_commit(synced=synced):
+        done = self._books.end_commit(synced=synced)
+        self.due_s = under_way.begun_s + COMMIT_S if self._is_wanted or not done else math.inf
+        if not done:
             return False
         for listener, cursors in under_way.cursors.items():
             cursor = listener.subscription.cursor

@@ -112,6 +112,7 @@ class Core:
         """Mind what others did: commands in the journal, handlers that came or went, new domains.
         Whether there was a command."""
         self._domains = domains
+        self._commits.want()
         obeyed = self._obey()
         # Who comes back with a new file goes on from what is written down.
         if self._roster.changed() and self.commit():
@@ -121,6 +122,8 @@ class Core:
 
     def hear(self, changed: Collection[str]) -> None:
         """These logs changed."""
+        if changed:
+            self._commits.want()
         self._intake.hear(changed)
         for domain in changed:
             for listener in self._roster.readers(domain):
@@ -139,6 +142,8 @@ class Core:
         self._books.flush()
         # Not before: to watch is not worth a delay.
         self._intake.look()
+        if pulled or started:
+            self._commits.want()
         self._commits.turn()
         return pulled or started > 0
 
@@ -166,6 +171,7 @@ class Core:
         _, listener = self._listening.get(id(run), (None, None))
         if listener is None:
             return False
+        self._commits.want()
         if ended is not None and ended.goes_on:
             over = ended.done + (ended.outcome.verdict != "done")
             before, behind = parted(listener.subscription, run.deliveries, over)

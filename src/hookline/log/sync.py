@@ -12,6 +12,10 @@ from hookline.model.errors import TryAgain
 class Sync(Protocol):
     """A log as it was at one moment, on its way to disk."""
 
+    @property
+    def is_needed(self) -> bool:
+        """Whether there is anything that the disk has to be waited for."""
+
     def run(self) -> None:
         """Do it, in whatever thread; it takes as long as the disk does. To be called once."""
 
@@ -45,6 +49,11 @@ class SegmentSync:
         """A segment, by a descriptor that is the caller's. Raises OSError."""
         self._fds.append(os.dup(fd))
         self.ordinals.append(ordinal)
+
+    @property
+    def is_needed(self) -> bool:
+        """See `Sync.is_needed`."""
+        return bool(self.ordinals or self.folders)
 
     def run(self) -> None:
         """See `Sync.run`."""

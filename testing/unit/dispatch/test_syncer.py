@@ -15,6 +15,8 @@ class Disk:
         self.may_end = threading.Event()
         self.ran = 0
 
+    is_needed = True
+
     def run(self):
         assert self.may_end.wait(20.0)
         self.ran += 1
