@@ -106,6 +106,8 @@ class State:
     def _why(self, error: apsw.Error) -> HooklineError:
         """Why the file cannot be used. Of a shortage SQLite says no more than that it cannot open,
         or can only read: when nothing else is in the way."""
+        if isinstance(error, apsw.FullError):
+            return WriteFailed(f"{self.path}: {error}: make room, then start again")
         if self._readonly or not isinstance(error, _PERHAPS_SHORT):
             return IndexFailed(f"{self.path}: {error}: hookline rebuild makes it again")
         folder = self.path.parent

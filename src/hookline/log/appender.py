@@ -72,7 +72,8 @@ class Appender:
         self._held: dict[str, _Held] = {}
         self._alone: Counter[str] = Counter()
         self._since_s = 0.0
-        self._lock = threading.Lock()
+        # A signal handler may append in the middle of an append.
+        self._lock = threading.RLock()
         self._closer: threading.Thread | None = None
         self._end_closer = threading.Event()
         _appenders.add(self)
@@ -151,7 +152,7 @@ class Appender:
     def _forked(self) -> None:
         """In the child: the thread is gone, and so is whoever has the lock."""
         self._held.clear()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._closer = None
         self._end_closer = threading.Event()
 

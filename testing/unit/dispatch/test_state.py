@@ -275,6 +275,15 @@ def test_who_only_looks_makes_no_index(used):
     assert not index_of(used).exists()
 
 
+def test_on_a_full_disk_it_asks_for_room_and_for_no_rebuild(monkeypatch, tmp_path):
+    def connect(_):
+        raise apsw.FullError("database or disk is full")
+
+    monkeypatch.setattr(State, "_connect", connect)
+    with pytest.raises(WriteFailed, match="disk is full: make room, then start again"):
+        State(tmp_path / STATE_FILE)
+
+
 def test_a_cursor_goes_back_though_its_log_cannot_be_synced(bench, monkeypatch):
     """As the journal says, and not a step further on."""
     bench.shell("on-a-b.sh", "true")

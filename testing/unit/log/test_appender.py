@@ -133,6 +133,14 @@ def test_a_fork_finds_no_thread(appender: Appender) -> None:
     assert threading.active_count() == 1
 
 
+def test_a_signal_handler_may_append_in_the_middle_of_an_append(
+    appender: Appender, home: Home
+) -> None:
+    with appender._lock:  # where the signal comes
+        burst(appender)
+    assert home.live("test").exists()
+
+
 def test_threads_append_at_once(appender: Appender, home: Home) -> None:
     threads = [threading.Thread(target=burst, args=(appender, 300)) for _ in range(4)]
     for thread in threads:
