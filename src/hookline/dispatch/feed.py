@@ -126,8 +126,6 @@ class Feed:
     ) -> None:
         self.domain = domain
         self.log = log
-        self.restless = False
-        """Whether it is to be read again soon, since what it waits for is silent."""
         self.catching_up = False
         """Whether the last read gave nothing because there was too much to look at before."""
         self._identities = identities
@@ -140,8 +138,15 @@ class Feed:
         """Where the log ended, and ends still as far as we have heard."""
         self._furthest = Position(0, 0)
         """How far anybody has read the log as it is now."""
+        self._awaited: set[Position] = set()
+        """Where somebody waits for what is silent, each at its own place."""
         self._told: dict[str, int] = {}
         """For each reader, the last replacement that it knows of."""
+
+    @property
+    def restless(self) -> bool:
+        """Whether it is to be read again soon, since nothing will say that there is more."""
+        return bool(self._awaited)
 
     def looked_at(self, position: Position) -> bool:
         """Whether everything before a position was looked at."""
@@ -189,6 +194,7 @@ class Feed:
         if position == self._end:
             self.catching_up = False
             return Chunk(position)
+        self._awaited.discard(position)
         try:
             if not self._catch_up(position):
                 return Chunk(position)
@@ -206,7 +212,8 @@ class Feed:
         if raw.next.segment > position.segment:
             # Now and then is enough: closed segments are deleted from time to time.
             self._identities.forget_twins(self.domain, self.log.first())
-        self.restless = raw.again_s is not None
+        if raw.again_s is not None:
+            self._awaited.add(raw.next)
         self._furthest = max(self._furthest, raw.next)
         try:
             chunk = self._chunk(raw)
@@ -214,14 +221,17 @@ class Feed:
             # What is no event must be set aside before it is passed over: a full disk.
             return self._nothing(position, error)
         self._trouble = ""
-        if raw.at_end and not self.restless:
+        if raw.at_end and raw.again_s is None:
             self._end = raw.next
         if chunk.next != position:
-            self._chunks[position] = chunk
-            if len(self._chunks) > CHUNKS_KEPT:
-                _, oldest = self._chunks.popitem(last=False)
-                oldest.forget()
+            self._keep(position, chunk)
         return chunk
+
+    def _keep(self, position: Position, chunk: Chunk) -> None:
+        self._chunks[position] = chunk
+        if len(self._chunks) > CHUNKS_KEPT:
+            _, oldest = self._chunks.popitem(last=False)
+            oldest.forget()
 
     def line_at(self, position: Position) -> Record | None:
         """The event whose line begins just there, or None. Raises HooklineError for a log that
@@ -291,7 +301,7 @@ class Feed:
 
     def _nothing(self, position: Position, why: HooklineError) -> Chunk:
         """Nothing can be had just now, and it is said once; again soon."""
-        self.restless = True
+        self._awaited.add(position)
         if self._trouble != str(why):
             self._trouble = str(why)
             self._noted(f"{self.domain}: {why}")
@@ -300,6 +310,7 @@ class Feed:
     def _replaced(self, replaced: LogReplaced) -> None:
         self._noted(f"{self.domain}: {replaced}")
         self._chunks.clear()
+        self._awaited.clear()
         self._end = None
         self._identities.rewind(self.domain, replaced.resume)
         self._replacements += 1
