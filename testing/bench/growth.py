@@ -22,8 +22,8 @@ from testing.faults.backlog import children, peak_kb, write_backlog
 Say = Callable[[str], None]
 
 EVENTS: Final = 200_000
-FEW: Final = 1_000
-"""A backlog of so many is all start-up."""
+SEGMENT_EVENTS: Final = 100_000
+"""Logs are closed by their size: twice the backlog is twice the segments."""
 DELIVERIES: Final = 2_000
 """To shell handlers, which cost a thousand times as much."""
 BYTES: Final = 200_000_000
@@ -71,21 +71,19 @@ class Seen:
     each_us: float
     processor_us: float
     """For each event, of the dispatcher and of the handler's process, until all is written down."""
-    spent_ms: float
-    """The same of all, since they were started."""
     first_s: float
     dispatcher_mb: float
     handler_mb: float
 
 
 def events(scale: Scale, folder: Path, say: Say) -> Curve:
-    """A backlog of so many events, in ten segments, every other one compressed."""
+    """A backlog of so many events, in segments of 20 MB, every other one compressed."""
     seen = {}
     for count in (10**power for power in range(4, 8)):
         if count <= scale.events_max:
             # A short one is over before a busy machine has had its average.
             rounds = 3 * scale.rounds if count <= 10**5 else 1
-            seen[count] = _median([_beyond_few(count, folder) for _ in range(rounds)])
+            seen[count] = _median([_without_start(count, folder) for _ in range(rounds)])
             say(f"growth-events {count}: {seen[count]}")
     return _curve("events", "A backlog of more events", "events in the backlog", seen)
 
@@ -193,20 +191,37 @@ def _curve(name: str, title: str, along: str, seen: dict[int, Seen]) -> Curve:
     )  # fmt: skip
 
 
-def _beyond_few(count: int, folder: Path) -> Seen:
-    """A backlog, with the processor time that it takes beyond a short one, for each further event.
+def _without_start(count: int, folder: Path) -> Seen:
+    """A backlog, with the processor time that it takes of who has started before.
 
-    From the first event handled on, it would be too little: while the handler is being loaded,
-    two megabytes are read.
+    The start takes so much that a short backlog could not be told from the differences between two
+    starts; and while a handler is being loaded, two megabytes are read.
     """
-    few, all_of_it = _backlog(FEW, folder), _backlog(count, folder)
-    more_us = (all_of_it.spent_ms - few.spent_ms) / (count - FEW) * 1000
-    return replace(all_of_it, processor_us=more_us)
+    seen = _backlog(count, folder)
+    notes = folder / "notes"
+    notes.unlink(missing_ok=True)
+    with new_home() as home, new_home() as other:
+        write_backlog(other, count, _segments(count))
+        _append(home, ["first.tick"])
+        install(home, "on-counted.py", _COUNTING.format(pattern="*", count=count + 1))
+        with dispatching(home, notes) as process:
+            wait_for(notes, 2, process)
+            had_ns = _spent_when_idle_ns(process)
+            for path in sorted(other.segments.glob("backlog-events.*")):
+                path.rename(home.segments / path.name)
+            other.live("backlog").rename(home.live("backlog"))
+            wait_for(notes, 3, process, count)
+            spent_ns = _spent_when_idle_ns(process)
+    return replace(seen, processor_us=(spent_ns - had_ns) / count / 1000)
+
+
+def _segments(count: int) -> int:
+    return max(1, count // SEGMENT_EVENTS)
 
 
 def _backlog(count: int, folder: Path) -> Seen:
     with new_home() as home:
-        write_backlog(home, count)
+        write_backlog(home, count, _segments(count))
         return _drained(home, "backlog.*", count, folder)
 
 
@@ -246,7 +261,6 @@ def _drained(home: Home, pattern: str, count: int, folder: Path) -> Seen:
     return Seen(
         each_us=(last_ns - first_ns) / (count - 1) / 1000,
         processor_us=(spent_ns - had_ns) / (count - 1) / 1000,
-        spent_ms=spent_ns / 1e6,
         first_s=(first_ns - started_ns) / 1e9,
         dispatcher_mb=memory_mb[0],
         handler_mb=memory_mb[1],

@@ -34,16 +34,16 @@ def blocks(first: int, end: int) -> Iterator[range]:
         yield range(begin, min(end, begin + BLOCK_LINES))
 
 
-def write_backlog(home: Home, lines: int) -> None:
+def write_backlog(home: Home, lines: int, segments: int = SEGMENTS) -> None:
     """So many lines in a live log and closed segments, every other one of these compressed."""
-    bounds = [lines * n // SEGMENTS for n in range(SEGMENTS + 1)]
+    bounds = [lines * n // segments for n in range(segments + 1)]
     for ordinal, (first, end) in enumerate(pairwise(bounds), 1):
         with home.live("backlog").open("xb") as log:
             for numbers in blocks(first, end):
                 log.write(lines_of(numbers))
-        if ordinal < SEGMENTS:
+        if ordinal < segments:
             rotate(home, "backlog")
-        if ordinal < SEGMENTS and ordinal % 2:
+        if ordinal < segments and ordinal % 2:
             seal_when_final(home, ordinal)
 
 
