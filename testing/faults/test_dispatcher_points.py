@@ -292,7 +292,8 @@ def test_a_dispatcher_that_has_no_memory_left_waits_and_says_so_once(bus, kind, 
     resource.prlimit(process.pid, resource.RLIMIT_AS, (limit, before[1]))
     for _ in range(10):
         bus.emit("k", {"long": "x" * 200_000})
-    bus.wait(lambda: "not enough memory" in bus.said(), "it does not say so")
+    # Ours, or the system's words, as a process cannot be started.
+    bus.wait(lambda: "memory" in bus.said(), "it does not say so")
     looked = looks(process.pid)
     bus.wait(lambda: looks(process.pid) > looked + 20, "it has ended, or sleeps")
     assert process.poll() is None
