@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from hookline.app.log import Log
     from hookline.dispatch.python_api import Reject, Retry, on
     from hookline.model.event import Event
+    from hookline.schedule.maintenance import wait_for_normal_mode
+    from hookline.schedule.wait import Ticks
 
 __version__ = "0.1.0"
 
-__all__ = ["Event", "Log", "Reject", "Retry", "on"]
+__all__ = ["Event", "Log", "Reject", "Retry", "Ticks", "on", "wait_for_normal_mode"]
 
 __getattr__ = on_first_use(
     __name__,
@@ -23,7 +25,9 @@ __getattr__ = on_first_use(
         "Log": "hookline.app.log",
         "Reject": "hookline.dispatch.python_api",
         "Retry": "hookline.dispatch.python_api",
+        "Ticks": "hookline.schedule.wait",
         "on": "hookline.dispatch.python_api",
+        "wait_for_normal_mode": "hookline.schedule.maintenance",
     },
 )
 

@@ -76,6 +76,7 @@ class Dispatcher:
         companions: Sequence[Companion] = (),
         jitter: Jitter = random.random,
         pause_after: int = PAUSE_AFTER,
+        cortex: bool = False,
     ) -> None:
         self.home = home
         self._clock = clock
@@ -103,9 +104,8 @@ class Dispatcher:
             environment, lines, self._work, self._rest, self._spectator.noted
         )
         self._runners = self._make_runners(environment, lines)
-        self._poll = Poll()
         self.roster = Roster(
-            folder=HandlersFolder(home.handlers, describe),
+            folder=HandlersFolder(home.handlers, describe, cortex=cortex),
             intake=self._intake,
             books=self._books,
             settlement=self._settlement,
@@ -419,15 +419,16 @@ class Dispatcher:
 
     def _pause_s(self) -> float:
         """How long nothing can be to do, unless a descriptor says otherwise."""
+        now_s = self._clock.monotonic_s()
+        # Also while there is a shortage: a companion may have to say that the loop goes round.
+        turns = [companion.turn(now_s) for companion in self._companions]
         if self._core.short:
             return RESTLESS_S
         if self._inbox.pending:
             return 0.0
-        now_s = self._clock.monotonic_s()
         waits = [self._look_at_s - now_s, self._core.next_s() - now_s]
         if (listen_s := self._poll.next_s()) is not None:
             waits.append(listen_s - now_s)
-        turns = (companion.turn(now_s) for companion in self._companions)
         waits += [turn_s - now_s for turn_s in turns if turn_s is not None]
         return max(0.0, min(waits))
 

@@ -1,7 +1,10 @@
-"""The drop box: a `*.json` file renamed into `events/queue/` becomes an event.
+"""The drop box: a `*.json` file in `events/queue/` becomes an event.
 
 The event is appended with an id that the file decides before the file is removed: a crash between
 the two appends it again under the same identity, and it is delivered once.
+
+A file should be renamed into the box. One that is written in place is not judged by its first half:
+while it cannot be an event, it stays for as long as somebody has it open for writing.
 """
 
 import contextlib
@@ -10,19 +13,38 @@ import os
 import stat
 import uuid
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
+
+import msgspec
 
 from hookline.log.append import append_event
 from hookline.log.files import durable_write, make_folder
 from hookline.log.home import Home
+from hookline.log.lease import is_open_for_writing
 from hookline.model import envelope, jsontext
 from hookline.model.attributes import Fields
 from hookline.model.clock import Clock, nanoseconds, rfc3339
-from hookline.model.errors import BadData, printable
+from hookline.model.errors import BadData, HooklineError, printable
 
 FILE_BYTES_MAX: Final = 16 << 20
 SOURCE: Final = "queue"
+QUIET_S: Final = 5.0
+"""How long what is no JSON stays after its last change: writers may close it in between."""
 _STEM_CHARS_MAX: Final = 100
+_TAKEN: Final = ".taken"
+
+
+class Unfinished(HooklineError):
+    """Its writer may not have come to its end yet."""
+
+
+class _Read(NamedTuple):
+    text: bytes
+    is_open: bool | None
+    """For writing, when the reading began; None: that cannot be told."""
+    age_s: float
+    """How long ago it was changed or put there, then."""
+    inode: int
 
 
 def waiting(home: Home) -> list[str]:
@@ -42,22 +64,39 @@ def take(home: Home, name: str, clock: Clock) -> str | None:
     """Make an event of a file; its id, or None when it went to `rejected/` instead.
 
     Raises:
+        Unfinished: it is no event so far, and may become one; the file stays.
         WriteFailed, CannotCreate: the log would not take it; the file stays.
     """
     path = home.queue / name
+    read = None
     try:
-        fields = _fields(name, _read(path), clock)
+        read = _read(path, clock)
+        fields = _fields(name, read.text, clock)
         append_event(home.root, fields, sync=True)
     except FileNotFoundError:
         return None
     except BadData as error:
+        if read is not None and _may_go_on(read):
+            raise Unfinished(str(error)) from error
         _refuse(home, path, str(error), clock)
         return None
-    path.unlink(missing_ok=True)
+    _remove(path, read)
     return fields["id"]
 
 
-def _read(path: Path) -> bytes:
+def _remove(path: Path, read: _Read) -> None:
+    """Remove the file that was read. Another one may have been renamed over it meanwhile: that one
+    is another event, and stays."""
+    taken = path.with_name(_TAKEN)
+    with contextlib.suppress(FileNotFoundError):
+        path.rename(taken)
+        if taken.stat().st_ino == read.inode or path.exists():
+            taken.unlink()
+        else:
+            taken.rename(path)
+
+
+def _read(path: Path, clock: Clock) -> _Read:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -70,7 +109,23 @@ def _read(path: Path) -> bytes:
             raise BadData("is not a regular file")
         if status.st_size > FILE_BYTES_MAX:
             raise BadData(f"is larger than {FILE_BYTES_MAX} bytes")
-        return file.read(FILE_BYTES_MAX + 1)
+        # Before the reading: who has closed it since then would have left us half of it.
+        is_open = is_open_for_writing(fd)
+        age_s = clock.now().timestamp() - status.st_ctime
+        return _Read(file.read(FILE_BYTES_MAX + 1), is_open, age_s, status.st_ino)
+
+
+def _may_go_on(read: _Read) -> bool:
+    """Whether more may come of a text that is no event."""
+    if read.is_open:
+        return True
+    if read.age_s >= QUIET_S:
+        return False
+    try:
+        msgspec.json.decode(read.text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return True
+    return read.is_open is None
 
 
 def _fields(name: str, text: bytes, clock: Clock) -> Fields:

@@ -7,7 +7,8 @@ what mends it.
 
 import os
 import re
-from collections.abc import Callable, Iterable
+import shlex
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
@@ -15,9 +16,16 @@ import msgspec
 
 from hookline.dispatch.decide import Policy
 from hookline.dispatch.trust import distrust, distrust_handler
+from hookline.model.cortex import HANDLER_TYPES
 from hookline.model.duration import seconds
 from hookline.model.errors import BadData, HooklineError, is_shortage
-from hookline.model.types import domain_of_pattern, handler_event_type, is_pattern, matches
+from hookline.model.types import (
+    domain_of_pattern,
+    handler_event_type,
+    handler_stem,
+    is_pattern,
+    matches,
+)
 
 Kind = Literal["exec", "python", "stream", "warm"]
 Start = Literal["install", "beginning", "now"]
@@ -45,7 +53,7 @@ _NOT_FOR_PYTHON: Final = {
 LIBRARIES: Final = ("event-logger", "state-file", "worker-health")
 """What a bash can have read before its event comes."""
 _LIBRARY: Final = re.compile(
-    rb"event-logger|state-file|worker-health"
+    rb"event-logger|state-file|worker-health|\.\./lib/"
     rb"|(?:emit|create|log|validate)_event|generate_event_id|state_apply|workers_(?:heartbeat|check)"
 )
 """What a script says that makes use of one."""
@@ -76,6 +84,8 @@ class Handler(msgspec.Struct, frozen=True, kw_only=True):
     start: Start
     installed_s: float
     """The file's ctime, in seconds since 1970: when this version came to lie there."""
+    stands_in: bool = False
+    """Whether its name is one of Cortex's, so that its type is another than the name says."""
     version: tuple[int, int, int]
     """Inode, ctime and size: another triple is another version."""
 
@@ -114,8 +124,13 @@ Describe = Callable[[Path], tuple[str, ...]]
 """Asks a Python handler which patterns its functions are marked with."""
 
 
-def discover(folder: Path, describe: Describe, known: Iterable[Handler] = ()) -> Handlers:
-    """Look at every file of the folder; those that are `known` in their version need no reading."""
+def discover(
+    folder: Path, describe: Describe, known: Iterable[Handler] = (), *, cortex: bool = False
+) -> Handlers:
+    """Look at every file of the folder; those that are `known` in their version need no reading.
+
+    `cortex`: the home's envelope is that, so that names stand for types as they do there.
+    """
     before = {handler.name: handler for handler in known}
     if not folder.is_dir():
         return Handlers()
@@ -128,13 +143,40 @@ def discover(folder: Path, describe: Describe, known: Iterable[Handler] = ()) ->
         if not is_handler_name(name):
             continue
         try:
-            handlers.append(_look_at(folder / name, describe, before.get(name)))
+            handlers.append(_look_at(folder / name, describe, before.get(name), cortex=cortex))
         except (HooklineError, OSError) as error:
             if is_shortage(error):
                 raise
-            told = _as_told(folder / name)
+            told = _as_told(folder / name, cortex=cortex)
             refused.append(Refused(name=name, reason=str(error), patterns=told))
-    return Handlers(handlers=tuple(handlers), refused=tuple(refused))
+    doubled = list(_doubled(handlers))
+    names = {each.name for each in doubled}
+    return Handlers(
+        handlers=tuple(each for each in handlers if each.name not in names),
+        refused=tuple(sorted([*refused, *doubled], key=lambda each: each.name)),
+    )
+
+
+def _doubled(handlers: list[Handler]) -> Iterator[Refused]:
+    """Those whose work another one does under the name that Cortex has for it: somebody has brought
+    that one along, and two that do the same would count everything twice."""
+    brought = {
+        handler_stem(HANDLER_TYPES[stem]): each.name
+        for each in handlers
+        if (stem := _stem(each.name)) and each.stands_in
+    }
+    for each in handlers:
+        other = brought.get(_stem(each.name))
+        if other is not None:
+            reason = (
+                f"{each.path}: {other} has the same events: rm {shlex.quote(str(each.path))}, or "
+                f"have both run by a line '# on: TYPE' in {other}"
+            )
+            yield Refused(name=each.name, reason=reason, patterns=each.patterns)
+
+
+def _stem(name: str) -> str:
+    return name.partition(".")[0]
 
 
 def refusal(path: Path) -> str:
@@ -176,9 +218,11 @@ def snapshot(folder: Path) -> Snapshot:
 class HandlersFolder:
     """The handlers folder of a home, for the dispatcher."""
 
-    def __init__(self, path: Path, describe: Describe) -> None:
+    def __init__(self, path: Path, describe: Describe, *, cortex: bool = False) -> None:
+        """`cortex`: see `discover`."""
         self._path = path
         self._describe_anew = describe
+        self._cortex = cortex
         self._refused: dict[Path, tuple[tuple[int, int, int], str]] = {}
         """The versions of Python files that could not be loaded, and why: to be loaded may take
         long, and everything waits for it."""
@@ -189,7 +233,7 @@ class HandlersFolder:
 
     def discover(self, known: Iterable[Handler]) -> Handlers:
         """What lies in it; those that are `known` in their version need no reading."""
-        return discover(self._path, self._describe, known)
+        return discover(self._path, self._describe, known, cortex=self._cortex)
 
     def _describe(self, path: Path) -> tuple[str, ...]:
         version = version_of(path)
@@ -209,7 +253,9 @@ def version_of(path: Path) -> tuple[int, int, int]:
     return status.st_ino, status.st_ctime_ns, status.st_size
 
 
-def _look_at(path: Path, describe: Describe, known: Handler | None) -> Handler:
+def _look_at(
+    path: Path, describe: Describe, known: Handler | None, *, cortex: bool = False
+) -> Handler:
     reason = distrust_handler(path)
     if reason:
         raise BadData(reason)
@@ -220,11 +266,13 @@ def _look_at(path: Path, describe: Describe, known: Handler | None) -> Handler:
     if kind != "python" and not os.access(path, os.X_OK):
         raise BadData(f"{path} is not executable: chmod +x {path}")
     status = path.lstat()
+    stands_in = kind != "python" and _stands_in(path.name, header, cortex=cortex)
     return Handler(
         name=path.name,
         path=path,
         kind=kind,
-        patterns=describe(path) if kind == "python" else _patterns(path.name, header),
+        patterns=describe(path) if kind == "python" else _patterns(path.name, header, stands_in),
+        stands_in=stands_in,
         policy=Policy(
             attempts=_whole(path.name, header, "attempts", 5, most=1000),
             backoff_s=_duration(path.name, header, "backoff", 1.0),
@@ -242,12 +290,12 @@ def _look_at(path: Path, describe: Describe, known: Handler | None) -> Handler:
     )
 
 
-def _as_told(path: Path) -> tuple[str, ...]:
+def _as_told(path: Path, *, cortex: bool) -> tuple[str, ...]:
     """What the file of a refused handler asks for; everything, where that cannot be told."""
     try:
         if distrust_handler(path) or (header := _header(path)).get("run") == "python":
             return ("*",)
-        return _patterns(path.name, header)
+        return _patterns(path.name, header, _stands_in(path.name, header, cortex=cortex))
     except (HooklineError, OSError):
         return ("*",)
 
@@ -295,14 +343,22 @@ def _kind(path: Path, header: dict[str, str]) -> Kind:
     return kind
 
 
-def _patterns(name: str, header: dict[str, str]) -> tuple[str, ...]:
+def _stands_in(name: str, header: dict[str, str], *, cortex: bool) -> bool:
+    """Whether a name is to be read as in Cortex, where the header says nothing of types."""
+    envelope = header.get("envelope", "cortex" if cortex else "")
+    return envelope == "cortex" and "on" not in header and _stem(name) in HANDLER_TYPES
+
+
+def _patterns(name: str, header: dict[str, str], stands_in: bool) -> tuple[str, ...]:
     given = header.get("on", "").split()
     for pattern in given:
         if not is_pattern(pattern):
             raise BadData(f"{name}: on: {pattern!r} is no type and no pattern such as worker.*")
     if given:
         return tuple(given)
-    named = handler_event_type(name.partition(".")[0])
+    named = handler_event_type(_stem(name))
+    if stands_in:
+        return tuple(filter(None, (HANDLER_TYPES[_stem(name)], named)))
     if named is None:
         raise BadData(f"{name}: its name stands for no event type: add a line '# on: TYPE'")
     return (named,)

@@ -140,6 +140,9 @@ class Inbox:
                     self._spectator.noted(
                         f"{printable(name)} cannot be an event: events/rejected/ says why"
                     )
+            except dropbox.Unfinished:
+                # The kernel says when it is closed, and a second later it is looked at anyway.
+                pass
             except (HooklineError, OSError) as error:
                 self._say_once(name, f"{printable(name)} stays in the drop box: {error}")
         return taken

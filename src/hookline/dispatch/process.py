@@ -26,13 +26,10 @@ _DEFAULT_SIGNALS: Final = [
 ]
 
 
-class Capture:
-    """A pipe's read end and the last bytes that came out of it.
+class Pipe:
+    """What a process prints into: its read end never blocks."""
 
-    A handler may print for ever: nothing past the last `KEPT_BYTES` is kept, and nothing blocks.
-    """
-
-    __slots__ = ("_cut", "_tail", "ended", "fd", "write_fd")
+    __slots__ = ("ended", "fd", "write_fd")
 
     def __init__(self) -> None:
         self.fd, self.write_fd = os.pipe2(os.O_CLOEXEC)
@@ -44,26 +41,42 @@ class Capture:
             raise
         self.ended = False
         """Whether nobody holds the other end any more."""
-        self._tail = b""
-        self._cut = False
 
     def started(self) -> None:
         """The process has its own copy of the write end now."""
         fd, self.write_fd = self.write_fd, -1
         os.close(fd)
 
-    def read(self) -> None:
-        """Take what is there, one buffer of it."""
+    def part(self) -> bytes:
+        """What is there, one buffer of it; nothing, when nothing is there or nothing is to come."""
         try:
             part = os.read(self.fd, _READ_BYTES)
         except BlockingIOError:
-            return
-        if not part:
-            self.ended = True
-            return
-        text = self._tail + part
-        self._cut = self._cut or len(text) > KEPT_BYTES
-        self._tail = text[-KEPT_BYTES:]
+            return b""
+        self.ended = not part
+        return part
+
+
+class Capture(Pipe):
+    """A pipe's read end and the last bytes that came out of it.
+
+    A handler may print for ever: nothing past the last `KEPT_BYTES` is kept, and nothing blocks.
+    """
+
+    __slots__ = ("_cut", "_tail")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._tail = b""
+        self._cut = False
+
+    def read(self) -> None:
+        """Take what is there, one buffer of it."""
+        part = self.part()
+        if part:
+            text = self._tail + part
+            self._cut = self._cut or len(text) > KEPT_BYTES
+            self._tail = text[-KEPT_BYTES:]
 
     def take(self) -> str:
         """The tail as text, which is then forgotten."""
@@ -102,6 +115,16 @@ def raise_file_limit() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < FILES:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(FILES, hard), hard))
+
+
+def keep_descriptors() -> None:
+    """What we were started with is not handed on: somebody's lock would be held for as long as
+    what we start."""
+    for name in os.listdir("/proc/self/fd"):
+        # The folder itself is among them, and closed by now.
+        with contextlib.suppress(OSError):
+            if int(name) > 2:
+                os.set_inheritable(int(name), False)
 
 
 def spawn(

@@ -50,11 +50,17 @@ def _narrow(stream: Stream, ordinal: int, size: int, since: str) -> int:
     while high - low > _SCAN_BYTES:
         middle = (low + high) // 2
         first = _first_event(stream, Position(ordinal, middle))
-        if first is None or (first.event and first.event.time >= since):
+        if first is None or (first.event and _is_since(first.event.time, since)):
             high = middle
         else:
             low = first.position.offset
     return low
+
+
+def _is_since(time: str, since: str) -> bool:
+    """Whether an event may be of that time or later: one of a whole second, as Cortex says it, may
+    be of any part of that second."""
+    return time >= since or (time.endswith(".000000Z") and time[:19] == since[:19])
 
 
 def _first_event(stream: Stream, position: Position) -> Record | None:
@@ -67,7 +73,7 @@ def _scan(stream: Stream, position: Position, since: str) -> Position | None:
     while True:
         chunk = stream.read(position)
         for record in records(chunk):
-            if record.event and record.event.time >= since:
+            if record.event and _is_since(record.event.time, since):
                 return record.position
         if chunk.next == position or chunk.next.segment != position.segment:
             return None

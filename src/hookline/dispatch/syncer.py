@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Final
 
@@ -62,4 +63,6 @@ class ThreadSyncer:
         for sync in syncs:
             sync.run()
         self._idle.set()
-        os.eventfd_write(self.fd, 1)
+        with suppress(OSError):
+            # Whoever is not told looks by itself, only later; a thread that ends would end it all.
+            os.eventfd_write(self.fd, 1)

@@ -26,10 +26,15 @@ class LogFull(WriteFailed):
 
 
 def durable_write(
-    path: str | os.PathLike[str], data: bytes | bytearray | Iterable[bytes], mode: int = MODE
+    path: str | os.PathLike[str],
+    data: bytes | bytearray | Iterable[bytes],
+    mode: int = MODE,
+    *,
+    sync_name: bool = True,
 ) -> None:
     """Put a file with these bytes, or parts, in place, whole and on disk when this returns.
 
+    Without `sync_name` its name is so when the caller has synced the folder: once, for many files.
     Raises CannotCreate, TryAgain or WriteFailed, and then the path has what it had before.
     """
     target = os.fspath(path)
@@ -50,7 +55,8 @@ def durable_write(
         if isinstance(error, OSError):
             _raise(error, target)
         raise
-    sync_folder(folder or ".")
+    if sync_name:
+        sync_folder(folder or ".")
 
 
 def make_folder(folder: str | os.PathLike[str]) -> None:

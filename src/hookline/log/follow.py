@@ -1,7 +1,7 @@
 """Following all domains of a home as they grow."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from operator import itemgetter
 from types import TracebackType
 from typing import Final, Self
@@ -11,6 +11,7 @@ from hookline.log.home import Home, domain_of_live_name
 from hookline.log.query import Found, OnTrouble, Query, domains_for
 from hookline.log.read import records
 from hookline.log.stream import Stream
+from hookline.log.sync import sync_now
 from hookline.log.watch import Watch
 from hookline.model.clock import Clock, SystemClock
 from hookline.model.position import Position
@@ -47,19 +48,22 @@ class Follower:
         on_trouble: OnTrouble,
         *,
         start: Mapping[str, Position] | None = None,
+        only: Collection[str] | None = None,
         clock: Clock | None = None,
     ) -> None:
+        """`only`: no other domains than these."""
         self._home = home
         self._query = query
         self._on_trouble = on_trouble
         self._clock = clock or SystemClock()
-        self._only = domain_of_pattern(query.pattern)
+        named = domain_of_pattern(query.pattern)
+        self._only = only if named is None else {named}
         # First the watch, then the look: what comes between is told.
         self._watch = Watch([home.events], poll_only=os.path.exists(home.locked_append))
         self._followed: dict[str, _Followed] = {}
         # Of the monotonic clock: when to look at a domain although nothing was told.
         self._again_s: dict[str, float] = {}
-        for domain in domains_for(home, query.pattern):
+        for domain in self._domains():
             stream = Stream.of_domain(home, domain)
             begin = (start or {}).get(domain) or stream.end()
             self._followed[domain] = _Followed(stream, begin)
@@ -102,13 +106,38 @@ class Follower:
             else:
                 self.wait(None if idle_s is None else last_s + idle_s - now_s)
 
+    @property
+    def fd(self) -> int:
+        """What to wait for, at most for `pause_s`: see `Watch`."""
+        return self._watch.fd
+
+    def pause_s(self) -> float:
+        """How long nothing is to be done unless something comes."""
+        due_s = min(self._again_s.values(), default=self._look_at_s)
+        return max(0.0, min(due_s, self._look_at_s) - self._clock.monotonic_s())
+
     def wait(self, timeout_s: float | None = None) -> None:
         """Wait until something may have come, at most so long."""
-        now_s = self._clock.monotonic_s()
-        due_s = min(self._again_s.values(), default=self._look_at_s)
-        due_s = min(due_s, self._look_at_s)
-        wait_s = max(0.0, due_s - now_s)
+        wait_s = self.pause_s()
         self._watch.wait(wait_s if timeout_s is None else min(wait_s, max(0.0, timeout_s)))
+
+    def sync(self) -> None:
+        """What was read up to now, and all of the live files, is on disk when this returns. Raises
+        HooklineError."""
+        for followed in self._followed.values():
+            sync_now(followed.stream.begin_sync(whole=True))
+
+    def news(self) -> Iterator[list[Found]]:
+        """All that has come since the last call, without waiting."""
+        while (found := self.tick()) or self.pause_s() <= 0.0:
+            yield found
+
+    def ahead(self) -> Iterator[list[Found]]:
+        """What stands behind closed segments that somebody may still write to. It is there already,
+        and comes with the news once nobody can."""
+        for domain, followed in self._followed.items():
+            for chunk in followed.stream.look(followed.position):
+                yield [Found(domain, record) for record in records(chunk)]
 
     def tick(self) -> list[Found]:
         """What has come since the last call, by time, without waiting."""
@@ -118,7 +147,7 @@ class Follower:
             names = None
         if names is None:
             self._look_at_s = now_s + LOOK_S
-            due = set(domains_for(self._home, self._query.pattern)) | self._followed.keys()
+            due = {*self._domains(), *self._followed}
         else:
             due = {domain for name in names if (domain := self._domain(name)) is not None}
         for domain, again_s in self._again_s.items():
@@ -130,9 +159,13 @@ class Follower:
         found.sort(key=itemgetter(0))
         return [each for _, each in found]
 
+    def _domains(self) -> list[str]:
+        found = domains_for(self._home, self._query.pattern)
+        return [domain for domain in found if self._only is None or domain in self._only]
+
     def _domain(self, name: str) -> str | None:
         domain = domain_of_live_name(name)
-        return domain if self._only in (None, domain) else None
+        return domain if self._only is None or domain in self._only else None
 
     def _read(self, domain: str, now_s: float) -> list[tuple[str, Found]]:
         followed = self._followed.get(domain)

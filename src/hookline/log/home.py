@@ -42,6 +42,11 @@ class Home:
         return self.events / "rejected"
 
     @property
+    def archive(self) -> Path:
+        """What Cortex's dispatcher and archiver have put away; nothing of ours."""
+        return self.events / "archive"
+
+    @property
     def data(self) -> Path:
         """Payloads too large for a line."""
         return self.events / "data"
@@ -62,6 +67,11 @@ class Home:
         return self.coordination / "schemas"
 
     @property
+    def layers(self) -> Path:
+        """Jobs of several steps, a file each."""
+        return self.coordination / "layers"
+
+    @property
     def deliveries(self) -> Path:
         """The journal's live file."""
         return self.coordination / "deliveries.jsonl"
@@ -80,6 +90,11 @@ class Home:
     def locked_append(self) -> Path:
         """Where this file exists, writers take `flock` around the append."""
         return self.config / "locked-append"
+
+    @property
+    def maintenance(self) -> Path:
+        """Where this file exists, no schedule fires; what it says is the reason."""
+        return self.coordination / "maintenance"
 
     def live(self, domain: str) -> Path:
         """The live log of a domain. The domain has been checked: it becomes a part of a path."""

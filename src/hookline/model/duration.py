@@ -17,3 +17,12 @@ def seconds(text: str) -> float:
     if found is None:
         raise BadData(f"duration {shown(text)} is not like '200ms', '30s', '5m', '1h' or '2d'")
     return float(found[1]) * _UNITS_S[found[2]]
+
+
+def text_of(span_s: float) -> str:
+    """A span as `seconds` takes it, in the largest unit of which it is a whole number."""
+    for unit in ("d", "h", "m", "s"):
+        if span_s >= _UNITS_S[unit] and span_s % _UNITS_S[unit] == 0:
+            return f"{span_s / _UNITS_S[unit]:.0f}{unit}"
+    number, unit = (span_s, "s") if span_s >= 1 else (span_s * 1000, "ms")
+    return f"{number:.6f}".rstrip("0").rstrip(".") + unit

@@ -56,6 +56,12 @@ def domain_of_pattern(pattern: str) -> str | None:
     return None if pattern.startswith("*") else domain_of(pattern)
 
 
+def handler_stem(type_: str) -> str:
+    """The file name, without a suffix, that stands for a type: the way back of the next one."""
+    domain, _, name = type_.partition(".")
+    return f"on-{domain}-{name.replace('_', '-')}"
+
+
 def handler_event_type(stem: str) -> str | None:
     """The type that a handler's file name (without its suffix) stands for, or None.
 
