@@ -1,0 +1,1 @@
+"""Daemons: started, watched, started again, ended, and every change of it an event."""
