@@ -15,6 +15,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from hookline.app import program_logs
 from hookline.app.config import ArchiveConfig
 from hookline.app.leftovers import litter, spent_notes, unused_payloads
 from hookline.app.purging import purge_letters
@@ -104,6 +105,8 @@ class Archive:
                 yield from self._delete()
             rotated = list(self._each(self._rotate)) if "rotate" in parts else []
             yield from rotated
+            if "rotate" in parts:
+                yield from _told("", self._shorten())
             if "compress" in parts:
                 if rotated and not self._dry_run:
                     # A writer may still be between looking the old name up and opening it.
@@ -113,6 +116,15 @@ class Archive:
                     yield from _told(JOURNAL, self._compress(JOURNAL, journal))
             if "cleanup" in parts:
                 yield from self._sweep()
+
+    def _shorten(self) -> Iterator[Step]:
+        for each in program_logs.shorten(self._home, dry_run=self._dry_run):
+            yield Step(
+                action="rotated",
+                what=f"coordination/logs/{each.path.name}",
+                bytes=each.bytes,
+                freed=each.bytes - each.kept,
+            )
 
     def _each(self, work: Callable[[str, Stream], Iterator[Step]]) -> Iterator[Step]:
         """Do it for every domain; trouble with one holds up no other."""

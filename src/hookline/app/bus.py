@@ -31,6 +31,8 @@ def dispatcher(
     """
     config = load_config(home)
     passed = passed_environment(config)
+    if config.is_cortex:
+        passed["CORTEX_HOME"] = str(home.root)
     return Dispatcher(
         home,
         clock=SystemClock(),
@@ -41,6 +43,7 @@ def dispatcher(
         spectator=spectator,
         companions=companions,
         pause_after=config.dispatch.pause_after,
+        cortex=config.is_cortex,
     )
 
 

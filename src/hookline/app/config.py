@@ -3,18 +3,24 @@
 import math
 import re
 from collections.abc import Callable, Mapping
+from itertools import accumulate
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
+from hookline.control.daemon import Daemon
 from hookline.dispatch.decide import PAUSE_AFTER
 from hookline.log.home import Home
 from hookline.model.duration import seconds
 from hookline.model.errors import BadConfig, BadData, TryAgain, is_shortage
 from hookline.model.size import size_bytes
+from hookline.schedule.adaptive import Adaptive
+from hookline.schedule.table import Table
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_SOME_TABLE: Final = "[...]"
+"""How msgspec names a table of those that have names."""
 _Shape = TypeVar("_Shape", bound=msgspec.Struct)
 
 
@@ -101,6 +107,11 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dead_letters: DeadLettersConfig = DeadLettersConfig()
     archive: ArchiveConfig = ArchiveConfig()
 
+    @property
+    def is_cortex(self) -> bool:
+        """Whether the home is one for what was written for Cortex."""
+        return self.envelope == "cortex"
+
 
 class Program(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A program that `hookline up` keeps running beside the dispatcher."""
@@ -110,6 +121,8 @@ class Program(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     about: str = ""
     every: str = ""
     """A program that ends well is started again after so long; without it, it is to stay."""
+    notify: bool = False
+    """Whether it tells systemd that it serves and lives (sd_notify)."""
 
     def __post_init__(self) -> None:
         if self.every:
@@ -129,6 +142,24 @@ class Programs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 raise ValueError(f"{name!r} is no name of a program: lower-case letters, digits, -")
 
 
+class Daemons(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`daemons.toml`."""
+
+    daemon: Mapping[str, Daemon] = {}
+
+    def __post_init__(self) -> None:
+        for name in self.daemon:
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is no name of a daemon: lower-case letters, digits, -")
+
+
+class Schedules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`schedules.toml`."""
+
+    schedule: Mapping[str, Table] = {}
+    adaptive: Adaptive = Adaptive()
+
+
 def load_config(home: Home) -> Config:
     """The home's configuration; the defaults where it has none. Raises BadConfig, naming the
     key."""
@@ -140,13 +171,46 @@ def load_programs(home: Home) -> Programs:
     return _load(home.config / "programs.toml", Programs)
 
 
+def load_daemons(home: Home) -> Mapping[str, Daemon]:
+    """The daemons of the home by name; none where it names none. Raises BadConfig, naming the
+    key."""
+    return _load(home.config / "daemons.toml", Daemons).daemon
+
+
+def load_schedule_tables(home: Home) -> Schedules:
+    """The schedules of the home as they are written; none where it names none. Raises BadConfig,
+    naming the key."""
+    return _load(home.config / "schedules.toml", Schedules)
+
+
 def _load(path: Path, shape: type[_Shape]) -> _Shape:
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=shape)
+        text = path.read_bytes()
     except FileNotFoundError:
         return shape()
     except OSError as error:
         kind = TryAgain if is_shortage(error) else BadConfig
         raise kind(f"{path}: {error.strerror}") from error
+    try:
+        return msgspec.toml.decode(text, type=shape)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise BadConfig(f"{path}: {error}: mend it there; hookline doctor checks it") from error
+        why = str(error)
+        if _SOME_TABLE in why:
+            why = _with_name(msgspec.toml.decode(text), shape, why)
+        raise BadConfig(f"{path}: {why}: mend it there; hookline doctor checks it") from error
+
+
+def _with_name(whole: dict[str, Any], shape: type[msgspec.Struct], why: str) -> str:
+    """What is wrong, with the name of the table that it is in: msgspec tells only where such tables
+    are, so each of them is tried alone."""
+    names = why.partition(_SOME_TABLE)[0].rpartition("$.")[2].split(".")
+    *above, last = accumulate(names, dict.__getitem__, initial=whole)
+    for name, table in last.items():
+        alone: dict[str, Any] = {name: table}
+        for outer, key in zip(reversed(above), reversed(names), strict=True):
+            alone = {**outer, key: alone}
+        try:
+            msgspec.convert(alone, shape)
+        except msgspec.ValidationError as found:
+            return str(found).replace(_SOME_TABLE, f".{name}")
+    return why

@@ -4,19 +4,26 @@ import ctypes
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from typing import Final
 
 from hookline.app.condition import Finding, condition
 from hookline.app.config import load_config, load_programs
+from hookline.app.punctuality import maintenance_of, punctuality
+from hookline.app.schedules import load_timetable
+from hookline.app.services import installed
 from hookline.app.survey import find_handlers
 from hookline.dispatch.trust import distrust
 from hookline.log.home import Home
 from hookline.model.clock import SystemClock
 from hookline.model.errors import HooklineError
+from hookline.schedule.layers import load_layers
 
 __all__ = ["Finding", "examine", "lacks_atomic_append"]
 
+OTHER_S: Final = 600.0
+"""So long after it last put a file away, another dispatcher may still be at work."""
 _NO_ATOMIC_APPEND: Final = {
     0x6969: "nfs",
     0x517B: "smb",
@@ -35,7 +42,10 @@ def examine(home: Home) -> Iterator[Finding]:
     yield from _as_far("file system", _file_system(home))
     yield from _configuration(home)
     yield from _as_far("handlers", _handlers(home))
+    yield from _as_far("layers", _layers(home))
     if home.coordination.is_dir():
+        yield from _as_far("scheduler", _scheduler(home))
+        yield from _as_far("systemd", _units(home))
         yield from _as_far("home", condition(home, SystemClock()))
 
 
@@ -103,7 +113,11 @@ def _file_system(home: Home) -> Iterator[Finding]:
 
 
 def _configuration(home: Home) -> Iterator[Finding]:
-    for name, load in (("hookline.toml", load_config), ("programs.toml", load_programs)):
+    for name, load in (
+        ("hookline.toml", load_config),
+        ("programs.toml", load_programs),
+        ("schedules.toml", load_timetable),
+    ):
         try:
             load(home)
         except HooklineError as error:
@@ -124,3 +138,55 @@ def _handlers(home: Home) -> Iterator[Finding]:
     for refused in found.refused:
         yield Finding("handler", False, refused.reason)
     yield Finding("handlers", True, f"{len(found.handlers)} listen")
+    yield from _other_dispatcher(home)
+
+
+def _other_dispatcher(home: Home) -> Iterator[Finding]:
+    """Nothing, unless Cortex's dispatcher has put files away a short time ago."""
+    if not home.archive.is_dir() or not home.deliveries.exists():
+        return
+    # Copies are made by our own archive-utils.sh.
+    folders = [each for each in home.archive.iterdir() if each.is_dir() and each.name != "copies"]
+    if time.time() - max((each.stat().st_mtime for each in folders), default=0.0) < OTHER_S:
+        text = f"Cortex's has put files into {home.archive}; while both run, events are done twice"
+        yield Finding("dispatcher", True, text, "take it out of the crontab", True)
+
+
+def _scheduler(home: Home) -> Iterator[Finding]:
+    clock = SystemClock()
+    found = punctuality(home, clock)
+    if found.wrong:
+        yield Finding("scheduler", False, found.wrong, found.next)
+    else:
+        yield Finding("scheduler", True, f"{found.state}, schedules: {found.schedules}")
+    maintenance = maintenance_of(home, clock)
+    if maintenance is not None:
+        why = f": {maintenance.reason}" if maintenance.reason else ""
+        text = f"since {maintenance.since} no schedule fires{why}"
+        yield Finding("maintenance", True, text, f"rm {maintenance.marker}", True)
+
+
+def _layers(home: Home) -> Iterator[Finding]:
+    """Nothing, where there are none."""
+    layers, wrong = load_layers(home)
+    if layers:
+        yield Finding("layers", True, f"{len(layers)} can be run")
+    for reason in wrong:
+        yield Finding("layer", False, reason, "hookline reflect check")
+
+
+def _units(home: Home) -> Iterator[Finding]:
+    """Nothing, where systemd is not to run the home."""
+    for services in installed(home):
+        scope = services.place.scope
+        units = f"the units in {services.folder}"
+        if services.changed():
+            text = f"{units} are not as this version writes them"
+            yield Finding("systemd", True, text, f"hookline daemon install --{scope} --now", True)
+        elif not services.is_managed:
+            yield Finding("systemd", True, f"{units} are there, and no systemd answers", "", True)
+        elif not services.is_delivering():
+            then = services.next_step(on_demand=False)
+            yield Finding("systemd", True, f"{units} deliver nothing now", then, True)
+        else:
+            yield Finding("systemd", True, f"{units} run the home")

@@ -6,8 +6,20 @@ import sys
 from pathlib import Path
 
 from hookline.app.config import Config
+from hookline.notify import Notifier
 
 _FOLDERS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def notifier() -> Notifier:
+    """Who tells the service manager that has started us, if one has; to be asked for once."""
+    return Notifier.from_environment(os.environ)
+
+
+def user_units() -> Path:
+    """The folder of the user's own units, as systemd.unit(5) has it."""
+    config = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return Path(config, "systemd", "user")
 
 
 def passed_environment(config: Config) -> dict[str, str]:

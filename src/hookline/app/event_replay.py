@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
 from itertools import islice
+from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
@@ -30,10 +31,11 @@ from hookline.log.log import Log
 from hookline.log.query import Found, OnTrouble, Query, select
 from hookline.log.read import domains
 from hookline.log.stream import Stream
+from hookline.model import envelope
 from hookline.model.clock import Clock, nanoseconds, rfc3339
 from hookline.model.errors import HooklineError, TryAgain
-from hookline.model.event import Event, as_replay
-from hookline.model.ids import uuid7
+from hookline.model.event import Event, as_replay, of_fields
+from hookline.model.ids import ID, uuid7
 from hookline.model.position import Position
 
 QUIET_S: Final = 60.0
@@ -45,6 +47,7 @@ TOGETHER: Final = 500
 """How many events are replayed before the next are asked for."""
 NO_PRIORITY: Final = "medium"
 
+Mode = Literal["dry", "queue", "direct"]
 Result = Literal["successful", "failed", "skipped", "waiting"]
 
 
@@ -164,6 +167,49 @@ def deliver(home: Home, events: Iterable[Found], clock: Clock) -> Iterator[Outco
                 signal.raise_signal(told_by)
 
 
+def and_put_away(
+    outcomes: Iterable[Outcome], home: Home, choice: Choice, day: str, mode: Mode
+) -> Iterator[Outcome]:
+    """These, and then the events that no log has, since Cortex's dispatcher has put them away and
+    its archiver their logs: they go into the drop box under their own id.
+
+    `day`: the folder of the archive, where no single event is meant. Directly: a dispatcher is run
+    for them, where none runs.
+    """
+    known = set()
+    for outcome in outcomes:
+        known.add(outcome.event)
+        yield outcome
+    queued = False
+    for path, event in _put_away(home, choice, day):
+        if event.id in known:
+            continue
+        known.add(event.id)
+        if mode == "dry":
+            yield _outcome(event, "skipped", why=f"would be queued from {path}")
+            continue
+        durable_write(home.queue / f"{event.id}.json", path.read_bytes())
+        queued = True
+        yield _outcome(event, "successful", why=f"queued from {path}; hookline explain {event.id}")
+    if queued and mode == "direct" and holder(home) is None and (told_by := _drain(home)):
+        signal.raise_signal(told_by)
+
+
+def _put_away(home: Home, choice: Choice, day: str) -> Iterator[tuple[Path, Event]]:
+    """The files of the old archive that are chosen; what is no event is passed over."""
+    if choice.event_id:
+        found = home.archive.glob(f"**/{choice.event_id}.json") if ID.match(choice.event_id) else ()
+    else:
+        found = (home.archive / day).glob("*.json")
+    for path in sorted(found):
+        try:
+            event = of_fields(envelope.from_outside(path.read_bytes()))
+        except (HooklineError, OSError):
+            continue
+        if ID.match(event.id) and choice.takes(event):
+            yield path, event
+
+
 def _ends(home: Home) -> dict[str, Position]:
     ends = {}
     for domain in domains(home):
@@ -227,18 +273,9 @@ def _settle(home: Home, verdicts: _Verdicts, awaited: Counter[str]) -> int:
     `awaited`: for how many events of each handler; who is stopped meanwhile is taken out.
     """
     if awaited and holder(home) is None:
-        try:
-            bus = dispatcher(home)
-        except TryAgain:
-            # Somebody was quicker: he delivers it.
-            pass
-        else:
-            with bus.signals():
-                try:
-                    bus.drain()
-                finally:
-                    bus.close()
-            return bus.told_by
+        told_by = _drain(home)
+        if told_by is not None:
+            return told_by
     quiet_since_s = look_at_s = time.monotonic()
     while verdicts.final(awaited) < awaited.total():
         now_s = time.monotonic()
@@ -253,6 +290,21 @@ def _settle(home: Home, verdicts: _Verdicts, awaited: Counter[str]) -> int:
         else:
             time.sleep(LOOK_S)
     return 0
+
+
+def _drain(home: Home) -> int | None:
+    """Run a dispatcher until nothing is to do. Which signal told it to stop, or 0; None where
+    somebody was quicker, who delivers it."""
+    try:
+        bus = dispatcher(home)
+    except TryAgain:
+        return None
+    with bus.signals():
+        try:
+            bus.drain()
+        finally:
+            bus.close()
+    return bus.told_by
 
 
 def _answer(

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from hookline.app.config import Program
+from hookline.control.restarts import PAUSE_MAX_S, Restarts
 from hookline.dispatch.process import end_group, kill_marked, spawn
 from hookline.log.home import Home
 from hookline.model.duration import seconds
+from hookline.model.errors import told
 
-BACKOFF_CAP_S: Final = 60.0
-STEADY_S: Final = 30.0
-"""A program that has run so long is forgiven its earlier ends."""
 _MARK: Final = "HOOKLINE_PROGRAM"
 _APPEND: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 
@@ -28,7 +27,7 @@ class _Running:
         self.pid = -1
         self.since_s = 0.0
         self.start_at_s = 0.0
-        self.ends = 0
+        self.restarts = Restarts()
 
 
 class ProgramKeeper:
@@ -62,14 +61,12 @@ class ProgramKeeper:
                 each.pid = -1
                 code = os.waitstatus_to_exitcode(status)
                 if each.program.every and code == 0:
-                    each.ends = 0
+                    each.restarts = Restarts()
                     each.start_at_s = self._now_s + seconds(each.program.every)
                     return True
-                if self._now_s - each.since_s > STEADY_S:
-                    each.ends = 0
-                each.ends += 1
-                self._say(each, f"ended with {code}, the {each.ends}. time in a row")
-                each.start_at_s = self._now_s + min(BACKOFF_CAP_S, 0.5 * 2.0**each.ends)
+                each.restarts = each.restarts.after(self._now_s - each.since_s)
+                self._say(each, f"ended with {code}, the {each.restarts.ends}. time in a row")
+                each.start_at_s = self._now_s + each.restarts.pause_s
                 return True
         return False
 
@@ -102,10 +99,9 @@ class ProgramKeeper:
                     descriptors={0: null, 1: log, 2: log},
                 )
             each.since_s = self._now_s
-        except OSError as error:
-            each.ends += 1
-            each.start_at_s = self._now_s + BACKOFF_CAP_S
-            self._say(each, f"cannot be started: {error.strerror}")
+        except (OSError, MemoryError) as error:
+            each.start_at_s = self._now_s + PAUSE_MAX_S
+            self._say(each, f"cannot be started: {told(error)}")
 
     def _log(self, each: _Running) -> Path:
         folder = self._home.coordination / "logs"

@@ -117,8 +117,9 @@ def survey(home: Home) -> Survey:
 
 def find_handlers(home: Home) -> Handlers:
     """The handlers folder as it is now."""
-    passed = passed_environment(load_config(home))
-    return discover(home.handlers, partial(describe, passed=passed))
+    config = load_config(home)
+    passed = passed_environment(config)
+    return discover(home.handlers, partial(describe, passed=passed), cortex=config.is_cortex)
 
 
 def _handler(

@@ -1,7 +1,7 @@
 """One handler, one event, a home that is thrown away: what it says, what it emits, what it writes.
 
 The handler runs as it always does, by the dispatcher that always runs it; only HOOKLINE_HOME leads
-somewhere else, with copies of the scripts, the configuration and the schemas.
+somewhere else, with copies of the scripts, the configuration, the layers and the schemas.
 """
 
 import contextlib
@@ -162,7 +162,7 @@ def _furnish(trial: Home, home: Home, handler: Path, state: Path | None) -> Home
         if not state.is_dir():
             raise BadData(f"--state: {state} is no folder")
         _copy(state, trial.coordination, _not_ours(state))
-    for folder in ("config", "schemas"):
+    for folder in ("config", "layers", "schemas"):
         source, target = home.coordination / folder, trial.coordination / folder
         if source.is_dir() and not target.exists():
             _copy(source, target)

@@ -36,11 +36,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the dispatcher. 0 done, 75 when another one runs."""
     from hookline.app.bus import dispatcher
+    from hookline.app.environment import notifier
     from hookline.cli.show import Lines, Show
 
     home = home_of(args)
     show = Lines(sys.stdout) if args.json else Show(sys.stderr, attempts=args.verbose)
-    bus = dispatcher(home, show)
+    bus = dispatcher(home, show, [notifier()])
     known = {each.name for each in bus.roster if each.standing.paused}
     with bus.signals():
         try:

@@ -16,7 +16,7 @@ from hookline.model.errors import Usage, printable, shown
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from hookline.app.event_replay import Choice, Outcome
+    from hookline.app.event_replay import Choice, Mode, Outcome
 
 PRIORITIES: Final = ("low", "medium", "high", "critical")
 _DATE: Final = re.compile(r"(\d{4})-(\d\d)-(\d\d)\Z", re.ASCII)
@@ -65,12 +65,14 @@ def run(args: argparse.Namespace) -> int:
     events = event_replay.chosen(home, choice, lambda trouble: troubles.append(str(trouble)))
     if not args.json:
         _print_head(args)
-    if args.dry_run:
+    mode: Mode = "dry" if args.dry_run else "queue" if args.queue else "direct"
+    if mode == "dry":
         outcomes = event_replay.rehearse(home, events)
-    elif args.queue:
+    elif mode == "queue":
         outcomes = event_replay.enqueue(home, events, SystemClock())
     else:
         outcomes = event_replay.deliver(home, events, SystemClock())
+    outcomes = event_replay.and_put_away(outcomes, home, choice, args.date or "", mode)
     end_on_term()
     try:
         counts = _print(outcomes, args)

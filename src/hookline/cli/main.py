@@ -4,7 +4,7 @@ import argparse
 import errno
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from io import TextIOWrapper
@@ -39,9 +39,20 @@ COMMANDS = {
     "handlers": ("hookline.cli.handlers", "who listens, and how it goes"),
     "explain": ("hookline.cli.explain", "what would run for an event, and why not"),
     "try": ("hookline.cli.trial", "run a handler on an event in a throw-away home"),
+    "schedule": ("hookline.cli.schedule", "what is due when: list, plan, trigger, run and more"),
+    "reflect": ("hookline.cli.reflect", "layers, jobs of several steps: trigger, jobs, runs, show"),
+    "learn": ("hookline.cli.learn", "how far each expert can be trusted: run, report, status"),
     "event-replay": ("hookline.cli.event_replay", "deliver events once more to all, and wait"),
     "archive": ("hookline.cli.archive", "close, compress and delete old segments"),
     "replay": ("hookline.cli.replay", "give events of the past to a handler once more"),
+    "completion": ("hookline.cli.completion", "the script that completes arguments in a shell"),
+    "manual": ("hookline.cli.manual", "the manual page of a command"),
+    "load-test": ("hookline.cli.load_test", "what a load test of workers has come to"),
+    "daemon": ("hookline.cli.daemon", "supervise the daemons of this home"),
+    "migrate": (
+        "hookline.cli.migrate",
+        "from timers of one's own to schedules: scan, cron, compare",
+    ),
     "dead-letters": (
         "hookline.cli.dead_letters",
         "what was given up: list, show, replay, drop, purge",
@@ -51,6 +62,9 @@ COMMANDS = {
 _HOME_HELP = """\
 the home: --home, else $HOOKLINE_HOME, else $CORTEX_HOME, else the nearest folder upwards that has
 coordination/, else the checkout that hookline runs from. `hookline COMMAND --help` says more."""
+
+Actions = Mapping[str, tuple[str, str]]
+"""Module and summary of what has a name, as COMMANDS has them."""
 
 EXIT_INTERRUPTED = 128 + 2
 EXIT_BROKEN_PIPE = 128 + 13
@@ -119,15 +133,27 @@ def _run(arguments: list[str]) -> int:
             return _top(arguments)
         module, summary = COMMANDS[name]
         command = cast(Command, import_module(module))
-        parser = Parser(prog=f"hookline {name}", description=summary)
-        command.configure(parser)
-        if name != "init":
-            parser.add_argument(
-                "--home", metavar="DIR", type=some, help="the home; default: see hookline -h"
-            )
-        return command.run(parser.parse_intermixed_args(arguments[1:]))
+        rest = arguments[1:]
+        actions: Actions = getattr(command, "ACTIONS", {})
+        if rest and rest[0] in actions:
+            # A command of several that share no option.
+            name = f"{name} {rest.pop(0)}"
+            module, summary = actions[name.partition(" ")[2]]
+            command = cast(Command, import_module(module))
+        return command.run(parser_of(name, summary, command).parse_intermixed_args(rest))
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
+
+
+def parser_of(name: str, summary: str, command: Command) -> Parser:
+    """What reads the arguments of a command."""
+    parser = Parser(prog=f"hookline {name}", description=summary)
+    command.configure(parser)
+    if name != "init":
+        parser.add_argument(
+            "--home", metavar="DIR", type=some, help="the home; default: see hookline -h"
+        )
+    return parser
 
 
 def _top(arguments: list[str]) -> int:

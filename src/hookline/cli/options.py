@@ -5,6 +5,9 @@ from collections.abc import Collection
 
 from hookline.model.errors import Usage
 
+_PLACES = {"which": "WHICH", "names": "NAME"}
+"""What is given by its place, as the help writes it."""
+
 
 def some(text: str) -> str:
     """The argument of an option that must say something.
@@ -28,6 +31,6 @@ def refuse_others(args: argparse.Namespace, what: str, taken: Collection[str]) -
 
 
 def _spelled(name: str) -> str:
-    if name == "which":
-        return "WHICH"
+    if name in _PLACES:
+        return _PLACES[name]
     return f"-{name}" if len(name) == 1 else f"--{name.replace('_', '-')}"

@@ -48,6 +48,17 @@ def print_json(value: object) -> None:
     print(json.dumps(value, ensure_ascii=False, separators=(",", ":")), flush=True)
 
 
+def tell(text: str) -> None:
+    """Say something on stderr. Where nobody takes it (a full disk, a reader that has ended), that
+    ends nothing: whoever runs for long has other things to do."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stderr.fileno())
+        os.close(nowhere)
+
+
 def counted(number: int, what: str) -> str:
     """How many there are, in words: `1 event`, `2 events`."""
     return f"{number} {what}{'' if number == 1 else 's'}"

@@ -17,6 +17,7 @@ from hookline.log.home import Home
 from hookline.log.stretch import Stretch
 from hookline.model.errors import printable
 from hookline.model.event import Event
+from hookline.schedule.tick import SOURCE as TICK_SOURCE
 
 _COLOURS = {
     "done": "green",
@@ -47,7 +48,12 @@ class Show:
         self.arrivals += len(events)
         if self._events:
             for event in events.events:
-                self._show(event)
+                if not self.passed_over(event):
+                    self._show(event)
+
+    def passed_over(self, event: Event) -> bool:  # noqa: ARG002  # for those that know who listens
+        """Whether an event is not worth a line."""
+        return False
 
     def _show(self, event: Event) -> None:
         style = self._style
@@ -123,6 +129,16 @@ class Stage(Show):
         super().__init__(out, events=not quiet, attempts=not quiet)
         self._home = home
         self._roster: Roster | None = None
+        self._ticked: set[str] = set()
+
+    def passed_over(self, event: Event) -> bool:
+        """Of ticks that nobody wants, the first of each type is enough: a heartbeat would fill the
+        screen."""
+        if event.source != TICK_SOURCE or not self.unhandled(event.type):
+            return False
+        known = event.type in self._ticked
+        self._ticked.add(event.type)
+        return known
 
     def unhandled(self, type: str) -> bool:
         """Whether no handler wants it: that is shown, not hidden."""

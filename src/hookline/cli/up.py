@@ -9,9 +9,9 @@ from hookline.app.root import home_of
 def configure(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
     parser.description = (
-        "Run the dispatcher, the drop box and the programs of coordination/config/programs.toml in "
-        "the foreground, and show what arrives and what the handlers make of it. Ctrl-C lets what "
-        "runs end; a second one ends it."
+        "Run the dispatcher, the drop box, the programs of coordination/config/programs.toml and "
+        "the daemons of daemons.toml that are always to run, in the foreground, and show what "
+        "arrives and what the handlers make of it. Ctrl-C lets what runs end; a second one ends it."
     )
     parser.add_argument("--quiet", "-q", action="store_true", help="show only what needs attention")
 
@@ -22,7 +22,8 @@ def run(args: argparse.Namespace) -> int:
 
     from hookline.app.bus import dispatcher
     from hookline.app.config import load_config, load_programs
-    from hookline.app.environment import passed_environment
+    from hookline.app.daemons import kept_daemons
+    from hookline.app.environment import notifier, passed_environment
     from hookline.app.init import link_command, make_folders
     from hookline.app.programs import ProgramKeeper
     from hookline.cli.show import Stage
@@ -30,11 +31,11 @@ def run(args: argparse.Namespace) -> int:
     home = home_of(args)
     list(make_folders(home))
     link_command(home)
-    programs = load_programs(home).program
+    programs = {**load_programs(home).program, **kept_daemons(home)}
     stage = Stage(sys.stdout, home, quiet=args.quiet)
     begun_s = time.monotonic()
     keeper = ProgramKeeper(home, programs, passed_environment(load_config(home)))
-    bus = dispatcher(home, stage, [keeper])
+    bus = dispatcher(home, stage, [keeper, notifier()])
     with bus.signals():
         try:
             stage.welcome(bus.roster, programs)
