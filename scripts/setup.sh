@@ -216,7 +216,7 @@ set_up() {
   ! "$dev" || locks=(requirements-dev.lock "${locks[@]}")
   ! "$bench" || locks=(requirements-bench.lock "${locks[@]}")
   install_commands jq
-  ! "$dev" || install_commands bats strace tmux ps=procps
+  ! "$dev" || install_commands bats lnav strace tmux ps=procps
   ! "$bench" || install_commands redis-server redis-cli=redis-tools nats-server
   stamped "${locks[0]}" || set_up_venv "${locks[@]}"
   set_up_home

@@ -20,13 +20,14 @@
 #   --json               one JSON object an event, then one for all of them
 #   --home DIR           the home; else $HOOKLINE_HOME, $CORTEX_HOME, the one of this script
 #
-# Searches the logs and their closed segments. A running dispatcher delivers, or else one is run.
+# Searches the logs and their closed segments, and then coordination/events/archive/, where Cortex's
+# dispatcher has put its files. A running dispatcher delivers, or else one is run.
 set -euo pipefail
 
 # shellcheck source=lib/hookline-command.sh
 source "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/lib/hookline-command.sh"
 
-readonly USAGE_LINES=23
+readonly USAGE_LINES=24
 
 main() {
   if [[ ${1-} == --help || ${1-} == -h ]]; then

@@ -32,15 +32,14 @@ measure() {
   memory_kib MemAvailable
   printf -v data '{"load_1m":%s,"load_5m":%s,"load_15m":%s,"cores":%d,"memory_available_kib":%d}' \
     "$one" "$five" "$fifteen" "$cores" "$kib"
-  emit_event system.load_measured machine-load "$data"
+  say_newest system.load_measured machine-load "$data"
 }
 
 # The observer does no rounds of work and sends no heartbeats: what it sees is its sign of life.
-worker_loop() { # <id> <type> <seconds>
-  trap 'exit 0' TERM INT
+worker_loop() { # <id> <type> <milliseconds>
   while :; do
     measure || printf 'machine-load: the figure was not logged\n' >&2
-    worker_wait "$3"
+    worker_wait "$3" || return 0
   done
 }
 

@@ -3,7 +3,7 @@
 # Summary: records a learned pattern, rates the worker that it is about, renders the insights
 # Exit: 0 done, 65 bad data, 75 the figures were locked too long
 # on: learning.pattern_detected
-# run: warm   timeout: 30s
+# run: warm   timeout: 30s   envelope: cloudevents
 set -uo pipefail
 umask 027
 

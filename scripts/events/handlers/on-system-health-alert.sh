@@ -3,7 +3,7 @@
 # Summary: keeps the newest alerts at hand, all of them on record, and counts them; emits nothing
 # Exit: 0 done, 65 bad data, 75 the figures were locked too long
 # on: system.health_alert
-# run: warm   timeout: 30s
+# run: warm   timeout: 30s   envelope: cloudevents
 set -uo pipefail
 umask 027
 

@@ -16,11 +16,34 @@ _hookline_find_home() { # sets _hookline_home
     [[ $_hookline_home == /* ]] || _hookline_home=${_folder%/}/$_hookline_home
     return
   fi
+  # In a home for what was written for Cortex, this file's place says which is meant, as there.
+  [[ ${_hookline_own+x} ]] || _hookline_find_own
+  if [[ $_hookline_own ]]; then
+    _hookline_home=$_hookline_own
+    return
+  fi
   while [[ $_folder && ! -d $_folder/coordination ]]; do
     _folder=${_folder%/*}
   done
   _hookline_home=$_folder
   [[ $_folder || -d /coordination ]] || _hookline_home=$_hookline_checkout
+}
+
+_hookline_find_own() { # sets _hookline_own, once in a shell's life
+  _hookline_own=''
+  ! _hookline_is_cortex "$_hookline_checkout" || _hookline_own=$_hookline_checkout
+}
+
+_hookline_is_cortex() { # <home>: does it say so, before the first table of its configuration?
+  local _line='' _config=$1/coordination/config/hookline.toml
+  [[ -f $_config && -r $_config ]] || return
+  while IFS= read -r _line || [[ $_line ]]; do
+    _line=${_line//[$' \t\r']/}
+    case $_line in
+      '['* | envelope=*) break ;;
+    esac
+  done <"$_config"
+  [[ ${_line%%#*} == envelope=[\"\']cortex[\"\'] ]]
 }
 
 _hookline_append() { # <type>: stores _hookline_line in _hookline_log

@@ -78,8 +78,10 @@ _hookline_order() { # sets _optional to the optional attributes in their order
 }
 
 # The arguments of a new event, where they are not of the plain kind that _hookline_compose knows.
-_hookline_arguments() { # <type> <source> <data> [<correlation>] [<priority>]
+_hookline_arguments() { # <append|print> <type> <source> <data> [<correlation>] [<priority>]
+  local _hookline_home _to=$1 _given=''
   local -A _hookline_event=()
+  shift
   (($# >= 3 && $# <= 5)) || _hookline_fail 64 \
     'expected TYPE SOURCE DATA [CORRELATION] [PRIORITY]; see event-logger.sh --help' || return
   _hookline_check_type "$1" || return
@@ -87,12 +89,20 @@ _hookline_arguments() { # <type> <source> <data> [<correlation>] [<priority>]
     _hookline_text correlation "$4" && _hookline_event[correlationid]=$_hookline_json || return
   fi
   if [[ ${5-} ]]; then
-    _hookline_check_priority "$5" && _hookline_event[priority]=\"$5\" || return
+    if _hookline_check_priority "$5"; then
+      _hookline_event[priority]=\"$5\"
+    else
+      # Their --create prints any, and who logs that keeps it.
+      [[ $_to == print ]] || return 65
+      _hookline_find_home
+      _hookline_is_cortex "$_hookline_home" || return 65
+      _hookline_text priority "$5" && _given=$_hookline_json || return
+    fi
   fi
   [[ ! ${HOOKLINE_ATTEMPT-} ]] || _hookline_causation
   _hookline_order
   _cortex=${_hookline_event[correlationid]:+,\"correlation_id\":${_hookline_event[correlationid]}}
-  _cortex+=',"metadata":{"priority":'${_hookline_event[priority]:-'"medium"'}'}'
+  _cortex+=',"metadata":{"priority":'${_given:-${_hookline_event[priority]:-'"medium"'}}'}'
   _hookline_text source "$2" && _source=$_hookline_json || return
   _hookline_fits "$3" && _hookline_json=$3
 }

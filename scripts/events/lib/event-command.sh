@@ -53,8 +53,13 @@ _hookline_help() { # the header of a command is its help
 
 # Bash drops NUL bytes without a word, unless they are the delimiter: one ends the read early.
 _hookline_read_stdin() { # sets _stdin
-  local _chunk _status _timeout_s=${HOOKLINE_STDIN_TIMEOUT_S-}
-  [[ $_timeout_s == [1-9]* && $_timeout_s != *[!0-9]* && ${#_timeout_s} -le 6 ]] || _timeout_s=60
+  local _chunk _status _hookline_home _timeout_s=${HOOKLINE_STDIN_TIMEOUT_S-}
+  if [[ $_timeout_s != [1-9]* || $_timeout_s == *[!0-9]* || ${#_timeout_s} -gt 6 ]]; then
+    _timeout_s=60
+    _hookline_find_home
+    # Cortex's logger waits for whatever its caller has still to do.
+    ! _hookline_is_cortex "$_hookline_home" || _timeout_s=86400
+  fi
   _stdin=''
   while :; do
     IFS= read -r -d '' -n "$_HOOKLINE_STDIN_CHUNK_BYTES" -t "$_timeout_s" _chunk

@@ -13,7 +13,7 @@ _hookline_compose() { # <append|print> <type> <source> <data> [<correlation>] [<
   # Under 250 bytes of printable ASCII and nothing optional: no need to look closer.
   [[ $#${5-}${6-}${HOOKLINE_ATTEMPT-} == 4 && $2 == [a-z]*.* && $2 != *[!a-z0-9_.]* &&
     $2 != *..* && $2 != *. && $3 == ?* && $3 != *[!\ !#-[\]-~]* && ${#2} -le 96 && ${#3} -lt 250 &&
-    ${#4} -lt $_HOOKLINE_LINE_BYTES_MAX ]] || _hookline_arguments "${@:2}" || return
+    ${#4} -lt $_HOOKLINE_LINE_BYTES_MAX ]] || _hookline_arguments "$@" || return
   _hookline_json_scan "$4" "$_HOOKLINE_LEVELS_MAX" ||
     _hookline_fail 65 "the data is $_hookline_error" || return
   [[ ! $_hookline_found && $4 != *'{"specversion"'* ]] || _hookline_json_compact "$4"

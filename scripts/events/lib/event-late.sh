@@ -14,6 +14,7 @@ _hookline_late() { # <function> <arguments...>
 # Each stands for a function of the same name in one of those parts, which replaces it.
 _hookline_append_rare() { _hookline_late _hookline_append_rare; }
 _hookline_arguments() { _hookline_late _hookline_arguments "$@"; }
+_hookline_cortex_id() { _hookline_late _hookline_cortex_id; }
 _hookline_fits() { _hookline_late _hookline_fits "$@"; }
 _hookline_json_bad() { _hookline_late _hookline_json_bad "$@"; }
 _hookline_json_bytes() { _hookline_late _hookline_json_bytes; }
@@ -23,4 +24,4 @@ _hookline_json_guard() { _hookline_late _hookline_json_guard; }
 _hookline_json_rare() { _hookline_late _hookline_json_rare "$@"; }
 _hookline_not_written() { _hookline_late _hookline_not_written; }
 _hookline_read_event() { _hookline_late _hookline_read_event "$@"; }
-_hookline_wants_cortex() { _hookline_late _hookline_wants_cortex; }
+_hookline_to_cortex() { _hookline_late _hookline_to_cortex "$@"; }

@@ -19,6 +19,8 @@
 #   log_event EVENT                                          stores it and says so
 #   validate_event EVENT, generate_event_id                  as event-validator.sh
 # There is no fork for lines up to 4096 bytes, once the log is there.
+# In a home with envelope = "cortex", PROJECT_ROOT, EVENTS_DIR and QUEUE_DIR are set where they are
+# not, and --create prints what Cortex's does (docs/howto/move-from-cortex.md).
 
 # shellcheck disable=SC2154 # see the next lines
 # For whoever reads on. The parts share variables that begin with _hookline_ through bash's dynamic
@@ -41,11 +43,11 @@ _hookline_was=$-:$BASHOPTS
 \shopt -u expand_aliases
 \set +a
 
-_HOOKLINE_LATE=(event-attributes event-timestamp event-append-rare event-translate json-rare
-  json-text)
+_HOOKLINE_LATE=(event-attributes event-timestamp event-append-rare event-translate event-cortex
+  json-rare json-text)
 _hookline_sync='' # --sync sets it
 # Whatever the environment holds under these names, it is not ours.
-unset -v "${!_hookline_event_@}" "${!_hookline_json_@}"
+unset -v "${!_hookline_event_@}" "${!_hookline_json_@}" _hookline_own
 
 _hookline_load() {
   _hookline_find_lib "${BASH_SOURCE[0]}"
@@ -131,15 +133,16 @@ _hookline_approve() { # in place of append: would the line be accepted?
 _hookline_print() { # <type>: in place of append
   local _hookline_home
   _hookline_find_home
-  [[ ! -f $_hookline_home/coordination/config/hookline.toml ]] || ! _hookline_wants_cortex ||
-    _hookline_to_cortex "$1"
+  ! _hookline_is_cortex "$_hookline_home" || _hookline_to_cortex "$1" || return
   builtin printf '%s\n' "$_hookline_line" ||
     _hookline_fail 74 'cannot write the event to stdout; give it a place to go'
 }
 
 _hookline_print_id() {
-  local _hookline_id _hookline_time
+  local _hookline_home _hookline_id _hookline_time
   _hookline_stamp
+  _hookline_find_home
+  ! _hookline_is_cortex "$_hookline_home" || _hookline_cortex_id
   builtin printf '%s\n' "$_hookline_id"
 }
 
@@ -167,6 +170,7 @@ _hookline_logger_command() { # <arguments...>
 
 _hookline_load ||
   printf 'ERROR: %s\n' "parts are missing in $_hookline_lib; install Hookline again" >&2
+[[ ${BASH_SOURCE[0]} == "$0" ]] || _hookline_name_places
 [[ ${_hookline_was%%:*} != *a* ]] || set -a
 [[ :${_hookline_was#*:}: != *:expand_aliases:* ]] || shopt -s expand_aliases
 unset -v _hookline_was

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2004,SC2015,SC2034,SC2154 # see event-logger.sh
-# Events from outside: a CloudEvents or a Cortex object becomes a line; and the way back to Cortex.
+# Events from outside: a CloudEvents or a Cortex object becomes a line.
 # The text of a value is kept as it came: no number passes through a program that could round it.
 
 [[ -z ${_hookline_event_translate_loaded-} ]] || return 0
@@ -8,6 +8,7 @@ _hookline_event_translate_loaded=1
 # Sets _hookline_line, _hookline_id, _hookline_time and _hookline_type.
 _hookline_read_event() { # <text of one event>
   local _source='' _optional _given_id='' _given_time=''
+  local -a _in_order
   local -A _members=() _hookline_event=()
   _hookline_type=''
   _hookline_fits "$1" || return
@@ -26,7 +27,7 @@ _hookline_read_event() { # <text of one event>
 }
 
 # The underscore before each name lets a name be empty, @ or *.
-_hookline_members() { # sets _members: keys of the outermost object, and the texts of their values
+_hookline_members() { # sets _members: the outermost object's keys and their texts; _in_order: keys
   local _key _place
   local -a _names=() _places
   # An escaped key stands there twice, as it is and decoded; the decoded name counts.
@@ -37,6 +38,7 @@ _hookline_members() { # sets _members: keys of the outermost object, and the tex
       1/*) _names[${_hookline_keys[$_key]}]=${_key#1/} ;;
     esac
   done
+  _in_order=("${_names[@]}")
   _places=("${!_names[@]}" "${#_hookline_parts[@]}")
   for ((_place = 0; _place < ${#_places[@]} - 1; _place++)); do
     _key=${_places[_place]}
@@ -87,9 +89,8 @@ _hookline_attribute() { # <name> <text>
 }
 
 _hookline_from_cortex() {
-  local _name _text _payload=${_members[_payload]-} _metadata=''
-  for _name in "${!_members[@]}"; do
-    _name=${_name#_}
+  local _name _text _payload=${_members[_payload]-} _metadata='' _others='' _kept=''
+  for _name in "${_in_order[@]}"; do
     case $_name:${_members[_$_name]} in
       payload:* | correlation_id:null | correlation_id:'""' | metadata:null) ;;
       metadata:'{'*) _metadata=${_members[_metadata]} ;;
@@ -102,30 +103,46 @@ _hookline_from_cortex() {
       timestamp:*) _hookline_given_time "$_text" cortex || return ;;
       source:*) _hookline_attribute source "$_text" || return ;;
       correlation_id:*) _hookline_attribute correlationid "$_text" || return ;;
-      *) _hookline_foreign "$_name" payload || return ;;
+      *) _hookline_other "$_name" "${_members[_$_name]}" || return ;;
     esac
   done
   [[ ! $_metadata ]] || _hookline_metadata || return
+  [[ ! $_others ]] || _kept+=',"_event":{'${_others#,}'}'
+  [[ ! $_kept || ${_payload:-'{'} != '{'* ]] || _hookline_keep || return
   _hookline_complete "$_payload"
 }
 
-# The priority is the event's; whatever else _metadata has is kept inside _payload.
+# A key that Cortex does not know: its logger took any, and a handler may look for it.
+_hookline_other() { # <name> <JSON text>
+  [[ ${_payload:-'{'} == '{'* && $1 == [A-Za-z]* && $1 != *[!A-Za-z0-9_]* && ${#1} -le 64 ]] ||
+    _hookline_foreign "$1" payload || return
+  _others+=',"'$1'":'$2
+}
+
+# A priority that we know is the event's; whatever else _metadata says is to be kept.
 _hookline_metadata() {
+  local -a _in_order
   local -A _members=()
   local _text
   _hookline_keys=() _hookline_found=''
   _hookline_json_scan "$_metadata" "$_HOOKLINE_LEVELS_MAX" || return
   _hookline_members
-  if [[ ${_members[_priority]+x} ]]; then
-    _hookline_member priority && _hookline_attribute priority "$_text" || return
-    unset -v '_members[_priority]'
-  fi
-  [[ ${#_members[@]} -gt 0 && $_payload == '{'* ]] || return 0
-  _payload=${_payload%\}},'"_metadata":'$_metadata'}'
+  _text=''
+  [[ ${_members[_priority]-} != \"* ]] || _hookline_member priority
+  case $_text in
+    low | medium | high | critical) _hookline_event[priority]=\"$_text\" ;;
+    *) [[ ${_members[_priority]-null} == null ]] ;;
+  esac && unset -v '_members[_priority]'
+  [[ ${#_members[@]} -eq 0 || ! $_payload$_others ]] || _kept=',"_metadata":'$_metadata
+}
+
+_hookline_keep() { # puts _kept into _payload
+  _payload=${_payload:-'{}'}
+  _payload=${_payload%\}}$_kept'}'
   _payload=${_payload/#'{,'/'{'}
   _hookline_keys=() _hookline_found=''
   _hookline_json_scan "$_payload" "$_HOOKLINE_LEVELS_MAX" ||
-    _hookline_fail 65 "the payload with its _metadata is $_hookline_error"
+    _hookline_fail 65 "the payload with what is kept in it is $_hookline_error"
 }
 
 _hookline_foreign() { # <name> <where it belongs>
@@ -169,22 +186,4 @@ _hookline_complete() { # <data as JSON, or nothing>
   _hookline_line+=$_hookline_type'","time":"'$_hookline_time'"'$_optional
   [[ ! $1 ]] || _hookline_line+=',"data":'$1
   _hookline_line+='}'
-}
-
-_hookline_wants_cortex() { # does the home say so, before the first table of its configuration?
-  local _line
-  while IFS= read -r _line || [[ $_line ]]; do
-    _line=${_line//[$' \t\r']/}
-    case $_line in
-      '['* | envelope=*) break ;;
-    esac
-  done <"$_hookline_home/coordination/config/hookline.toml"
-  [[ ${_line%%#*} == envelope=[\"\']cortex[\"\'] ]]
-}
-
-# The event that _hookline_compose made, in the Cortex form.
-_hookline_to_cortex() { # <type>: sets _hookline_line
-  _hookline_line='{"event_id":"'$_hookline_id'","event_type":"'$1'","timestamp":"'
-  _hookline_line+=${_hookline_time:0:19}'+0000","source":'$_source
-  _hookline_line+=${_cortex:-',"metadata":{"priority":"medium"}'}',"payload":'$_hookline_json'}'
 }

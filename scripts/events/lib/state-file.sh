@@ -14,16 +14,25 @@
 # A second delivery finds the identity there and changes nothing. A run that was killed on the way
 # left `_applied` as it was: the next one repeats all, but a line that is there already is not
 # appended again, and an event with the same source and id is delivered once.
+#
+# The event file may hold a batch (`# batch:`, docs/HANDLERS.md), an event a line: all are applied
+# at once, or none. Where one of them is bad, nothing is stored, and they come again one by one.
 
 [[ -n ${_hookline_state_file_loaded-} ]] && return
 _hookline_state_file_loaded=1
 
 _HOOKLINE_LOCK_WAIT_S=10
+# So many identities of events are remembered. A program that does the work while no dispatcher runs
+# remembers more: the dispatcher that comes back has them all to deliver yet.
+_HOOKLINE_REMEMBERED=${_HOOKLINE_REMEMBERED:-500}
 # Far enough back to find the line of a killed run behind those of the runs that came between.
 _HOOKLINE_LOOK_BACK_BYTES=65536
+_HOOKLINE_WRITE_BYTES_MAX=262144
 
 # shellcheck source=state-plan.sh
 source "${BASH_SOURCE[0]%/*}/state-plan.sh"
+# shellcheck source=event-fallback.sh
+source "${BASH_SOURCE[0]%/*}/event-fallback.sh"
 
 # <handler> <event-file> <shapes> <jq-program> <state-file>... [-- <jq-argument>...]
 state_apply() {
@@ -110,11 +119,12 @@ _state_plan() { # <payload-file>: fills plan; runs jq once, twice for a payload 
   # jq would read a ~/.jq, and version 1.6 counts in local time.
   text=$(HOME=/dev/null TZ=UTC jq -nr --rawfile event_text "$event_file" --slurpfile payload "$1" \
     --arg handler "$handler" --argjson shapes "$shapes" "${states[@]}" "${arguments[@]}" \
-    "[$raw] as \$raw | $_HOOKLINE_STATE_FRAME $_HOOKLINE_STATE_WORDS $program end end") ||
-    status=$?
+    --argjson remembered "$_HOOKLINE_REMEMBERED" \
+    "[$raw] as \$raw | $_HOOKLINE_STATE_FRAME $_HOOKLINE_STATE_WORDS
+      $program $_HOOKLINE_STATE_END") || status=$?
   case $status in
     0) ;;
-    65) return 65 ;;
+    65 | 75 | 78) return "$status" ;;
     *) _state_fail 70 "jq failed with exit $status" || return ;;
   esac
   [[ -z $text ]] || mapfile -t plan <<<"$text"
@@ -133,6 +143,7 @@ _state_plan_payload() { # <dataref>
 _state_perform() {
   local line word name argument number=0
   local -a written=() synced=() folders=()
+  local -A tails=() lines=()
   while ((number < ${#plan[@]})); do
     line=${plan[number]}
     number=$((number + 1))
@@ -160,30 +171,48 @@ _state_set_aside() { # <state-file>: kept for a person to look at
   mv -T -- "$1" "$aside" || return 73
 }
 
-_state_append() { # <file> <key> <line>
-  local LC_ALL=C file=$1 key=$2 line=$3 tail=''
-  _state_room_for "$file" || return
-  if [[ -s $file ]]; then
+_state_append() { # <file> <key> <line>: what is to be appended, unless it is there already
+  local LC_ALL=C file=$1 key=$2 line=$3
+  if [[ ! -v tails[$file] ]]; then
+    _state_room_for "$file" || return
+    tails[$file]=''
     # The x keeps the last newline, which says whether the line before is whole.
-    tail=$(tail -c "$_HOOKLINE_LOOK_BACK_BYTES" -- "$file" && printf x) || return 74
-    [[ $tail != *"$key"* ]] || return 0
-    [[ $tail == *$'\n'x ]] || line=$'\n'$line
+    [[ ! -s $file ]] ||
+      tails[$file]=$(tail -c "$_HOOKLINE_LOOK_BACK_BYTES" -- "$file" && printf x) || return 74
+    synced+=("$file")
+    [[ ! ${tails[$file]} || ${tails[$file]} == *$'\n'x ]] || lines[$file]=$'\n'
   fi
-  synced+=("$file")
-  # Bash hands a longer line to the kernel in pieces, and a reader may see the first of them alone.
-  if ((${#line} < 4096)); then
-    printf '%s\n' "$line" >>"$file" || return 74
-  else
-    dd bs=262144 iflag=fullblock oflag=append conv=notrunc status=none of="$file" <<<"$line" ||
-      return 74
+  [[ ${tails[$file]} != *"$key"* ]] || return 0
+  if ((${#lines[$file]} + ${#line} >= _HOOKLINE_WRITE_BYTES_MAX)); then
+    _state_append_all || return
   fi
+  lines[$file]+=$line$'\n'
 }
 
-# An id of our own making, so that the event of a repeated run is the same event.
+# Bash hands a longer text to the kernel in pieces, and a reader may see the first of them alone.
+_state_append_all() {
+  local LC_ALL=C file text
+  for file in "${!lines[@]}"; do
+    text=${lines[$file]%$'\n'}
+    if ((${#text} < 4096)); then
+      printf '%s\n' "$text" >>"$file" || return 74
+    else
+      dd bs="$_HOOKLINE_WRITE_BYTES_MAX" iflag=fullblock oflag=append conv=notrunc status=none \
+        of="$file" <<<"$text" || return 74
+    fi
+  done
+  lines=()
+}
+
+# An id of our own making, so that the event of a repeated run is the same event. A handler is run
+# again when it cannot be logged; of a program that polls, nobody but a person would ever know.
 _state_emit() { # <type> <attributes> <data>
-  declare -F log_event >/dev/null ||
-    source "${BASH_SOURCE[0]%/*}/event-logger.sh" || return 70
-  log_event "{\"specversion\":\"1.0\",\"type\":\"$1\",$2,\"data\":$3}" >/dev/null || return 75
+  local event="{\"specversion\":\"1.0\",\"type\":\"$1\",$2,\"data\":$3}"
+  if has_event_logger; then
+    ! log_event "$event" >/dev/null || return 0
+    [[ ! ${HOOKLINE_ATTEMPT-} ]] || return 75
+  fi
+  drop_event "$event" || return 75
 }
 
 _state_room_for() { # <file>: makes its folder, refuses what is not a file
@@ -206,6 +235,7 @@ _state_write() { # <file> <first-line> <line-count>
 
 _state_commit() {
   local number file
+  _state_append_all || return
   ((${#synced[@]} == 0)) || sync --data -- "${synced[@]}" || return 74
   for ((number = ${#written[@]} - 1; number >= 0; number--)); do
     file=${written[number]}

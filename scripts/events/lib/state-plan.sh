@@ -11,6 +11,8 @@ _hookline_state_plan_loaded=1
 # The brackets confine `try`: that of jq 1.6 also catches what fails later, in the code after it.
 # What a terminal might obey is taken out: jq escapes control characters up to U+001F only.
 # A far machine's clock may be ahead: $now is the time of the event, but never later than ours.
+# In a batch the program is run for each event, on the states that the one before it has saved;
+# $more says whether another one follows. Written is what was saved last.
 _HOOKLINE_STATE_FRAME='
 def reject($why): $handler + ": " + $why + "\n" | halt_error(65);
 def parsed: [try fromjson catch null][0];
@@ -22,24 +24,6 @@ def opened($shape): if . == "" then {} else parsed | . as $state
   | if type == "object" and all($shape | keys[]; . as $key | $state[$key]
       | . == null or type == $shape[$key]) then . else null end end;
 
-($event_text | parsed) as $event
-| if [$event | objects | .id, .source, .time | strings] | length != 3
-  then reject("this is no event")
-  elif $event.dataref and $payload == [] then "payload\t" + $event.dataref
-  else
-    (if $payload != [] then $payload[0] elif $event.data == null then {} else $event.data end)
-      as $data
-    | if $data | type != "object" then reject("data is no object") else . end
-    | {event_id: ($event.id | clean), event_source: ($event.source | clean)} as $identity
-    | ($shapes | .[0]._applied = "object" | [., $raw] | transpose | map(.[0] as $shape | .[1]
-        | opened($shape))) as $opened
-    | ($opened | map(. // {})) as $states
-    | if $states[0]._applied[$handler] // [] | index([$identity | join(" ")]) then empty else
-        now as $clock | ([$event.time | epoch_or($clock), $clock] | min) as $now
-        | (if $now == $clock then now | todate else $event.time end) as $at |
-'
-
-_HOOKLINE_STATE_WORDS='
 # Rows of an array or of a map stay on a line each: grep and diff work on a state file.
 def members(rendered): [keys_unsorted[] as $key | ($key | tojson) + ": " + (.[$key] | rendered)];
 def rows: if type == "array" then "[\n    " + (map(tojson) | join(",\n    ")) + "\n  ]"
@@ -47,19 +31,67 @@ def rows: if type == "array" then "[\n    " + (map(tojson) | join(",\n    ")) + 
 def document: "{\n  " + (members(if (type == "array" or type == "object") and length > 0
   and all(.[]; type == "object") then rows else tojson end) | join(",\n  ")) + "\n}";
 
+([$event_text | parsed // (split("\n")[] | select(. != "") | parsed)]) as $events
+| if $events == [] or any($events[]; [objects | .id, .source, .time | strings] | length != 3)
+  then reject("this is no event")
+  elif $payload == [] and any($events[]; .dataref) then
+    if $events[1] then $handler + ": the events come one by one\n" | halt_error(75)
+    else "payload\t" + $events[0].dataref end
+  else
+    ($shapes | .[0]._applied = "object" | [., $raw] | transpose | map(.[0] as $shape | .[1]
+      | opened($shape))) as $opened
+    | reduce range($events | length) as $place ({states: ($opened | map(. // {})), effects: []};
+        $events[$place] as $event | .states as $states
+        | (if $payload != [] then $payload[0] elif $event.data == null then {} else $event.data end)
+          as $data
+        | if $data | type != "object" then reject("data is no object") else . end
+        | {event_id: ($event.id | clean), event_source: ($event.source | clean)} as $identity
+        | if $states[0]._applied[$handler] // [] | index([$identity | join(" ")]) then . else
+            ((env.HOOKLINE_NOW // "" | tonumber?) // now) as $clock
+            | ([$event.time | epoch_or($clock), $clock] | min) as $now
+            | (if $now == ($event.time | epoch_or(null)) then $event.time
+              else $clock | todate end) as $at
+            | ($place + 1 < ($events | length)) as $more
+            | reduce ('
+
+_HOOKLINE_STATE_END='
+              ) as $effect (.; .effects += [$effect]
+                | if $effect | type == "object" and has("state")
+                  then .states[$effect.number] = $effect.state else . end)
+          end)
+    | (.effects[] | strings),
+      ([.effects[] | objects] | group_by(.file)[] | .[-1]
+        | (select(has("state") and $opened[.number] == null) | "damaged\t\(.number)\t"),
+          (if has("state") then .state | document else .text end) as $text
+        | .file + "\t" + ($text | split("\n") | length | tostring) + "\n" + $text)
+  end
+'
+
+_HOOKLINE_STATE_WORDS='
 # The effects. The first state carries the identities of the newest events applied to it.
 def print($text): "print\t" + $text + "\t";
 def append($file; $line): ($identity | tojson[1:]) as $key
   | "append\t" + $file + "\t" + $key + "\t" + ($line | tojson[:-1]) + "," + $key;
-# At most one of a type from one event: the id says so.
-def emit($type; $priority; $data): "emit\t" + $type + "\t" + ({id: ($event.id[:100] + "."
-  + ($type | split(".")[1][:27])), source: $handler, priority: $priority} | tojson[1:-1])
-  + "\t" + ($data | tojson);
-def write($word; $name; $text): $word + "\t" + $name + "\t"
-  + ($text | split("\n") | length | tostring) + "\n" + $text;
-def save($n; $state): (if $opened[$n] == null then "damaged\t\($n)\t" else empty end),
-  write("state"; $n | tostring; $state | if $n == 0 then
-    ._applied[$handler] |= ((. // []) + [$identity | join(" ")] | .[-500:]) else . end | document);
+# At most one of a type from one event, or with one tag: the id says so.
+def emit_as($tag; $type; $priority; $data): "emit\t" + $type + "\t" + ({
+  id: ($event.id[:100 - ($tag | length)] + "." + ($type | split(".")[1][:27]) + $tag),
+  source: $handler, priority: $priority} | tojson[1:-1]) + "\t" + ($data | tojson);
+def emit($type; $priority; $data): emit_as(""; $type; $priority; $data);
+def write($word; $name; $text): {file: ($word + "\t" + $name), text: $text};
+def save($n; $state): {file: "state\t\($n)", number: $n, state: ($state | if $n == 0 then
+  ._applied[$handler] |= ((. // []) + [$identity | join(" ")] | .[-$remembered:]) else . end)};
+
+# Times with what is below a second: as seconds since 1970, and back (a millisecond later).
+def moment: epoch_or(null) as $s | if $s == null then null
+  else $s + (.[19:26] | [try tonumber catch 0][0]) end;
+def stamp: . * 1000 | ceil + 1 | (. / 1000 | floor | todate)[:19] + "."
+  + "\(. % 1000 + 1000)"[1:] + "Z";
+def now_s: if $now == $clock then $clock else $event.time | moment end;
+
+# The moment that is asked for next: one that is over is on its way as a tick, or nobody ticks.
+def planned($key; $first; $now): (.[$key].due | moment // 0) as $due
+  | if $first != null and ($due <= $now or $first < $due) then .[$key] = {due: ($first | stamp)}
+    else . end;
 
 # The fields of the data.
 def kind($key; $kind): $data[$key] | if . == null or type == $kind then . else
