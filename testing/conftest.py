@@ -6,6 +6,7 @@ for ever goes on for `soak_s`, a tenth of it each. `--seed N` is for a whole run
 draws from a seed of its own, made of this one and its name.
 """
 
+import gc
 import os
 import random
 import signal
@@ -47,6 +48,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.seed is None:
         config.option.seed = random.randrange(1 << 32)  # noqa: S311  # a test's dice
     os.environ["HOOKLINE_SEED"] = str(config.option.seed)
+
+
+def pytest_collection_finish() -> None:
+    """What there is by now stays: neither a collection nor a forked process is to go through it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -11,13 +11,16 @@ set -uo pipefail
 readonly LINT=(ruff format types layers shellcheck shfmt)
 readonly PYTEST_AT_ONCE=3
 readonly BATS_AT_ONCE=2
-readonly BATS_FILE_TIMEOUT=240s
+readonly BATS_FILE_TIMEOUT_S=240
 
 soak=()
 # By hand every run draws something new; what decides over a change draws the same each time.
 seed=${CI:+1}
 seed=${seed:-$SRANDOM}
 reports=
+
+# The tests start thousands of processes: what is compiled once is compiled for all of them.
+unset -v PYTHONDONTWRITEBYTECODE
 
 usage() {
   sed -n '2,4s/^# //p; 6,8s/^# //p' -- "${BASH_SOURCE[0]}"
@@ -51,8 +54,8 @@ part_pytest() { # [<folder>...]
 
 bats_file() { # <file>: leaves its report in $reports; prints one line, and all of it when it failed
   local file=$1 report=$reports/${1//\//,} started=$SECONDS status=0
-  timeout --kill-after=10s "$BATS_FILE_TIMEOUT" bats --tap "$file" >"$report" 2>&1 </dev/null ||
-    status=$?
+  timeout --kill-after=10s "$((BATS_FILE_TIMEOUT_S + 60 * ${HOOKLINE_SOAK:-0}))" \
+    bats --tap "$file" >"$report" 2>&1 </dev/null || status=$?
   if ((status == 0)); then
     printf '  ok    %s (%d s)\n' "$file" "$((SECONDS - started))"
   else
@@ -133,6 +136,7 @@ main() {
       --soak)
         [[ ${2-} =~ ^[1-9][0-9]{0,3}$ ]] || { usage >&2 && return 64; }
         # One test may take nearly all of it, which the usual limit would cut off. -rP: its figures.
+        export HOOKLINE_SOAK=$2
         soak=(--soak "$2" --timeout "$((120 + 60 * $2))" -rP)
         shift
         ;;
@@ -153,6 +157,7 @@ main() {
     known_part "$part" || { usage >&2 && return 64; }
   done
   scripts/setup.sh --dev || return
+  export HOOKLINE_SEED=$seed
   printf 'seed %s; to draw the same again: testing/run.sh --seed %s\n' "$seed" "$seed"
   run_parts "${parts[@]}"
 }

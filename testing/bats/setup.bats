@@ -3,15 +3,16 @@
 
 load test_helper
 
+# The path has a blank in it, for each of the tests.
 setup_file() {
-  copy_of_checkout "$BATS_FILE_TMPDIR/made"
-  "$BATS_FILE_TMPDIR/made/scripts/setup.sh" --quiet
+  copy_of_checkout "$BATS_FILE_TMPDIR/made here"
+  "$BATS_FILE_TMPDIR/made here/scripts/setup.sh" --quiet
 }
 
 setup() {
   sandbox
   # An environment knows the folder that it was made in, so the tests share the one that is made.
-  made=$BATS_FILE_TMPDIR/made
+  made=$BATS_FILE_TMPDIR/made\ here
   fresh=$BATS_TEST_TMPDIR/fresh
 }
 
@@ -55,9 +56,9 @@ assert_calls() { # <expected line>...
 }
 
 @test 'hookline is a command afterwards, and its exit is that of the program' {
-  run "$made/.venv/bin/hookline" a 'b c'
+  run "$made/.venv/bin/hookline" a 'b  c'
   assert_failure 7
-  assert_output 'main a b c'
+  assert_output 'main a b  c'
 }
 
 @test 'hookline starts from any folder, whatever the environment says about Python' {
@@ -118,16 +119,14 @@ assert_calls() { # <expected line>...
   assert_exists "$made/.venv/kept"
 }
 
-@test 'a package that cannot be had fails with what to do, and the next run repairs' {
+@test 'a package that cannot be had fails with what to do, and leaves it marked as unfinished' {
   local lock=$made/requirements.lock
   printf 'hookline-no-such==1 --hash=sha256:%064d\n' 0 >>"$lock"
   PIP_NO_INDEX=1 setup_sh "$made"
   assert_failure 73
   assert_stderr --partial 'pip could not install requirements.lock'
-  printf '# no package\n' >"$lock"
-  setup_sh "$made"
-  assert_success
-  refute_exists "$made/.venv-unfinished"
+  # What is marked is made again from scratch: see above.
+  rm -- "$made/.venv-unfinished"
 }
 
 # A wheel of one module, so that pip has something to check without a registry.
@@ -209,14 +208,6 @@ PYTHON
   PATH=$BATS_TEST_TMPDIR/bin:$PATH setup_sh "$fresh"
   assert_failure 73
   assert_stderr --partial "making .venv with $BATS_TEST_TMPDIR/bin/python3.11"
-}
-
-@test 'a path with a blank is fine' {
-  copy_of_checkout "$fresh/a b"
-  setup_sh "$fresh/a b"
-  assert_success
-  run "$fresh/a b/.venv/bin/hookline" 'c  d'
-  assert_output 'main c  d'
 }
 
 @test 'a path with a quote is refused' {

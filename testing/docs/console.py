@@ -19,6 +19,7 @@ _MARK = "\x1eend of output\x1e"
 
 _SHAPES = [
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[78][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"), "ID"),
+    (re.compile(r"\bevt_\d{8}_\d{6}_[0-9a-f]{12}\b"), "ID"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?"), "TIME"),
     (re.compile(r"\b\d\d:\d\d:\d\d\.\d{3}\b"), "TIME"),
     (re.compile(r"\b\d+(?:\.\d+)? +ms\b|\"ms\":[\d.]+"), "MS"),

@@ -150,10 +150,17 @@ class Bus:
     def start(self, *options: str, under: Sequence[str] = ()) -> subprocess.Popen[bytes]:
         """Start `hookline dispatch`, `under` another program if one is given; it leads a session of
         its own, as a daemon would."""
+        return self._start(*under, sys.executable, "-m", "hookline", "dispatch", *options)
+
+    def start_scheduler(self) -> subprocess.Popen[bytes]:
+        """Start `hookline schedule run`, likewise."""
+        return self._start(sys.executable, "-m", "hookline", "schedule", "run")
+
+    def _start(self, *command: str) -> subprocess.Popen[bytes]:
         source = Path(__file__).resolve().parents[2] / "src"
         with (self.home.root / "said").open("ab") as said:
             process = subprocess.Popen(
-                [*under, sys.executable, "-m", "hookline", "dispatch", *options],
+                command,
                 env={
                     **os.environ,
                     "PYTHONPATH": str(source),

@@ -5,6 +5,7 @@ import random
 import signal
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from subprocess import PIPE, Popen
 
@@ -20,6 +21,7 @@ PROGRAMS = Path(__file__).parent / "writers"
 KEEP_EVERY_S = 0.1
 PAUSE_S = 0.3
 PACE_S = 0.002
+START_S = 60.0
 READERS = ("reader-1", "reader-2")
 
 
@@ -92,6 +94,12 @@ class Keeper:
             return 0
 
 
+def all_have_noted(home: Home, writers: Iterable[str]) -> bool:
+    """Whether each writer has come to its first event: on a busy machine one may take seconds."""
+    noted = acknowledged(home)
+    return all(noted.get(name) for name in writers)
+
+
 def acknowledged(home: Home) -> dict[str, int]:
     """How many events each writer has noted."""
     noted = {path.name: path.read_bytes() for path in notes_folder(home).iterdir()}
@@ -103,7 +111,7 @@ def test_nothing_is_damaged_lost_or_doubled(
     home: Home, chance: random.Random, soak_s: float
 ) -> None:
     """16 writers, a rotation every 50 ms, writers paused across it, two readers at once."""
-    lasts_s = max(30.0, soak_s) if soak_s else 5.0
+    lasts_s = max(30.0, soak_s) if soak_s else 2.5
     notes_folder(home).mkdir()
     readers = [listen(home, "storm_reader.py", name) for name in READERS]
     rotator = listen(home, "storm_rotator.py")
@@ -114,7 +122,9 @@ def test_nothing_is_damaged_lost_or_doubled(
                 start(home, argv, writers)
             keeper = Keeper(home, list(writers), chance)
             end_s = time.monotonic() + lasts_s
-            while time.monotonic() < end_s:
+            while time.monotonic() < end_s or (
+                not all_have_noted(home, argvs) and time.monotonic() < end_s + START_S
+            ):
                 keeper.tick()
                 time.sleep(KEEP_EVERY_S)  # the pace of the storm
             assert [each.poll() for each in writers] == [None] * len(argvs), said(home)
@@ -133,7 +143,11 @@ def test_nothing_is_damaged_lost_or_doubled(
     for output, errors in found:
         assert errors == ""
         read = json.loads(output)
-        assert (read["damaged"], read["misplaced"]) == ([], [])
+        # A writer that is killed in a long write leaves the beginning of a line. Had it noted that
+        # event, or written on, one would be missing.
+        torn = [each for each in read["damaged"] if "Input data was truncated" in each]
+        assert len(torn) <= len(argvs)
+        assert (read["damaged"], read["misplaced"]) == (torn, [])
         # They were killed: what they had no time to note may be there.
         more = {name: read["last"][name] - count for name, count in noted.items()}
         assert {name: n for name, n in more.items() if not 0 <= n <= BATCH} == {}

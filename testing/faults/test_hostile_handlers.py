@@ -145,7 +145,7 @@ def test_a_background_child_that_holds_the_output_does_not_hold_the_attempt(bus)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_flood_of_output_is_drained_cut_and_ended(bus, kind):
     python = "while True: os.write(1, b'y' * 65536)"
-    install(bus, kind, "yes", python, "timeout: 2s   attempts: 1")
+    install(bus, kind, "yes", python, "timeout: 1s   attempts: 1")
     process, _ = warmed(bus)
     before = rss_bytes(process.pid)
     event = bus.emit("k")

@@ -44,7 +44,7 @@ def environment(bench):
     return {**os.environ, "HOOKLINE_HOME": str(bench.home.root), "PYTHONPATH": path}
 
 
-def test_the_doctor_says_what_to_do_where_appends_may_mix(bench, monkeypatch):
+def test_the_doctor_is_same_as_to_do_where_appends_may_mix(bench, monkeypatch):
     """F01: the magic number of a network file system."""
     monkeypatch.setattr(doctor, "_f_type", lambda _: NFS)
     bench.home.config.mkdir()

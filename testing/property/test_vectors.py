@@ -45,6 +45,7 @@ def holds(vector, judge, result):
 def test_every_file_of_vectors_is_run():
     known = {"json", "types", "ids", "strings", "times"}
     known |= {"envelopes", "cortex", "signals", "cortex-back"}
+    known |= {"ticks"}  # run by testing/unit/schedule/test_wait.py
     assert {path.stem for path in VECTORS.glob("*.jsonl")} == known
 
 

@@ -14,7 +14,7 @@ from testing.simulator.disk import SimSyncer
 from testing.simulator.world import OF_MANY, World
 
 HOURS = 3.0
-SEEDS = (18, 19, 33, 67, 24, 9, *range(1, 60))
+SEEDS = (18, 1, 2, 9, 19, *range(1, 60))
 """Worlds that find much are tried first."""
 
 

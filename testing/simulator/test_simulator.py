@@ -13,7 +13,7 @@ from testing.simulator.world import HANDLERS, OF_MANY, World
 
 SEEDS = tomllib.loads((Path(__file__).parent / "seeds.toml").read_text())["seed"]
 CHECKOUT = Path(__file__).resolve().parents[2]
-FRESH_S = 5.0
+FRESH_S = 3.0
 HOURS = 6.0
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from testing.tidy.checkout import source, sources
 
 MATRIX: dict[str, dict[str, Any]] = tomllib.loads(source("testing/faults/matrix.toml").text)
-ROWS_BY_LETTER = {"W": 26, "R": 11, "C": 11, "D": 27, "F": 2}
+ROWS_BY_LETTER = {"W": 26, "R": 11, "C": 11, "D": 27, "F": 2, "T": 7}
 ROWS = [f"{letter}{n:02d}" for letter, last in ROWS_BY_LETTER.items() for n in range(1, last + 1)]
 
 

@@ -39,6 +39,10 @@ done
 """
 
 
+# Ends with the status that is the event's data; jq would take ten times as long.
+OBEY = 'read -r event <"$1"; event=${event%?}; exit "${event##*:}"'
+
+
 class Spectator:
     """Remembers everything."""
 

@@ -14,8 +14,11 @@ replay() { "$HOOKLINE_CHECKOUT/scripts/events/event-replay.sh" "$@"; }
 
 hookline() { "$HOOKLINE_CHECKOUT/.venv/bin/hookline" "$@"; }
 
-emit() { # <id> [<type> [<option>...]]
-  hookline emit "${2-a.b}" --id "$1" --source "${SOURCE-me}" "${@:3}" >/dev/null
+emit() { # <id> [<type> [<attributes>]]: as it is stored, without a process for each
+  local type=${2-a.b}
+  printf '{"specversion":"1.0","id":"%s","source":"%s","type":"%s",' \
+    "$1" "${SOURCE-me}" "$type" >>"$(log_of "${type%%.*}")"
+  printf '"time":"%(%FT%T)T.000000Z"%s}\n' -1 "${3:+,}${3-}" >>"$(log_of "${type%%.*}")"
 }
 
 handler() { # <name> [<body>]
@@ -41,7 +44,7 @@ said() { tr -d '\n' <"$OUT"; }
   assert_output --partial 'Event Replay Tool'
   assert_output --partial 'USAGE: event-replay.sh --event-id ID | --date YYYY-MM-DD'
   assert_output --partial '--json'
-  assert_output --partial 'Searches the logs and their closed segments.'
+  assert_output --partial 'or else one is run.'
 }
 
 @test "an event is delivered once more to every handler that wants it" {
@@ -85,8 +88,8 @@ said() { tr -d '\n' <"$OUT"; }
 }
 
 @test "filters: type, source, priority and correlation" {
-  emit e1 task.failed --priority high --correlation c1
-  SOURCE=you emit e2 task.done --priority low --correlation c1
+  emit e1 task.failed '"priority":"high","correlationid":"c1"'
+  SOURCE=you emit e2 task.done '"priority":"low","correlationid":"c1"'
   emit e3 task.done
   counted() { replay --date "$TODAY" --dry-run --json "$@" | tail -n 1 | jq .processed; }
   assert_equal "$(counted --type '^task\.')" 3

@@ -5,21 +5,39 @@ load handlers
 
 setup() { sandbox; }
 
-each_handler() { # <function>: with each handler and the data of its sample, in a new home each
-  local path handler
-  for path in "$HANDLERS"/on-*.sh; do
-    handler=${path##*/} handler=${handler%.sh}
+# <function> [<how many>]: with each, or some, its sample's data, in a new home each
+each_handler() {
+  local handler
+  for handler in $(handlers_to_try "${2-}"); do
+    [[ " ${passing-} " != *" $handler "* ]] || continue
     rm -rf -- "${HOOKLINE_HOME:?}/coordination"
     mkdir -p -- "$HOOKLINE_HOME/coordination/events"
+    furnish "$handler"
     printf 'this is %s\n' "$handler"
     # Not in a condition: errexit would be off in there, and no assertion would count but the last.
     "$1" "$handler" "$(<"$BATS_TEST_DIRNAME/samples/$handler.json")"
   done
 }
 
-applied() { # <handler>: the identities in the state files
-  find "$HOOKLINE_HOME/coordination" -name '*.json' -exec cat {} + |
-    jq -r --arg handler "$1" '._applied[$handler] // [] | .[]'
+# Not those that remember no event: what they see to is so or not (their own tests say how).
+each_rememberer() { # <function>
+  local passing='on-system-daemon-start-requested'
+  each_handler "$1"
+}
+
+# Nor those whose only memory is the log: testing/unit/schedule/test_layer_run.py and
+# testing/faults/test_learning_cycle.py kill these.
+each_keeper() { # <function> [<how many>]: as each_handler, with each that keeps state files
+  local passing='on-system-daemon-start-requested on-layer-due on-learning-cycle-requested'
+  each_handler "$@"
+}
+
+applied() { # <handler>: the identities in the state files, or of the causes in the log
+  find "$HOOKLINE_HOME/coordination" \( -name '*.json' -o -path '*/events/*.jsonl' \) \
+    -exec cat {} + |
+    jq -r --arg handler "$1" '(._applied[$handler] // [] | .[]),
+      (select(.type == "layer.completed" or .type == "learning.cycle_completed")
+        | .data | .tick // .request | .id + " " + .source)'
 }
 
 @test "fields that nobody knows are passed over" {
@@ -50,23 +68,24 @@ applied() { # <handler>: the identities in the state files
 
 @test "a field of the wrong type is refused by its name and nothing is stored" {
   wrong_types() {
-    local key
-    for key in $(jq -r 'keys[]' <<<"$2"); do
-      refused "$1" one "$(jq -c --arg key "$key" '.[$key] = {"an": "object"}' <<<"$2")"
+    local key data
+    while read -r key data; do
+      refused "$1" one "$data"
       assert_stderr --partial "data.$key "
-    done
+    done < <(jq -r 'keys[] as $key | "\($key) \(.[$key] = {"an": "object"} | tojson)"' <<<"$2")
   }
   each_handler wrong_types
 }
 
 @test "what a terminal would obey gets into no file" {
   hostile() {
-    local key files hostile='"a\u001b]52;c;eA==\u0007\u009b2J\u202e\u007f"'
-    for key in $(jq -r 'keys_unsorted[]' <<<"$2"); do
-      handle "$1" "$key" "$(jq -c --arg key "$key" ".[\$key] = $hostile" <<<"$2")"
+    local key data files hostile='"a\u001b]52;c;eA==\u0007\u009b2J\u202e\u007f"'
+    while read -r key data; do
+      handle "$1" "$key" "$data"
       ((status == 65)) || assert_success
       [[ ! $stderr =~ [[:cntrl:]] ]] || fail "$(printf %q "$stderr")"
-    done
+    done < <(jq -r --argjson text "$hostile" \
+      'keys_unsorted[] as $key | "\($key) \(.[$key] = $text | tojson)"' <<<"$2")
     files=$(LC_ALL=C grep -rlP '\x1b|\x7f|\xc2[\x80-\x9f]|\xe2\x80\xae' \
       "$HOOKLINE_HOME/coordination") || :
     assert_equal "$files" ''
@@ -84,7 +103,7 @@ applied() { # <handler>: the identities in the state files
     assert_equal "$(snapshot)" "$before"
     assert_equal "$(applied "$1")" 'one a-test'
   }
-  each_handler twice
+  each_rememberer twice
 }
 
 @test "two sources may use the same id" {
@@ -93,7 +112,7 @@ applied() { # <handler>: the identities in the state files
     handled "$1" one "$2" 0 there
     assert_equal "$(applied "$1")" $'one here\none there'
   }
-  each_handler same_id
+  each_rememberer same_id
 }
 
 @test "stdin may be closed" {
@@ -103,7 +122,7 @@ applied() { # <handler>: the identities in the state files
     assert_success
     assert_equal "$(applied "$1")" 'one a-test'
   }
-  each_handler closed_stdin
+  each_rememberer closed_stdin
 }
 
 @test "20 runs at once lose no update" {
@@ -123,7 +142,7 @@ applied() { # <handler>: the identities in the state files
       assert_equal "$(wc -l <"$file")" 20
     done < <(find "$HOOKLINE_HOME/coordination" -name '*.jsonl' ! -path '*/events/*')
   }
-  each_handler at_once
+  each_keeper at_once 5
 }
 
 @test "killed anywhere, the next run makes whole what was begun" {
@@ -132,24 +151,30 @@ applied() { # <handler>: the identities in the state files
     event one "$2" 1
     killed_everywhere "$1" one
   }
-  each_handler killed
+  each_keeper killed 4
 }
 
 @test "a damaged state file is kept and never overwritten" {
   damaged() {
-    local file
+    local file files
     handled "$1" one "$2"
-    while IFS= read -r file; do printf '{"torn":' >"$file"; done \
-      < <(find "$HOOKLINE_HOME/coordination" -name '*.json')
+    files=$(find "$HOOKLINE_HOME/coordination" -name '*.json')
+    while IFS= read -r file; do printf '{"torn":' >"$file"; done <<<"$files"
     handle "$1" two "$2"
     assert_success
     assert_stderr --partial 'is damaged: kept as'
     while IFS= read -r file; do
-      grep -qxF '{"torn":' "$file" "$file".corrupt-* || fail "overwritten: $file"
-    done < <(find "$HOOKLINE_HOME/coordination" -name '*.json')
+      grep -sqxF '{"torn":' "$file" "$file".corrupt-* || fail "overwritten: $file"
+    done <<<"$files"
     assert_equal "$(applied "$1")" 'two a-test'
   }
-  each_handler damaged
+  each_keeper damaged
+}
+
+# What a home says of the envelope is for handlers that people bring along.
+@test "each is given the events that it understands, whatever the home says" {
+  says_envelope() { grep -q '^# .*envelope: cloudevents' "$HANDLERS/$1.sh"; }
+  each_handler says_envelope
 }
 
 @test "nothing is written outside coordination" {

@@ -10,6 +10,19 @@ load ../test_helper
 HANDLERS=$HOOKLINE_CHECKOUT/scripts/events/handlers
 T0_S=1577872800
 
+# The names of the handlers to try. Where there is much to do with each, a few of them are drawn:
+# others by another seed, all in a long run, or those that HOOKLINE_TEST_HANDLERS='on-task-*' names.
+handlers_to_try() { # [<how many>]
+  local path most=${1:-1000}
+  [[ ! ${HOOKLINE_SOAK-}${HOOKLINE_TEST_HANDLERS-} ]] || most=1000
+  for path in "$HANDLERS"/${HOOKLINE_TEST_HANDLERS-on-*}.sh; do
+    path=${path##*/}
+    printf '%s\n' "${path%.sh}"
+  done | awk -v seed="${HOOKLINE_SEED:-$SRANDOM}" -v most="$most" '
+    BEGIN { srand(seed) }
+    { print rand() " " $0 | "sort | head -n " most }' | cut -d ' ' -f 2
+}
+
 event() { # <id> <data> [<seconds> [<source>]]: writes an event to $EVENTS/<id>
   local time
   mkdir -p -- "$BATS_TEST_TMPDIR/events"
@@ -18,12 +31,22 @@ event() { # <id> <data> [<seconds> [<source>]]: writes an event to $EVENTS/<id>
     "$1" "${4-a-test}" "$time" "$2" >"$BATS_TEST_TMPDIR/events/$1"
 }
 
-deliver() { # <handler> <id> [<command>...]: the handler runs under the command
-  local event=$BATS_TEST_TMPDIR/events/$2 scratch=$BATS_TEST_TMPDIR/scratch/$1.$2
+furnish() { # <handler>: lays down what it needs in coordination/
+  local sample=$HOOKLINE_CHECKOUT/testing/bats/handlers/samples/$1
+  [[ ! -d $sample ]] || cp -RT -- "$sample" "$HOOKLINE_HOME/coordination"
+  chmod -R go-w -- "$HOOKLINE_HOME/coordination"
+}
+
+deliver() { # <handler> <id> [<command>...]: the handler runs under the command, at the event's time
+  local event=$BATS_TEST_TMPDIR/events/$2 scratch=$BATS_TEST_TMPDIR/scratch/$1.$2 at=''
+  # Of a batch, the time of the last.
+  [[ ! $(<"$event") =~ .*\"time\":\"(2020-[0-9T:-]{14}) ]] ||
+    at=$(date -u -d "${BASH_REMATCH[1]}Z" +%s)
   mkdir -p -- "$scratch"
   # shellcheck disable=SC2094 # a handler only reads its event
   (cd -- "$scratch" && exec env -i PATH="$PATH" HOME="$HOME" LC_CTYPE=C.UTF-8 TMPDIR="$scratch" \
     HOOKLINE_HOME="$HOOKLINE_HOME" HOOKLINE_ATTEMPT="test:$1:$2:1" EVENT_ID="$2" EVENT_ATTEMPT=1 \
+    HOOKLINE_NOW="$at" \
     EVENT_HOPS=0 "${@:3}" "$HANDLERS/$1.sh" "$event" <"$event")
 }
 
@@ -45,8 +68,9 @@ refused() { # as handle: refused in one line, and nothing stored
   assert_equal "$(stored)" ''
 }
 
-stored() { # all that there is below coordination/, but for locks
-  (cd -- "$HOOKLINE_HOME/coordination" && find . -type f ! -path './state/locks/*' | sort)
+stored() { # all that there is below coordination/, but for state/
+  (cd -- "$HOOKLINE_HOME/coordination" &&
+    find . -type f ! -path './state/*' ! -path './layers/*' ! -path './config/*' | sort)
 }
 
 snapshot() { # what is stored, with its content; an event counts once, and not by its time
@@ -97,6 +121,7 @@ read -r count <"$KILLERS/count"
 printf '%d\n' "$((count + 1))" >"$KILLERS/count"
 command=/usr/bin/${0##*/}
 ((count + 1 == KILL_AT)) || exec "$command" "$@"
+printf '%s\n' "${0##*/}" >"$KILLERS/struck"
 [[ $KILL_WHEN == before ]] || "$command" "$@"
 read -r _ _ _ _ group _ </proc/self/stat
 kill -KILL -- "-$group"
@@ -118,7 +143,8 @@ back_to() { # <folder>: makes coordination/ what it was
 }
 
 # Whatever the point, what is there after the repetition is what one undisturbed run makes. Most
-# points leave the same as the one before them: from there the repetition is known.
+# points leave the same as the one before them: from there the repetition is known. After a command
+# that only reads, there is what was there before it.
 killed_everywhere() { # <handler> <id>
   local at=1 when expected left begin=$BATS_TEST_TMPDIR/begin
   local -A known=()
@@ -129,6 +155,7 @@ killed_everywhere() { # <handler> <id>
   expected=$(snapshot)
   while :; do
     for when in before after; do
+      [[ $when == before || $(<"$BATS_TEST_TMPDIR/killers/struck") == @(dd|mkdir|mv) ]] || continue
       back_to "$begin"
       if deliver_killed "$1" "$2" "$at" "$when"; then break 2; fi
       left=$(find "$HOOKLINE_HOME/coordination" -printf '%P %s\n' | sort && snapshot)

@@ -92,6 +92,17 @@ archiver() { # <body>
     '[2,{"workers":2,"worker_ids":["f","s1"]}]'
 }
 
+@test "who has done its work goes when nothing was heard of it for a day" {
+  state_is worker-pool.json '{"workers":[
+    {"id":"a","status":"available","status_at":"2019-12-30T10:00:00Z",
+      "last_heartbeat":"2020-01-01T09:00:00Z"},
+    {"id":"b","status":"completed","status_at":"2019-12-30T10:00:00Z"},
+    {"id":"c","status":"available"},
+    {"id":"d","status":"stopped","status_at":"2020-01-01T09:00:00Z"}]}'
+  clean one failed_workers
+  assert_state worker-pool.json '[.workers[].id]' '["a","c","d"]'
+}
+
 @test "with a target only that worker goes" {
   state_is worker-pool.json \
     '{"workers":[{"id":"f1","status":"failed"},{"id":"f2","status":"failed"}]}'

@@ -120,3 +120,99 @@ stats_after() { # <decisions> <of them for "a"> <confidence>: as if they had bee
     '[(.masters | length), .masters["(other)"].decision_count, .masters.m5.decision_count]' \
     '[1001,2,2]'
 }
+
+rating() { # <mean> <low> <high> [<outcomes>]
+  printf '{"mean":%s,"low":%s,"high":%s,"outcomes":%s' "$1" "$2" "$3" "${4-20}"
+}
+
+learned() { # <expert> <rating> [<expert> <rating>...]: as a learning cycle has left it
+  local text=''
+  while (($#)); do
+    text+=${text:+,}"\"$1\":$2,\"task_types\":{}}"
+    shift 2
+  done
+  state_is moe-learning/expert-confidence.json "{\"experts\":{$text}}"
+}
+
+recorded() { lines routing/routing-decisions.jsonl "$1" | tail -n 1; }
+
+@test "what was learned of the expert is recorded beside what was claimed" {
+  learned a "$(rating 0.6 0.4 0.8)"
+  decide 1 a 0.9
+  assert_equal "$(recorded '[.confidence, .learned_confidence, .learned_from, .learned_to]')" \
+    '[0.9,0.6,0.4,0.8]'
+  decide 2 b 0.9
+  assert_equal "$(recorded 'has("learned_confidence")')" false
+}
+
+@test "what was learned of the type of task counts from five outcomes on" {
+  local all few enough
+  all=$(rating 0.6 0.4 0.8)
+  few="$(rating 0.1 0.05 0.2 4)}"
+  enough="$(rating 0.3 0.2 0.4 5)}"
+  state_is moe-learning/expert-confidence.json \
+    "{\"experts\":{\"a\":$all,\"task_types\":{\"scan\":$few,\"code\":$enough}}}}"
+  handled "$H" one '{"master":"a","task_type":"scan"}'
+  assert_equal "$(recorded .learned_confidence)" 0.6
+  handled "$H" two '{"master":"a","task_type":"code"}'
+  assert_equal "$(recorded '[.task_type, .learned_confidence]')" '["code",0.3]'
+}
+
+@test "who is chosen although another one is better beyond doubt is told, once an hour" {
+  learned a "$(rating 0.3 0.2 0.5)" b "$(rating 0.8 0.6 0.9)" c "$(rating 0.9 0.7 0.95)"
+  handled "$H" d0 '{"master":"a","task_id":"t"}' 0
+  assert_equal "$(emitted '[.type, .data.pattern_type, .data.master, .data.better,
+    .data.learned, .data.better_learned, .data.task_id]')" \
+    '["learning.pattern_detected","routing_misplaced","a","c",[0.2,0.5],[0.7,0.95],"t"]'
+  decide 1 a 0.9 3599
+  assert_equal "$(emitted . | wc -l)" 1
+  decide 2 a 0.9 3600
+  assert_equal "$(emitted . | wc -l)" 2
+}
+
+@test "whose intervals touch are not told apart" {
+  learned a "$(rating 0.3 0.2 0.6)" b "$(rating 0.8 0.6 0.9)"
+  decide 1 a 0.9
+  decide 2 b 0.9
+  assert_equal "$(emitted .)" ''
+}
+
+@test "of a type of task only what is known of that type is compared" {
+  local all good bad
+  all=$(rating 0.5 0.4 0.6)
+  good="$(rating 0.9 0.8 0.95)}"
+  bad="$(rating 0.2 0.1 0.3)}"
+  state_is moe-learning/expert-confidence.json "{\"experts\":{
+    \"a\":$all,\"task_types\":{\"scan\":$bad,\"code\":$good}},
+    \"b\":$all,\"task_types\":{\"scan\":$good,\"code\":$bad}},
+    \"c\":$(rating 0.99 0.98 1),\"task_types\":{}}}}"
+  handled "$H" one '{"master":"a","task_type":"code"}'
+  assert_equal "$(emitted .)" ''
+  handled "$H" two '{"master":"a","task_type":"scan"}'
+  assert_equal "$(emitted '[.data.task_type, .data.better]')" '["scan","b"]'
+}
+
+@test "an imbalance and a better expert in one decision are two patterns" {
+  stats_after 30 25 0.9
+  learned a "$(rating 0.3 0.2 0.5)" b "$(rating 0.8 0.6 0.9)"
+  decide 1 a 0.9
+  assert_equal "$(emitted .data.pattern_type | sort)" \
+    $'"routing_imbalance"\n"routing_misplaced"'
+  assert_equal "$(emitted .id | sort -u | wc -l)" 2
+}
+
+@test "what was learned may be absent, damaged or strange, and nothing changes" {
+  local text number=0 file=$HOOKLINE_HOME/coordination/moe-learning/expert-confidence.json
+  for text in '' '{"experts":' '[]' 'null' '{"experts":[1]}' '{"experts":{"a":7,"b":null}}' \
+    '{"experts":{"a":{"mean":"x","low":0,"high":1},"b":{"mean":1,"low":[]}}}' \
+    '{"experts":{"a":{"mean":1,"low":0,"high":1,"task_types":[1]}}}' \
+    "{\"experts\":{\"a\":$(rating 0.3 0.2 0.5),\"task_types\":{\"x\":7}}}}"; do
+    state_is moe-learning/expert-confidence.json "$text"
+    handled "$H" "d$((++number))" '{"master":"a","confidence":0.9,"task_type":"x"}'
+    assert_equal "$(<"$file")" "$text"
+  done
+  rm -- "$file" && mkdir -- "$file"
+  handled "$H" last '{"master":"a","confidence":0.9,"task_type":"x"}'
+  assert_equal "$(emitted .)" ''
+  assert_state metrics/routing-stats.json .total_decisions "$((number + 1))"
+}

@@ -57,21 +57,21 @@ task_fails() { # <number> <error_type> [<seconds>]
   assert_state task-queue.json '.tasks' \
     '[{"id":"t1","status":"running","title":"x"},
     {"task_id":"t2","status":"failed","failed_at":"2020-01-01T10:00:02.000000Z",
-      "error_type":"timeout"},"odd"]'
+      "error_type":"timeout","status_at":"2020-01-01T10:00:02.000000Z"},"odd"]'
   assert_state task-queue.json .version 2
 }
 
-@test "no queue is made and no task is added" {
-  task_fails 1 timeout
-  refute_exists "$HOOKLINE_HOME/coordination/task-queue.json"
-  state_is task-queue.json '{"tasks":[]}'
+@test "a task whose task.created comes later is not queued as a new one then" {
   task_fails 2 timeout
-  assert_equal "$(<"$HOOKLINE_HOME/coordination/task-queue.json")" '{"tasks":[]}'
+  assert_state task-queue.json '[.tasks[] | [.id, .status]]' '[["t2","failed"]]'
+  handled on-task-created late '{"task_id":"t2","task_type":"feature"}' 1
+  assert_state task-queue.json '[.tasks[] | [.id, .status, .task_type, .error_type]]' \
+    '[["t2","failed","feature","timeout"]]'
 }
 
 @test "a damaged queue that it need not write stays where it is" {
   state_is task-queue.json '{"tasks":['
-  task_fails 1 timeout
+  handled "$H" one '{"error_type":"timeout"}'
   assert_equal "$(<"$HOOKLINE_HOME/coordination/task-queue.json")" '{"tasks":['
 }
 

@@ -13,11 +13,28 @@ beat() { # <worker> <seconds> [<data>]
   handled "$H" "$1-$2" "$data" "$2" "$1"
 }
 
+alerts() { # <jq filter>: what it says of each alert
+  emitted "select(.type == \"system.health_alert\") | $1"
+}
+
+planned() { # the moments at which somebody may be silent, as they were asked for
+  emitted 'select(.type == "worker.watch_planned") | .data.due[11:]'
+}
+
+tick() { # <id> <seconds>: the schedule has come to such a moment
+  event "$1" '{"schedule":"worker_watch","reason":"time"}' "$2" hookline.schedule
+  sed -i 's/"a.test"/"worker.watch_due"/' "$BATS_TEST_TMPDIR/events/$1"
+  run --separate-stderr deliver "$H" "$1"
+  assert_success
+  assert_equal "$output$stderr" ''
+}
+
 @test "a heartbeat puts the worker into the pool and on record" {
   handled "$H" one "$(<"$BATS_TEST_DIRNAME/samples/$H.json")" 5
   assert_state worker-pool.json '.workers' \
-    '[{"id":"w1","status":"busy","worker_type":"implementer","task_id":"t1",
-      "last_heartbeat":"2020-01-01T10:00:05.000000Z"}]'
+    '[{"id":"w1","last_heartbeat":"2020-01-01T10:00:05.000000Z","status":"busy",
+      "worker_type":"implementer","task_id":"t1","stale_after_s":60,
+      "status_at":"2020-01-01T10:00:05.000000Z"}]'
   assert_state worker-pool.json '.active_workers.w1 | .status, .last_heartbeat' \
     $'"busy"\n"2020-01-01T10:00:05.000000Z"'
   assert_equal "$(lines worker-health-metrics.jsonl \
@@ -41,7 +58,7 @@ beat() { # <worker> <seconds> [<data>]
 @test "a worker that lives long is not reported" {
   local s
   for s in 0 120 240 360 480 600; do beat w1 "$s"; done
-  assert_equal "$(emitted .)" ''
+  assert_equal "$(alerts .)" ''
   assert_state worker-pool.json '.workers | length' 1
 }
 
@@ -50,7 +67,7 @@ beat() { # <worker> <seconds> [<data>]
   beat w2 30
   beat w3 200
   beat w4 340
-  assert_equal "$(emitted \
+  assert_equal "$(alerts \
     '[.type, .priority, .source, (.data | .alert_type, .workers, .worker_count,
       .threshold_minutes)]')" \
     '["system.health_alert","high","on-worker-heartbeat","stale_workers",["w1","w2"],2,5]'
@@ -61,9 +78,9 @@ beat() { # <worker> <seconds> [<data>]
 @test "silence counts from five minutes on, not before" {
   beat w1 0
   beat w2 300
-  assert_equal "$(emitted .)" ''
+  assert_equal "$(alerts .)" ''
   beat w2 301
-  assert_equal "$(emitted .data.workers)" '["w1"]'
+  assert_equal "$(alerts .data.workers)" '["w1"]'
 }
 
 @test "the same silent workers are told once in five minutes, a new one at once" {
@@ -71,13 +88,13 @@ beat() { # <worker> <seconds> [<data>]
   beat w2 10
   local s
   for s in 305 306 307; do beat w3 "$s"; done
-  assert_equal "$(emitted .data.workers)" '["w1"]'
+  assert_equal "$(alerts .data.workers)" '["w1"]'
   beat w3 311
-  assert_equal "$(emitted .data.workers)" $'["w1"]\n["w1","w2"]'
+  assert_equal "$(alerts .data.workers)" $'["w1"]\n["w1","w2"]'
   beat w3 610
-  assert_equal "$(emitted . | wc -l)" 2
+  assert_equal "$(alerts . | wc -l)" 2
   beat w3 611
-  assert_equal "$(emitted .data.workers)" $'["w1"]\n["w1","w2"]\n["w1","w2"]'
+  assert_equal "$(alerts .data.workers)" $'["w1"]\n["w1","w2"]\n["w1","w2"]'
 }
 
 @test "who comes back is running again, and may fall silent again" {
@@ -86,14 +103,14 @@ beat() { # <worker> <seconds> [<data>]
   beat w1 410
   assert_state worker-pool.json '[.workers[].status]' '["running","running"]'
   beat w2 800
-  assert_equal "$(emitted .data.workers)" $'["w1"]\n["w1"]'
+  assert_equal "$(alerts .data.workers)" $'["w1"]\n["w1"]'
 }
 
 @test "a backlog makes nobody stale: the clock is that of the log" {
   beat w1 0
   beat w2 1
   beat w1 200
-  assert_equal "$(emitted .)" ''
+  assert_equal "$(alerts .)" ''
 }
 
 @test "an old heartbeat that comes late takes nothing back" {
@@ -107,7 +124,7 @@ beat() { # <worker> <seconds> [<data>]
   printf -v now '%(%s)T' -1
   handled "$H" one '{"worker_id":"w1"}' "$((now - T0_S))"
   handled "$H" two '{"worker_id":"w2"}' "$((now - T0_S + 864000))"
-  assert_equal "$(emitted .)" ''
+  assert_equal "$(alerts .)" ''
   assert_state worker-pool.json '.workers[1].last_heartbeat < "'"$(TZ=UTC printf \
     '%(%Y-%m-%dT%H:%M:%S)T' "$((now + 60))")"'"' true
 }
@@ -117,7 +134,7 @@ beat() { # <worker> <seconds> [<data>]
     '{"workers":[{"id":"w1","status":"completed","last_heartbeat":"2020-01-01T09:00:00Z"},
     {"id":"w2","status":"failed","last_heartbeat":"2020-01-01T09:00:00Z"}]}'
   beat w3 0
-  assert_equal "$(emitted .)" ''
+  assert_equal "$(alerts .)" ''
   beat w1 1
   assert_state worker-pool.json '[.workers[].status]' '["completed","failed","running"]'
 }
@@ -128,7 +145,7 @@ beat() { # <worker> <seconds> [<data>]
     {"worker_id":"w2","status":"running","last_heartbeat":"2020-01-01T09:00:00+0000","extra":[1]},
     {"id":"w3","last_heartbeat":"yesterday"}],"active_workers":["w1"]}'
   beat w9 0
-  assert_equal "$(emitted .data.workers)" '["w2"]'
+  assert_equal "$(alerts .data.workers)" '["w2"]'
   assert_state worker-pool.json \
     '[.version, .active_workers, .workers[:4], .workers[4].extra, .workers[5].last_heartbeat]' \
     '[7,["w1"],[null,"x",{"id":"w1"},{"id":null,"status":"running"}],[1],"yesterday"]'
@@ -138,13 +155,13 @@ beat() { # <worker> <seconds> [<data>]
   local name='..\/..\/etc $(id) *'
   handled "$H" one "{\"worker_id\":\"$name\"}"
   assert_state worker-pool.json '.workers[0].id' '"../../etc $(id) *"'
-  assert_equal "$(stored)" $'./worker-health-metrics.jsonl\n./worker-pool.json'
+  assert_equal "$(stored | grep -v events/)" $'./worker-health-metrics.jsonl\n./worker-pool.json'
 }
 
 @test "the alert says which heartbeat it answers" {
   beat w1 0
   beat w2 400
-  assert_equal "$(emitted '[.id, .causationid, .hops]')" '["w2-400.health_alert","w2-400",1]'
+  assert_equal "$(alerts '[.id, .causationid, .hops]')" '["w2-400.health_alert","w2-400",1]'
 }
 
 @test "killed anywhere with an alert to tell, it tells that one once" {
@@ -166,10 +183,95 @@ beat() { # <worker> <seconds> [<data>]
   }
   run --separate-stderr check
   assert_success
-  assert_equal "$(emitted '[.source, .data.workers]')" '["on-schedule-tick",["w1","w2"]]'
+  assert_equal "$(alerts '[.source, .data.workers]')" '["on-schedule-tick",["w1","w2"]]'
   run --separate-stderr check
-  assert_equal "$(emitted . | wc -l)" 1
+  assert_equal "$(alerts . | wc -l)" 1
   # The heartbeats know what the schedule has told.
   beat w3 410
-  assert_equal "$(emitted . | wc -l)" 1
+  assert_equal "$(alerts . | wc -l)" 1
+}
+
+@test "when somebody may be silent is asked for once, and again when that moment has come" {
+  beat w1 0
+  beat w2 10
+  beat w1 20
+  assert_equal "$(planned)" '"10:05:00.001Z"'
+  tick t1 301
+  assert_equal "$(planned)" $'"10:05:00.001Z"\n"10:05:10.001Z"'
+  assert_equal "$(alerts .)" "$(emitted 'select(.data.workers)')"
+}
+
+@test "a fleet that has fallen silent is told at the tick, once, and no other tick is asked for" {
+  beat w1 0
+  beat w2 0
+  tick t1 301
+  assert_equal "$(alerts '[.data.workers, .causationid]')" '[["w1","w2"],"t1"]'
+  assert_equal "$(planned | wc -l)" 1
+  assert_state worker-pool.json '[.workers[].status]' '["stale","stale"]'
+}
+
+@test "a worker may say after how long it is to be missed" {
+  handled "$H" a '{"worker_id":"w1","stale_after_s":2.5}'
+  beat w2 0
+  assert_equal "$(planned)" '"10:00:02.501Z"'
+  tick t1 2
+  assert_equal "$(alerts .)" ''
+  tick t2 3
+  assert_equal "$(alerts .data.workers)" '["w1"]'
+  # It need not say it again.
+  beat w1 10
+  tick t3 13
+  assert_equal "$(alerts .data.workers)" $'["w1"]\n["w1"]'
+}
+
+@test "the home says after how long everybody is missed" {
+  state_is config/policies.toml $'[workers]\nstale_after = "1m"  # not five'
+  beat w1 0
+  beat w2 59
+  assert_equal "$(alerts .)" ''
+  beat w2 61
+  assert_equal "$(alerts '.data | [.workers, .threshold_minutes]')" '[["w1"],1]'
+}
+
+@test "policies that cannot be read keep nobody from being watched" {
+  state_is config/policies.toml 'stale_after = 1m'
+  handle "$H" one '{"worker_id":"w1"}'
+  assert_success
+  assert_stderr --partial 'config/policies.toml, line 1: not understood'
+  state_is config/policies.toml $'[workers]\nstale_after = "soon"'
+  tick t1 300
+  assert_equal "$(alerts .)" ''
+  tick t2 301
+  assert_equal "$(alerts .data.workers)" '["w1"]'
+}
+
+@test "a batch is what its heartbeats are one by one, and looks for the silent once" {
+  local n
+  beat old 0
+  for n in {1..40}; do
+    event "b$n" "{\"worker_id\":\"w$((n % 4))\"}" "$((n * 10))"
+    cat -- "$BATS_TEST_TMPDIR/events/b$n"
+  done >"$BATS_TEST_TMPDIR/batch"
+  mv -- "$BATS_TEST_TMPDIR/batch" "$BATS_TEST_TMPDIR/events/batch"
+  run --separate-stderr deliver "$H" batch
+  assert_success
+  assert_equal "$(alerts '[.id, .data.workers]')" '["b40.health_alert",["old"]]'
+  assert_equal "$(lines worker-health-metrics.jsonl .event_id | wc -l)" 41
+  assert_state worker-pool.json '[.workers[1:][].last_heartbeat[14:19]]' \
+    '["06:10","06:20","06:30","06:40"]'
+}
+
+@test "a start after the last heartbeat is a sign of life" {
+  beat w1 0
+  handled on-worker-started again '{"worker_id":"w1"}' 250
+  beat w2 400
+  assert_equal "$(alerts .)" ''
+  beat w2 551
+  assert_equal "$(alerts .data.workers)" '["w1"]'
+}
+
+@test "killed anywhere with a moment to ask for, it asks for that one once" {
+  event one '{"worker_id":"w1"}'
+  killed_everywhere "$H" one
+  assert_equal "$(planned)" '"10:05:00.001Z"'
 }

@@ -183,9 +183,18 @@ mv -fT -- .state.json.tmp state.json sync -- coordination "
 @test "an emission that fails leaves the state as it was" {
   printf 'in the way\n' >"$HOOKLINE_HOME/coordination/events/broken-events.jsonl.x"
   mkdir -p -- "$HOOKLINE_HOME/coordination/events/broken-events.jsonl"
-  apply one null 'save(0; {count: 1}), emit("broken.thing"; "low"; {})'
+  HOOKLINE_ATTEMPT=on-test apply one null 'save(0; {count: 1}), emit("broken.thing"; "low"; {})'
   assert_failure 75
   refute_exists "$HOOKLINE_HOME/coordination/state.json"
+}
+
+@test "what a program that polls cannot log goes into the drop box" {
+  mkdir -p -- "$HOOKLINE_HOME/coordination/events/broken-events.jsonl"
+  apply one null 'save(0; {count: 1}), emit("broken.thing"; "low"; {})'
+  assert_success
+  assert_equal "$(cat "$HOOKLINE_HOME"/coordination/events/queue/*.json | jq -c '[.id, .type]')" \
+    '["one.thing","broken.thing"]'
+  assert_state state.json .count 1
 }
 
 @test "a person's .jq and time zone change nothing" {
@@ -197,4 +206,57 @@ mv -fT -- .state.json.tmp state.json sync -- coordination "
 @test "files are not for everybody" {
   handled on-worker-heartbeat one '{"worker_id":"w1"}'
   assert_equal "$(find "$HOOKLINE_HOME/coordination" -type f -perm /007)" ''
+}
+
+batch() { # <id>...: a file with an event for each, as a batch has them
+  local id
+  mkdir -p -- "$BATS_TEST_TMPDIR/events"
+  for id; do
+    event "$id" "{\"n\":${id#e}}"
+    cat -- "$BATS_TEST_TMPDIR/events/$id"
+  done >"$BATS_TEST_TMPDIR/events/batch"
+  run --separate-stderr state_apply on-test "$BATS_TEST_TMPDIR/events/batch" "$SHAPES" \
+    "${program-$COUNT}" state.json
+}
+
+@test "a batch is applied event by event, and written once" {
+  batch e1 e2 e3
+  assert_success
+  assert_state state.json '[.count, ._applied["on-test"]]' \
+    '[3,["e1 a-test","e2 a-test","e3 a-test"]]'
+  assert_equal "$(lines lines.jsonl '[.n, .event_id]')" $'[1,"e1"]\n[2,"e2"]\n[3,"e3"]'
+  spy sync 'printf "%s\n" "$*" >>"$SPY"'
+  PATH=$BATS_TEST_TMPDIR/bin:$PATH batch e2 e3 e4 e4 e5
+  assert_state state.json .count 5
+  assert_equal "$(lines lines.jsonl .n | tr '\n' ' ')" '1 2 3 4 5 '
+  assert_equal "$(wc -l <"$SPY")" 2
+}
+
+@test "a batch says which of its events is the last" {
+  program='print(if $more then "more" else "last" end)' batch e1 e2 e3
+  assert_output $'more\nmore\nlast'
+}
+
+@test "what a killed batch has appended is not appended again by its events alone" {
+  batch e1 e2 e3
+  rm -- "$HOOKLINE_HOME/coordination/state.json"
+  apply e2 '{"n":2}'
+  apply e3 '{"n":3}'
+  assert_equal "$(lines lines.jsonl .n | tr '\n' ' ')" '1 2 3 '
+  assert_state state.json .count 2
+}
+
+@test "a batch with a bad event, or a payload beside the log, stores nothing" {
+  event e1 '{"n":1}'
+  event e2 '[]'
+  cat -- "$BATS_TEST_TMPDIR/events/"e{1,2} >"$BATS_TEST_TMPDIR/events/batch"
+  run --separate-stderr state_apply on-test "$BATS_TEST_TMPDIR/events/batch" "$SHAPES" "$COUNT" \
+    state.json
+  assert_failure 65
+  sed -i 's|"data":\[\]|"dataref":"data/e2.json"|' "$BATS_TEST_TMPDIR/events/batch"
+  run --separate-stderr state_apply on-test "$BATS_TEST_TMPDIR/events/batch" "$SHAPES" "$COUNT" \
+    state.json
+  assert_failure 75
+  assert_stderr 'on-test: the events come one by one'
+  assert_equal "$(stored)" ''
 }

@@ -1,15 +1,19 @@
 """A home is made, and made again; what is killed at it is in testing/faults."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 
 import pytest
 
+from hookline.app.config import load_daemons
 from hookline.app.init import init, link_command, make_folders
+from hookline.app.schedules import load_timetable
 from hookline.log.home import Home
 from hookline.model.errors import CannotCreate
+from hookline.schedule.adaptive import Adaptive
 
 
 @pytest.fixture
@@ -36,6 +40,22 @@ def test_only_init_makes_the_folder_of_handlers_and_with_all_of_them(made):
     assert list(make_folders(made)) == []
     assert f"made {made.handlers}" in init(made)
     assert (made.handlers / "on-task-failed.sh").exists()
+
+
+def test_the_wizard_and_the_daemons_are_laid_down(made):
+    assert os.access(made.root / "scripts/wizards/daemon-control.sh", os.X_OK)
+    daemons = load_daemons(made)
+    assert len(daemons) >= 13
+    scripts = [made.root / each.script for each in daemons.values()]
+    assert [path for path in scripts if path.exists() and not os.access(path, os.X_OK)] == []
+
+
+def test_a_folder_is_synced_once(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr("hookline.app.init.sync_folder", lambda folder: synced.append(str(folder)))
+    list(init(Home(tmp_path / "project")))
+    for folder in ("events/lib", "events/.handlers.new", "daemons", "wizards"):
+        assert synced.count(str(tmp_path / "project/scripts" / folder)) == 1
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o077])
@@ -93,3 +113,72 @@ def test_two_at_once_lay_the_handlers_once(tmp_path):
     for home, *both in zip(homes, said[::2], said[1::2], strict=True):
         assert "".join(both).count(f"made {home.handlers}\n") == 1
         assert not home.handlers.with_name(".handlers.new").exists()
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A folder with a bus of somebody's own: its handlers are older than its events."""
+    home = Home(tmp_path / "project")
+    for folder in (home.handlers, home.queue, home.coordination / "metrics"):
+        folder.mkdir(parents=True, exist_ok=True)
+    logger = home.root / "scripts/events/lib/event-logger.sh"
+    logger.parent.mkdir()
+    logger.write_text("# theirs\n")
+    (home.coordination / "task-queue.json").write_text("[]\n")
+    handler = home.handlers / "on-worker-complete.sh"
+    handler.write_text("#!/bin/sh\ncat >>got\n")
+    handler.chmod(0o750)
+    installed_ns = handler.stat().st_ctime_ns
+    home.live("worker").write_text('{"event_type":"worker.completed"}\n')
+    while handler.stat().st_ctime_ns == installed_ns:
+        # Until the clock of the file system has moved on: what init does must be another time.
+        handler.chmod(0o755)
+    return home
+
+
+def contents(home):
+    files = [path for path in home.root.rglob("*") if path.is_file()]
+    return {path: (path.read_bytes(), path.stat().st_mode, path.stat().st_mtime) for path in files}
+
+
+def test_a_folder_that_is_all_ours_says_so_and_is_ignored_by_git(made):
+    assert {".gitignore", "README.md"} <= {path.name for path in made.coordination.iterdir()}
+
+
+def test_in_a_project_with_a_bus_of_its_own_nothing_is_changed(project):
+    before = contents(project)
+    told = list(init(project))
+    after = contents(project)
+    assert {path: after[path] for path in before} == before
+    logger = project.root / "scripts/events/lib/event-logger.sh"
+    assert f"kept {logger}: it differs from the one that comes with this version" in told
+    assert os.listdir(project.handlers) == ["on-worker-complete.sh"]
+    assert [path.name for path in project.coordination.iterdir() if path.is_file()] == [
+        "task-queue.json"
+    ]
+
+
+def test_the_handlers_of_a_project_begin_when_it_becomes_a_home(project):
+    handler = project.handlers / "on-worker-complete.sh"
+    since = handler.stat().st_ctime_ns
+    assert "the handlers that are there, 1, begin with events from now on" in list(init(project))
+    began = handler.stat().st_ctime_ns
+    assert began > since
+    list(init(project))
+    shutil.rmtree(project.state)
+    project.deliveries.touch()
+    list(init(project))
+    assert handler.stat().st_ctime_ns == began
+
+
+def test_the_schedules_of_a_new_home_are_examples_that_work(made):
+    path = made.config / "schedules.toml"
+    begin = load_timetable(made)
+    assert begin.adaptive == Adaptive()
+    assert list(begin.schedules) == ["worker_watch", "task_retry", "worker_restart"]
+
+    examples = re.sub(r"^# ?(?=\[|[a-z_]+ = )", "", path.read_text(), flags=re.MULTILINE)
+    path.write_text(examples)
+    timetable = load_timetable(made)
+    assert list(timetable.schedules) == ["nightly", "poll", "heartbeat", *begin.schedules]
+    assert timetable.adaptive.types == {"power.on_battery", "power.on_mains"}

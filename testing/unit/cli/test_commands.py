@@ -110,7 +110,7 @@ def test_a_letter_that_is_not_there_is_a_usage_error(capsys):
     assert main(["dead-letters", "replay"]) == os.EX_USAGE
 
 
-def test_status_says_what_needs_somebody(made, capsys):
+def test_status_is_same_as_needs_somebody(made, capsys):
     install(made, "on-a-b.sh")
     assert main(["status"]) == 0
     assert "all is well" in capsys.readouterr().out
@@ -187,7 +187,7 @@ def once(capsys, *options):
     return capsys.readouterr().err.splitlines()
 
 
-def test_dispatch_once_says_what_cron_is_to_mail_and_else_nothing(made, capsys):
+def test_dispatch_once_is_same_as_cron_is_to_mail_and_else_nothing(made, capsys):
     install(made, "on-a-b.sh", HANDLER.replace("attempts: 2", "attempts: 1"))
     install(made, "on-c-d.sh", "#!/nowhere\n")
     main(["emit", "a.b", "exit:=0"])
@@ -212,7 +212,7 @@ exit 65
 """
 
 
-def test_dispatch_once_says_what_it_stopped_also_when_it_could_not_write_all(made, capsys):
+def test_dispatch_once_is_same_as_it_stopped_also_when_it_could_not_write_all(made, capsys):
     install(made, "on-a-b.sh", "#!/bin/bash\nexit 77\n")
     install(made, "on-c-d.sh", SPOILER)
     install(made, "on-e-f.sh", "#!/nowhere\n")
@@ -230,7 +230,7 @@ def test_dispatch_once_says_what_it_stopped_also_when_it_could_not_write_all(mad
     assert [line for line in once(capsys) if "on-e-f.sh" not in line] == []
 
 
-def test_dispatch_once_says_what_is_to_be_tried_again(made, capsys):
+def test_dispatch_once_is_same_as_is_to_be_tried_again(made, capsys):
     install(made, "on-a.py", LATER.replace("if event", "if not event"))
     main(["emit", "a.b"])
     (line,) = once(capsys, "--verbose")[-1:]

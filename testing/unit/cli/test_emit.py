@@ -139,7 +139,7 @@ def test_a_large_payload_lies_beside_the_log(emitted, home, tmp_path):
     assert (home.events / event.dataref).read_text() == file.read_text()
 
 
-def test_in_a_handler_the_event_says_what_caused_it(emitted, monkeypatch):
+def test_in_a_handler_the_event_is_same_as_caused_it(emitted, monkeypatch):
     monkeypatch.setenv("HOOKLINE_ATTEMPT", "x")
     monkeypatch.setenv("EVENT_ID", "cause")
     event = emitted("a.b")

@@ -12,13 +12,14 @@ from hookline.dispatch.journal import STATE_FILE
 from hookline.dispatch.lock import Lock
 from hookline.log.rotate import rotate
 from hookline.model.errors import HooklineError
+from testing.unit.bench import OBEY
 
 
 @pytest.fixture(name="used")
 def make_used(bench, monkeypatch, capsys):
     """A home in which an event was done and one was given up."""
     monkeypatch.setenv("HOOKLINE_HOME", str(bench.home.root))
-    bench.shell("on-a-b.sh", 'exit "$(jq .data "$1")"')
+    bench.shell("on-a-b.sh", OBEY)
     for folder in (bench.home.rejected, bench.home.data):
         folder.mkdir()
     bench.emit("a.b", 0)
@@ -305,7 +306,7 @@ def test_verify_changes_nothing(used, capsys):
     assert everything() == before
 
 
-def test_rebuild_says_what_it_did_and_can_be_called_again(used, capsys):
+def test_rebuild_is_same_as_it_did_and_can_be_called_again(used, capsys):
     assert main(["rebuild", "--dry-run"]) == 0
     assert capsys.readouterr().out.startswith("would be deleted: dispatch.db identities\n")
     assert main(["rebuild", "--json"]) == 0
@@ -360,6 +361,16 @@ def test_the_doctor_finds_nothing_wrong_and_notes_the_dead_letters(capsys):
     assert (letters["well"], letters["note"], letters["next"]) == (
         True, True, "hookline dead-letters",
     )  # fmt: skip
+
+
+def test_the_doctor_sees_that_the_dispatcher_of_cortex_is_still_at_work(used, capsys):
+    day = used.home.archive / "2026-11-21"
+    day.mkdir(parents=True)
+    status, found = doctor(capsys)
+    assert status == 0
+    assert "done twice" in found["dispatcher"]["found"]
+    os.utime(day, (1, 1))
+    assert "dispatcher" not in doctor(capsys)[1]
 
 
 def test_the_doctor_sees_a_damaged_index(used, capsys):

@@ -35,7 +35,7 @@ def selftest(*options):
 
 
 @pytest.mark.timeout(120)
-def test_the_check_says_what_works_here_and_leaves_nothing(home):
+def test_the_check_is_same_as_works_here_and_leaves_nothing(home):
     before = sorted(home.root.rglob("*"))
     status, out, err = selftest("--json")
     assert (status, err) == (0, "")

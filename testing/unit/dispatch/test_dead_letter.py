@@ -32,7 +32,7 @@ def line(**more):
     ],
     ids=str,
 )
-def test_a_line_that_says_what_cannot_be_is_none(impossible):
+def test_a_line_that_is_same_as_cannot_be_is_none(impossible):
     assert decode_letter(line()) is not None
     assert decode_letter(line(**impossible)) is None
 

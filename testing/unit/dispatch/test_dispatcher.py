@@ -449,7 +449,7 @@ def test_what_is_dropped_into_the_box_becomes_an_event(bench):
     bench.shell("on-a-b.sh", 'jq -r .data "$1" >>"$OUT"')
     for name, text in {
         "good.json": '{"specversion":"1.0","type":"a.b","data":"dropped"}',
-        "bad.json": '{"type":"../x"',
+        "bad.json": '{"specversion":"1.0","type":"../x"}',
         ".hidden.json": "{}",
         "not-json.txt": "x",
     }.items():
@@ -479,7 +479,7 @@ def test_a_stopped_dispatcher_lets_what_runs_end(bench):
     assert bench.said() == ["done", "done"]
 
 
-def test_what_a_python_handler_appends_says_what_caused_it(bench):
+def test_what_a_python_handler_appends_is_same_as_caused_it(bench):
     bench.handler(
         "on-a-py.py",
         "# run: python\n"

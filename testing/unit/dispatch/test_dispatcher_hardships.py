@@ -298,7 +298,7 @@ def test_a_file_that_cannot_be_taken_holds_up_no_other(bench):
     for name, type in (("1.json", "blocked.x"), ("2.json", "a.b")):
         event = {"specversion": "1.0", "type": type, "data": "taken"}
         (bench.home.queue / name).write_text(json.dumps(event))
-    (bench.home.queue / ("x" * 250 + ".json")).write_text("{")
+    (bench.home.queue / ("x" * 250 + ".json")).write_text("{}")
     bench.drain()
     assert bench.said() == ["taken"]
     assert os.listdir(bench.home.queue) == ["1.json"]

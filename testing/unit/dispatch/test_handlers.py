@@ -92,7 +92,7 @@ def test_a_name_without_a_type_needs_a_header(bench):
     assert "# on: TYPE" in look(bench, "on-heartbeat.sh")
 
 
-def test_a_file_that_is_not_executable_says_what_mends_it(bench):
+def test_a_file_that_is_not_executable_is_same_as_mends_it(bench):
     assert "chmod +x" in look(bench, "on-a-b.sh", mode=0o640)
 
 
@@ -140,3 +140,89 @@ def test_of_one_that_is_refused_it_is_known_what_it_asks_for(bench, name, header
     (refused,) = discover(bench.home.handlers, lambda _: ("a.b",)).refused
     assert refused.patterns == patterns
     assert refused.may_want("c.d") == (patterns != ("a.b",))
+
+
+CORTEX_NAMES = {
+    "on-worker-complete.sh": ("worker.completed", "worker.complete"),
+    "on-task-complete.sh": ("task.completed", "task.complete"),
+    "on-task-failure.sh": ("task.failed", "task.failure"),
+    "on-security-alert.sh": ("security.vulnerability_found", "security.alert"),
+    "on-routing-decision.sh": ("routing.decision_made", "routing.decision"),
+    "on-learning-pattern.sh": ("learning.pattern_detected", "learning.pattern"),
+    "on-cleanup-needed.sh": ("system.cleanup_needed", "cleanup.needed"),
+    "on-health-alert.sh": ("system.health_alert", "health.alert"),
+    "on-system-startup.sh": ("daemon.started", "system.startup"),
+    "on-system-shutdown.sh": ("daemon.stopped", "system.shutdown"),
+}
+CORTEX_RULE = (
+    *("worker-started", "worker-failed", "worker-heartbeat", "task-created", "task-assigned"),
+    *("security-scan-completed", "learning-model-updated"),
+)
+
+
+def look_in_cortex(bench):
+    return discover(bench.home.handlers, lambda _: ("a.b",), cortex=True)
+
+
+def test_each_name_of_cortex_stands_for_its_type(bench):
+    for name in CORTEX_NAMES:
+        bench.shell(name, "true")
+    for name in CORTEX_RULE:
+        bench.shell(f"on-{name}.sh", "true")
+    found = look_in_cortex(bench)
+    assert found.refused == ()
+    patterns = {handler.name: handler.patterns for handler in found.handlers}
+    assert {name: patterns[name] for name in CORTEX_NAMES} == CORTEX_NAMES
+    for name in CORTEX_RULE:
+        assert patterns[f"on-{name}.sh"] == (name.replace("-", ".", 1).replace("-", "_"),)
+
+
+def test_elsewhere_a_name_says_what_it_says(bench):
+    assert look(bench, "on-system-startup.sh").patterns == ("system.startup",)
+
+
+@pytest.mark.parametrize("cortex", [True, False])
+def test_a_header_goes_before_a_name_of_cortex(bench, cortex):
+    def patterns(header):
+        bench.shell("on-task-failure.sh", "true", header)
+        found = discover(bench.home.handlers, lambda _: (), cortex=cortex)
+        return found.handlers[0].patterns
+
+    assert patterns("# on: a.b") == ("a.b",)
+    assert patterns("# envelope: cortex") == ("task.failed", "task.failure")
+    assert patterns("# envelope: cloudevents") == ("task.failure",)
+
+
+def test_of_two_with_one_work_the_one_that_was_brought_along_runs(bench):
+    bench.shell("on-task-failure.sh", "true")
+    bench.shell("on-task-failed.sh", "true", "# on: task.failed")
+    bench.shell("on-task-failed.py", "true")
+    bench.shell("on-task-created.sh", "true")
+    found = look_in_cortex(bench)
+    assert [each.name for each in found.handlers] == ["on-task-created.sh", "on-task-failure.sh"]
+    assert [each.name for each in found.refused] == ["on-task-failed.py", "on-task-failed.sh"]
+    assert f"on-task-failure.sh has the same events: rm {bench.home.handlers}" in (
+        found.refused[1].reason
+    )
+
+
+def test_both_run_where_their_types_are_said(bench):
+    bench.shell("on-task-failure.sh", "true", "# on: task.failed")
+    bench.shell("on-task-failed.sh", "true")
+    found = look_in_cortex(bench)
+    assert (len(found.handlers), found.refused) == (2, ())
+
+
+def test_one_that_cannot_be_run_stands_in_for_nobody(bench):
+    bench.shell("on-task-failure.sh", "true").chmod(0o640)
+    bench.shell("on-task-failed.sh", "true")
+    found = look_in_cortex(bench)
+    assert [each.name for each in found.handlers] == ["on-task-failed.sh"]
+    assert found.refused[0].patterns == ("task.failed", "task.failure")
+
+
+def test_a_python_file_says_its_types_whatever_it_is_called(bench):
+    bench.handler("on-task-failure.py", "# run: python\n")
+    bench.shell("on-task-failed.sh", "true")
+    found = look_in_cortex(bench)
+    assert [each.patterns for each in found.handlers] == [("task.failed",), ("a.b",)]

@@ -14,7 +14,7 @@ from hookline.dispatch.ledger import Entry
 from hookline.log.rotate import rotate_stream
 from hookline.model.clock import SystemClock
 from hookline.model.errors import BadConfig
-from testing.unit.bench import Bench
+from testing.unit.bench import OBEY, Bench
 
 CLOCK = SystemClock()
 NOW = "2026-01-01T00:00:00.000000Z"
@@ -23,7 +23,7 @@ NOW = "2026-01-01T00:00:00.000000Z"
 @pytest.fixture(name="used")
 def make_used(bench):
     """A home with an event that is done, a letter that was dropped and a handler that is paused."""
-    bench.shell("on-a-b.sh", 'exit "$(jq .data "$1")"', "# attempts: 2   backoff: 1h")
+    bench.shell("on-a-b.sh", OBEY, "# attempts: 2   backoff: 1h")
     bench.emit("a.b", 0)
     bench.emit("a.b", 65)
     bench.drain()

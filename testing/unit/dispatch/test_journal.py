@@ -28,6 +28,7 @@ from hookline.dispatch.subscription import Delivery
 from hookline.log.rotate import remove_segment, rotate_stream
 from hookline.model.clock import SystemClock, rfc3339
 from hookline.model.position import Position
+from testing.unit.bench import OBEY
 
 NOW = "2026-01-01T00:00:00.000000Z"
 CLOSED = "deliveries.00000001.jsonl"
@@ -37,7 +38,7 @@ CLOSED = "deliveries.00000001.jsonl"
 def make_busy(bench, monkeypatch):
     """A home with a small journal, in which much waits."""
     monkeypatch.setattr(module, "JOURNAL_BYTES_MAX", 2000)
-    bench.shell("on-a-b.sh", 'echo "$EVENT_ID $EVENT_ATTEMPT" >>"$OUT"; exit "$(jq .data "$1")"',
+    bench.shell("on-a-b.sh", f'echo "$EVENT_ID $EVENT_ATTEMPT" >>"$OUT"; {OBEY}',
                 "# key: subject   backoff: 1h")  # fmt: skip
     return bench
 

@@ -10,6 +10,7 @@ from hookline.dispatch.ledger import Entry, Ledger, fold, letter_of
 from hookline.dispatch.state import State
 from hookline.dispatch.subscription import Cursor
 from hookline.model.position import Position
+from testing.unit.bench import OBEY
 
 NOW = "2026-11-21T00:00:00.000000Z"
 
@@ -56,7 +57,7 @@ def test_a_line_that_is_no_entry_is_passed_over():
         f'{{"action":"replay","time":"{NOW}","handler":"h\\u0000","domain":"d","segment":1}}',
     ],
 )
-def test_a_line_that_says_what_cannot_be_is_passed_over(line):
+def test_a_line_that_is_same_as_cannot_be_is_passed_over(line):
     assert journal.decode(line.encode()) is None
 
 
@@ -153,7 +154,7 @@ def test_a_handler_is_paused_and_let_go():
 
 
 def test_the_index_is_the_fold_saved(bench):
-    bench.shell("on-a-b.sh", 'exit "$(jq .data "$1")"', "# key: subject  concurrency: 2")
+    bench.shell("on-a-b.sh", OBEY, "# key: subject  concurrency: 2")
     bench.shell("on-a-c.sh", "exit 78")
     for n, status in enumerate((0, 75, 65, 0, 99, 75, 0, 0)):
         bench.emit("a.b", status, subject=f"k{n % 3}")

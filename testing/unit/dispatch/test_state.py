@@ -15,6 +15,7 @@ from hookline.dispatch.state import VERSION, IndexFailed, State
 from hookline.dispatch.subscription import Cursor
 from hookline.model.errors import BadConfig, NotAllowed, TryAgain, WriteFailed
 from hookline.model.position import Position
+from testing.unit.bench import OBEY
 
 EVENTS = 30
 
@@ -23,7 +24,7 @@ EVENTS = 30
 def make_used(bench):
     """A home in which much has happened: done, given up, waiting beyond a cursor, paused."""
     bench.shell("on-a-b.sh", 'echo "$EVENT_ID" >>"$OUT"')
-    bench.shell("on-a-any.sh", 'exit "$(jq .data "$1")"', "# on: a.*   key: subject  backoff: 1h")
+    bench.shell("on-a-any.sh", OBEY, "# on: a.*   key: subject  backoff: 1h")
     bench.shell("on-a-d.sh", 'echo "$EVENT_ID" >>"$OUT"; exit 78')
     for n in range(EVENTS):
         bench.emit("a.b", (0, 65, 75, 0)[n % 4], subject=f"k{n % 5}", id=f"e{n}")

@@ -1,5 +1,6 @@
 """The thread that waits for the disk."""
 
+import os
 import select
 import threading
 
@@ -69,3 +70,14 @@ def test_one_can_wait_for_it(syncer):
     syncer.start([disk] * 100)
     syncer.wait()
     assert (syncer.done, disk.ran) == (True, 100)
+
+
+def test_one_whose_word_cannot_be_sent_goes_on(syncer):
+    disk = Disk()
+    disk.may_end.set()
+    # As full as it can be: the next word that is sent to it is refused.
+    os.eventfd_write(syncer.fd, (1 << 64) - 2)
+    for ran in (1, 2):
+        syncer.start([disk])
+        syncer.wait()
+        assert disk.ran == ran

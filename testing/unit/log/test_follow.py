@@ -1,6 +1,7 @@
 """Following all domains as they grow."""
 
 import os
+import select
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -185,3 +186,84 @@ def test_everything_is_given_back(home: Home, emit: Emit) -> None:
     with Follower(home, Query(), lambda _: None) as follower:
         follower.tick()
     assert os.listdir("/proc/self/fd") == before
+
+
+def test_only_some_domains_are_followed(home: Home, emit: Emit) -> None:
+    emit(1, "a.x")
+    with Follower(home, Query(), lambda _: None, only={"b", "c"}) as follower:
+        emit(2, "a.x")
+        emit(3, "b.x")
+        assert got(follower, 1) == ["e3"]
+        emit(4, "a.x")
+        emit(5, "c.x")
+        assert got(follower, 1) == ["e5"]
+        assert sorted(follower.positions) == ["b", "c"]
+    with Follower(home, Query(pattern="a.*"), lambda _: None, only={"b"}) as follower:
+        assert sorted(follower.positions) == ["a"]
+
+
+def test_all_that_there_is_comes_without_waiting(
+    home: Home, emit: Emit, follow: Callable[..., Follower]
+) -> None:
+    home.live("test").write_bytes(b"".join(event_line(n % 3000) + b"\n" for n in range(20_000)))
+    emit(1, "other.done")
+    begin = Position(1, 0)
+    follower = follow(start={"test": begin, "other": begin})
+    assert sum(map(len, follower.news())) == 20_001
+    assert list(follower.news()) == []
+
+
+def test_how_long_nothing_is_to_be_done_is_known(
+    home: Home, emit: Emit, follow: Callable[..., Follower]
+) -> None:
+    emit(1)
+    follower = follow()
+    assert follower.tick() == []
+    assert following.LOOK_S - 1 < follower.pause_s() <= following.LOOK_S
+    rotate(home, "test")
+    list(follower.news())
+    # Until the closed segment is taken for final.
+    assert 0 < follower.pause_s() < 1
+    emit(2)
+    assert select.select([follower.fd], [], [], WAIT_S)[0]
+
+
+def test_what_was_read_and_what_was_not_is_brought_to_disk(
+    home: Home, emit: Emit, follow: Callable[..., Follower], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emit(1)
+    follower = follow(start={"test": Position(1, 0)})
+    synced: list[str] = []
+    real = os.fdatasync
+
+    def fdatasync(fd: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{fd}"))
+        real(fd)
+
+    monkeypatch.setattr(os, "fdatasync", fdatasync)
+    assert got(follower, 1) == ["e1"]
+    rotate(home, "test")
+    emit(2)
+    follower.sync()
+    closed = home.segments / "test-events.00000001.jsonl"
+    assert set(synced) == {os.fspath(closed), os.fspath(home.live("test"))}
+
+
+def test_what_stands_behind_a_segment_that_may_grow_can_be_seen(
+    home: Home, emit: Emit, follow: Callable[..., Follower]
+) -> None:
+    emit(1)
+    follower = follow(start={"test": Position(1, 0)})
+    assert got(follower, 1) == ["e1"]
+    paused = open_append(home.live("test"))
+    rotate(home, "test")
+    emit(2)
+    assert list(follower.news()) == []
+    seen = [
+        each.record.event.id for found in follower.ahead() for each in found if each.record.event
+    ]
+    assert seen == ["e2"]
+    append_line(paused, event_line(3))
+    os.close(paused)
+    assert got(follower, 2) == ["e3", "e2"]
+    assert list(follower.ahead()) in ([], [[]])

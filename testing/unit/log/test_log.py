@@ -96,7 +96,7 @@ def test_fields_from_outside_are_appended(log: Log) -> None:
     assert list(log.read()) == [event]
 
 
-def test_an_event_says_what_caused_it(home: Home) -> None:
+def test_an_event_is_same_as_caused_it(home: Home) -> None:
     cause = Cause("first", "all", hops=2)
     log = Log(home, cause=cause)
     event = log.append("worker.done", source="test", data=1, correlationid="own")

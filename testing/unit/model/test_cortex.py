@@ -83,9 +83,10 @@ def test_numbers_keep_their_text():
         ({"source": None}, "source is not a string"),
         ({"correlation_id": 7}, "correlation_id is not a string"),
         ({"metadata": "high"}, "metadata is not an object"),
-        ({"metadata": {"priority": 1}}, "metadata.priority is not a string"),
         ({"metadata": {"tags": []}, "payload": {"_metadata": 1}}, "'_metadata' stands twice"),
-        ({"parent": "x"}, "key 'parent' is unknown in a Cortex event"),
+        ({"parent": "x", "payload": [1]}, "key 'parent' is unknown in a Cortex event and cannot"),
+        ({"a b": "x"}, "key 'a b' is unknown"),
+        ({"parent": "x", "payload": {"_event": 1}}, "'_event' stands twice"),
     ],
 )
 def test_what_does_not_fit_is_refused(changes, reason):
@@ -93,9 +94,65 @@ def test_what_does_not_fit_is_refused(changes, reason):
         translated(**changes)
 
 
-def test_readers_pass_over_unknown_keys():
+def test_keys_that_cortex_does_not_know_go_into_the_payload():
+    assert translated(worker_id="w", n=1, payload={"a": 1})["data"] == (
+        b'{"a":1,"_event":{"worker_id":"w","n":1}}'
+    )
+    assert translated(worker_id="w", payload=...)["data"] == b'{"_event":{"worker_id":"w"}}'
+
+
+def test_readers_pass_over_unknown_keys_that_cannot_be_kept():
     members = {key: jsontext.dumps(value) for key, value in EVENT.items()}
-    assert cortex.to_fields({**members, "parent": b"1"}, strict=False) == cortex.to_fields(members)
+    assert cortex.to_fields({**members, "a b": b"1"}, strict=False) == cortex.to_fields(members)
+
+
+@pytest.mark.parametrize("priority", ["URGENT", 1, "", ["high"]])
+def test_a_priority_that_is_none_of_ours_is_kept_and_comes_back(priority):
+    fields = translated(metadata={"priority": priority})
+    assert "priority" not in fields
+    there_and_back(metadata={"priority": priority})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"metadata": {"priority": "low", "master": "m", "tags": ["a"]}},
+        {"metadata": {"priority": "medium", "master": None}},
+        {"payload": {}},
+        {"payload": [1, {"_metadata": {"a": 1}}]},
+        {"payload": {"n": 1763700009000000123}},
+        {"worker_id": "w", "n": [1], "metadata": {"priority": "high", "master": "m"}},
+    ],
+)
+def test_what_comes_as_cortex_comes_back_as_it_was(changes):
+    there_and_back(**changes)
+
+
+def there_and_back(**changes):
+    event = {**EVENT, **changes}
+    line = envelope.line(**envelope.from_outside(event))
+    assert cortex.from_event(decode(line)) == jsontext.dumps(event)
+
+
+def test_no_priority_beside_other_metadata_is_medium():
+    fields = envelope.from_outside({**EVENT, "metadata": {"priority": None, "master": "m"}})
+    back = json.loads(cortex.from_event(decode(envelope.line(**fields))))
+    assert back["metadata"] == {"priority": "medium", "master": "m"}
+
+
+def test_data_that_only_looks_like_ours_stays_data():
+    for data in ({"_metadata": "x"}, {"_event": [1]}, {"deep": {"_metadata": {"a": 1}}}):
+        fields = {"id": "a", "source": "s", "type": "a.b", "time": "2026-11-21T01:35:31.999999Z"}
+        line = envelope.line(**fields, data=jsontext.dumps(data))
+        assert json.loads(cortex.from_event(decode(line)))["payload"] == data
+
+
+def test_no_key_comes_back_twice():
+    fields = {"id": "a", "source": "s", "type": "a.b", "time": "2026-11-21T01:35:31.999999Z"}
+    line = envelope.line(**fields, data=b'{"_event":{"source":"x","b":1}}')
+    back = json.loads(cortex.from_event(decode(line)), object_pairs_hook=list)
+    assert [key for key, _ in back if key in ("source", "b")] == ["source", "b"]
 
 
 def test_the_way_back_is_compact_and_in_order():

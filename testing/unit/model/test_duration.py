@@ -2,7 +2,7 @@
 
 import pytest
 
-from hookline.model.duration import seconds
+from hookline.model.duration import seconds, text_of
 from hookline.model.errors import BadData
 
 
@@ -44,3 +44,23 @@ def test_a_span_has_a_unit(text, span_s):
 def test_no_other_text_is_a_span(text):
     with pytest.raises(BadData, match="duration "):
         seconds(text)
+
+
+@pytest.mark.parametrize(
+    ("span_s", "text"),
+    [
+        (0.0, "0ms"),
+        (0.0015, "1.5ms"),
+        (0.25, "250ms"),
+        (1, "1s"),
+        (90, "90s"),
+        (2.5, "2.5s"),
+        (1234567, "1234567s"),
+        (300, "5m"),
+        (7200, "2h"),
+        (172800, "2d"),
+    ],
+)
+def test_a_span_is_written_in_its_largest_unit_and_read_again(span_s, text):
+    assert text_of(span_s) == text
+    assert seconds(text) == pytest.approx(span_s)

@@ -150,7 +150,7 @@ def test_a_cortex_event_in_a_log_is_an_event():
     event = decode(json.dumps({**CORTEX, "unknown": 1}).encode())
     assert (event.id, event.type) == (CORTEX["event_id"], "system.health_alert")
     assert event.time == "2025-12-01T22:55:11.000000Z"
-    assert event.value() == CORTEX["payload"]
+    assert event.value() == {**CORTEX["payload"], "_event": {"unknown": 1}}
 
 
 @pytest.mark.parametrize(

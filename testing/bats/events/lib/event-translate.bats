@@ -56,7 +56,6 @@ check_envelopes() { # <vector file>
   local base64 verdict domain type logs=$HOOKLINE_HOME/coordination/events
   while read -r base64 verdict domain; do
     decoded "$base64" "$TMPDIR/type"
-    ! has_nul "$TMPDIR/type" || continue
     IFS= read -r -d '' type <"$TMPDIR/type" || :
     rm -f -- "$logs"/*.jsonl
     run "$LIB/event-logger.sh" --emit "$type" s 1
@@ -67,7 +66,7 @@ check_envelopes() { # <vector file>
       assert_failure 65
       assert_nothing_stored
     fi
-  done < <(vectors types.jsonl '".\(.base64) \(.verdict) \(.domain)"')
+  done < <(vectors types.jsonl 'select(has_nul | not) | ".\(.base64) \(.verdict) \(.domain)"')
   refute_exists p
 }
 
@@ -75,20 +74,18 @@ check_envelopes() { # <vector file>
   local base64 verdict id
   while read -r base64 verdict; do
     decoded "$base64" "$TMPDIR/id"
-    ! has_nul "$TMPDIR/id" || continue
     IFS= read -r -d '' id <"$TMPDIR/id" || :
     id=${id//\\/\\\\} id=${id//\"/\\\"} id=${id//$'\n'/\\n}
     run "$LIB/event-validator.sh" \
       "{\"specversion\":\"1.0\",\"id\":\"$id\",\"source\":\"s\",\"type\":\"a.b\"}"
     if [[ $verdict == ok ]]; then assert_success; else assert_failure 65; fi
-  done < <(vectors ids.jsonl '".\(.base64) \(.verdict)"')
+  done < <(vectors ids.jsonl 'select(has_nul | not) | ".\(.base64) \(.verdict)"')
 }
 
 @test "every string vector is a source that is stored as it says, or refused" {
   local base64 verdict json source
   while read -r base64 verdict json; do
     decoded "$base64" "$TMPDIR/source"
-    ! has_nul "$TMPDIR/source" || continue
     IFS= read -r -d '' source <"$TMPDIR/source" || :
     run "$LIB/event-logger.sh" --create a.b "$source" 1
     if [[ $verdict == ok ]]; then
@@ -97,18 +94,19 @@ check_envelopes() { # <vector file>
     else
       assert_failure 65
     fi
-  done < <(vectors strings.jsonl '".\(.base64) \(.verdict) \(.json_base64)"')
+  done < <(vectors strings.jsonl \
+    'select(has_nul | not) | ".\(.base64) \(.verdict) \(.json_base64)"')
 }
 
 @test "every time vector is stored as it says, or refused" {
-  local base64 verdict expected only time
-  while read -r base64 verdict expected only; do
-    time=$(base64 -d <<<"${base64#.}" | jq -Rs .)
+  local verdict expected only time
+  while read -r verdict expected only time; do
     [[ $only == cortex ]] || check_time "$verdict" "$expected" \
       "{\"specversion\":\"1.0\",\"source\":\"s\",\"type\":\"a.b\",\"time\":$time}"
     [[ $only == cloudevents ]] || check_time "$verdict" "$expected" \
       "{\"event_type\":\"a.b\",\"source\":\"s\",\"timestamp\":$time}"
-  done < <(vectors times.jsonl '".\(.base64) \(.verdict) \(.time // "-") \(.only // "-")"')
+  done < <(vectors times.jsonl \
+    '"\(.verdict) \(.time // "-") \(.only // "-") \(.base64 | @base64d | tojson)"')
 }
 
 check_time() { # <verdict> <stored time> <event>
@@ -127,10 +125,15 @@ check_time() { # <verdict> <stored time> <event>
   printf 'envelope = "cortex" # as before\n' >"$HOOKLINE_HOME/coordination/config/hookline.toml"
   run "$LIB/event-logger.sh" --create worker.started s "$data" c high
   assert_success
-  head='\{"event_id":"[0-9a-f-]{36}","event_type":"worker.started","timestamp":"[0-9T:-]{19}\+0000"'
-  assert_output --regexp "^$head"
-  assert_output --partial \
-    '","source":"s","correlation_id":"c","metadata":{"priority":"high"},"payload":'"$data}"
+  head='^\{
+  "event_id": "evt_[0-9]{8}_[0-9]{6}_[0-9a-f]{12}",
+  "event_type": "worker.started",
+  "timestamp": "[0-9T:-]{19}\+0000",
+  "source": "s",
+  "correlation_id": "c",
+  "metadata": \{'
+  assert_output --regexp "$head"
+  assert_output --partial $'    "n": 1763700009000000123,\n    "m": 1.10\n  }\n}'
   run "$LIB/event-logger.sh" <<<"$output"
   assert_success
   run cat "$(log_of worker)"
@@ -140,8 +143,9 @@ check_time() { # <verdict> <stored time> <event>
 @test "an event without correlation or priority goes back to Cortex as a medium one" {
   printf "envelope='cortex'\n[handlers]\n" >"$HOOKLINE_HOME/coordination/config/hookline.toml"
   run "$LIB/event-logger.sh" --create system.health_alert 'a"b' '{"workers":["w-2"]}'
-  assert_output --partial \
-    ',"source":"a\"b","metadata":{"priority":"medium"},"payload":{"workers":["w-2"]}}'
+  assert_equal "$(jq -c 'del(.event_id, .timestamp)' <<<"$output")" "$(jq -c . <<<'{
+    "event_type": "system.health_alert", "source": "a\"b", "metadata": {"priority": "medium"},
+    "payload": {"workers": ["w-2"]}}')"
 }
 
 @test "only the top of the configuration chooses the envelope" {
@@ -155,6 +159,6 @@ check_time() { # <verdict> <stored time> <event>
   for text in 'envelope="cortex"' $'a = 1\nenvelope = "cortex"\n[a]' $'envelope\t=\t"cortex"\r'; do
     printf '%s' "$text" >"$config"
     run "$LIB/event-logger.sh" --create a.b s 1
-    assert_output --partial '{"event_id":'
+    assert_output --partial '  "event_id": "evt_'
   done
 }

@@ -14,16 +14,15 @@ verdicts() { # <payload...>: what event-validator.sh --json-lines says of each
 }
 
 @test "every JSON vector gets its verdict and its compact text" {
-  local base64 verdict compact file=$TMPDIR/payload
+  local base64 verdict compact
   while read -r base64 verdict compact; do
-    decoded "$base64" "$file"
-    ! has_nul "$file" || continue
-    cat "$file" >>"$TMPDIR/payloads"
+    base64 -d <<<"${base64#.}" >>"$TMPDIR/payloads"
     printf '\0' >>"$TMPDIR/payloads"
     printf '%s' "$verdict" >>"$TMPDIR/expected"
     [[ $verdict == bad ]] || { printf ' ' && base64 -d <<<"$compact"; } >>"$TMPDIR/expected"
     printf '\n' >>"$TMPDIR/expected"
-  done < <(vectors json.jsonl '".\(.base64) \(.verdict) \(.compact_base64)"')
+  done < <(vectors json.jsonl \
+    'select(has_nul | not) | ".\(.base64) \(.verdict) \(.compact_base64)"')
   "$LIB/event-validator.sh" --json-lines <"$TMPDIR/payloads" >"$TMPDIR/said"
   (($(wc -l <"$TMPDIR/said") > 600)) || fail 'too few verdicts'
   sed 's/^bad .*/bad/' <"$TMPDIR/said" >"$TMPDIR/actual"
@@ -34,7 +33,6 @@ verdicts() { # <payload...>: what event-validator.sh --json-lines says of each
   local base64 verdict file=$TMPDIR/payload refused=0
   while read -r base64 verdict; do
     decoded "$base64" "$file"
-    has_nul "$file" || continue
     run "$LIB/event-logger.sh" < <(
       printf '{"specversion":"1.0","source":"s","type":"a.b","data":'
       cat "$file"
@@ -42,7 +40,7 @@ verdicts() { # <payload...>: what event-validator.sh --json-lines says of each
     )
     assert_failure 65
     refused=$((refused + 1))
-  done < <(vectors json.jsonl '".\(.base64) \(.verdict)"')
+  done < <(vectors json.jsonl 'select(has_nul) | ".\(.base64) \(.verdict)"')
   ((refused >= 5)) || fail "only $refused vectors with a NUL"
   assert_nothing_stored
 }

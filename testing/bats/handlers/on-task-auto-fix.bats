@@ -1,0 +1,195 @@
+#!/usr/bin/env bats
+
+load handlers
+
+H=on-task-auto-fix
+
+setup() { sandbox; }
+
+policies() { # <lines...>
+  printf '%s\n' "$@" >"$HOOKLINE_HOME/coordination/config/policies.toml"
+}
+
+retries() { # [<table lines>...]: timeouts are tried again
+  policies '[autofix]' "${autofix-budget = 60}" '[autofix.timeout]' 'action = "retry"' "$@"
+}
+
+task_fails() { # <id> [<seconds> [<error_type>]]
+  handled "$H" "$1-${2-0}" "{\"task_id\":\"$1\",\"error_type\":\"${3-timeout}\"}" "${2-0}"
+}
+
+tick() { # <seconds>
+  event "tick-$1" '{"schedule":"task_retry"}' "$1" hookline.schedule
+  sed -i 's/"a.test"/"task.retry_due"/' "$BATS_TEST_TMPDIR/events/tick-$1"
+  run --separate-stderr deliver "$H" "tick-$1"
+  assert_success
+}
+
+said() { # <type> <jq filter>
+  emitted "select(.type == \"$1\") | .data | $2"
+}
+
+@test "a task is tried again after a pause that doubles, and then no more" {
+  local n
+  retries 'attempts = 3' 'pause = "10s"' 'pause_max = "1m"'
+  task_fails t1 0
+  assert_equal "$(said task.retry_planned .due)" '"2020-01-01T10:00:10.001Z"'
+  assert_equal "$(said task.retry_requested .)" ''
+  tick 11
+  assert_equal "$(said task.retry_requested .)" "$(jq -c . <<<'{"task_id":"t1",
+    "error_type":"timeout","attempt":1,"attempts":3,"policy":"autofix.timeout"}')"
+  task_fails t1 20
+  tick 41
+  task_fails t1 50
+  tick 91
+  assert_equal "$(said task.retry_requested .attempt)" $'1\n2\n3'
+  assert_equal "$(said task.retry_planned '.due[14:]')" $'"00:10.001Z"\n"00:40.001Z"\n"01:30.001Z"'
+  task_fails t1 100
+  tick 500
+  assert_equal "$(said task.retry_requested .attempt | wc -l)" 3
+  assert_equal "$(said autofix.given_up '[.task_id, .policy, .attempts]')" \
+    '["t1","autofix.timeout",3]'
+}
+
+@test "what was done is said, with the policy and for which time" {
+  retries
+  task_fails t1
+  tick 2
+  assert_equal "$(said autofix.applied .)" "$(jq -c . <<<'{"task_id":"t1","error_type":"timeout",
+    "attempt":1,"attempts":3,"policy":"autofix.timeout","action":"retry","dry_run":false}')"
+  assert_equal "$(emitted 'select(.type == "autofix.applied") | .causationid')" '"tick-2"'
+}
+
+@test "a kind of failure without a policy, and a task without an id, are left alone" {
+  retries
+  task_fails t1 0 disk_full
+  handled "$H" two '{"error_type":"timeout"}'
+  tick 100
+  assert_equal "$(emitted .)" ''
+}
+
+@test "without policies nothing is done" {
+  task_fails t1
+  tick 100
+  assert_equal "$(emitted .)" ''
+}
+
+@test "one failure that is told twice is tried again once" {
+  retries
+  task_fails t1 0
+  task_fails t1 1
+  tick 5
+  assert_equal "$(said task.retry_requested .attempt)" 1
+}
+
+@test "a dry run only says what it would do" {
+  autofix='dry_run = true' retries
+  task_fails t1
+  tick 2
+  assert_equal "$(said autofix.applied '[.task_id, .dry_run]')" '["t1",true]'
+  assert_equal "$(said task.retry_requested .)" ''
+}
+
+@test "beyond the budget of an hour all waits, and a person is told once" {
+  local n
+  autofix='budget = 2' retries
+  for n in 1 2 3 4; do task_fails "t$n" 0; done
+  tick 2
+  tick 3
+  assert_equal "$(said task.retry_requested .task_id)" $'"t1"\n"t2"'
+  assert_equal "$(said system.health_alert '[.alert_type, .policy, .budget, .waiting]')" \
+    '["budget_spent","autofix",2,2]'
+  tick 3603
+  assert_equal "$(said task.retry_requested .task_id)" $'"t1"\n"t2"\n"t3"\n"t4"'
+  assert_equal "$(said system.health_alert . | wc -l)" 1
+}
+
+@test "a person is told once in an hour, whatever kinds of failure come in between" {
+  local n
+  autofix='budget = 1' retries
+  for n in 1 2 3 4; do
+    task_fails "t$n" $((n * 10))
+    tick $((n * 10 + 2))
+    task_fails "u$n" $((n * 10 + 3)) disk_full
+  done
+  assert_equal "$(said system.health_alert .alert_type)" '"budget_spent"'
+}
+
+@test "a failure may be answered with an event, so often in a day" {
+  policies '[autofix]' 'budget = 9' '[autofix.disk_full]' 'action = "emit"' \
+    'event = "system.cleanup_needed"' 'attempts = 1'
+  task_fails t1 0 disk_full
+  tick 2
+  task_fails t2 10 disk_full
+  assert_equal "$(said system.cleanup_needed '[.error_type, .task_id, .attempt]')" \
+    '["disk_full","t1",1]'
+  assert_equal "$(said autofix.given_up .task_id)" '"t2"'
+}
+
+@test "the workers' failure_reason is a kind of failure, too" {
+  policies '[autofix]' '[autofix.oom]'
+  handled "$H" one '{"task_id":"t1","failure_reason":"oom"}'
+  tick 2
+  assert_equal "$(said task.retry_requested '[.task_id, .error_type]')" '["t1","oom"]'
+}
+
+@test "policies that cannot be understood allow nothing" {
+  local text
+  for text in '[autofix.timeout' 'attempts = 3' $'[autofix.timeout]\nattempts = three' \
+    $'[autofix.timeout]\n[autofix.timeout]' $'[autofix.timeout]\nattempts = 1\nattempts = 9' \
+    $'[a]\nx = "\\u0041"' $'[a]\nx = 007' $'[a]\nx = """a"""'; do
+    policies "$text"
+    handle "$H" one '{"task_id":"t1","error_type":"timeout"}'
+    assert_failure 78
+    assert_stderr --regexp 'policies.toml, line [1-9]: (not understood|said twice); docs'
+  done
+  for text in 'attempts = "3"' 'pause = "soon"' 'pause = 3' 'action = "reboot"'; do
+    policies '[autofix.timeout]' "$text"
+    handle "$H" one '{"task_id":"t1","error_type":"timeout"}'
+    assert_failure 78
+    assert_stderr --partial 'config/policies.toml: '
+  done
+  assert_equal "$(stored)" ''
+}
+
+@test "the policies that ship are TOML, and read the same as TOML" {
+  cp -- "$HOOKLINE_CHECKOUT/coordination/config/policies.toml" \
+    "$HOOKLINE_HOME/coordination/config"
+  # shellcheck source=../../../scripts/events/lib/policies.sh
+  source "$HOOKLINE_CHECKOUT/scripts/events/lib/policies.sh"
+  policies_read
+  # shellcheck disable=SC2154 # set by policies_read
+  assert_equal "$(jq -Sc 'map_values(del(._line))' <<<"$_hookline_policies")" \
+    "$("$HOOKLINE_CHECKOUT/.venv/bin/python" -c '
+import json, sys, tomllib
+found = {}
+for name, table in tomllib.load(open(sys.argv[1], "rb")).items():
+    found[name] = {key: value for key, value in table.items() if not isinstance(value, dict)}
+    found |= {f"{name}.{key}": value for key, value in table.items() if isinstance(value, dict)}
+print(json.dumps(found))' "$HOOKLINE_HOME/coordination/config/policies.toml" | jq -Sc .)"
+}
+
+@test "a program that polls finds the failed tasks of the queue, once" {
+  retries
+  state_is task-queue.json '{"tasks":[null,{"id":"t1","status":"failed","error_type":"timeout",
+    "failed_at":"2020-01-01T09:59:00Z"},{"id":"t2","status":"pending"}]}'
+  check() {
+    event "$1" '{}' "$2"
+    HOOKLINE_HOME=$HOOKLINE_HOME HOOKLINE_NOW=$((T0_S + $2)) bash -c '
+      source "$0/scripts/events/lib/autofix.sh" && autofix_check auto-fix-daemon "$1"' \
+      "$HOOKLINE_CHECKOUT" "$BATS_TEST_TMPDIR/events/$1"
+  }
+  check one 0
+  check two 30
+  check three 60
+  assert_equal "$(said task.retry_requested '[.task_id, .attempt]')" '["t1",1]'
+}
+
+@test "killed anywhere with something to do, it does that once" {
+  retries
+  task_fails t1 0
+  event tick '{"schedule":"task_retry"}' 5 hookline.schedule
+  sed -i 's/"a.test"/"task.retry_due"/' "$BATS_TEST_TMPDIR/events/tick"
+  killed_everywhere "$H" tick
+  assert_equal "$(snapshot | grep -c '"type":"task.retry_requested"')" 1
+}

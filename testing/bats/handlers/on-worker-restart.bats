@@ -1,0 +1,193 @@
+#!/usr/bin/env bats
+# shellcheck disable=SC2016 # scripts
+
+load restarts
+
+setup() { restarts_begin; }
+
+teardown() { restarts_end; }
+
+@test "a worker that failed is a process again: of its own session, and of nobody's attempt" {
+  local pid
+  policies
+  fails w1
+  assert_equal "$(begun)" 1
+  pid=$(<"$BEGUN")
+  kill -0 "$pid"
+  assert_equal "$(said worker.restarted '[.worker_id, .worker_type, .reason, .policy, .restarts,
+    .pid, .outcome]')" "[\"w1\",\"x\",\"failed\",\"restart.x\",1,$pid,\"started\"]"
+  assert_equal "$(said worker.restart_requested '[.worker_id, .policy, .restarts, .restarts_max,
+    .dry_run]')" '["w1","restart.x",1,3,false]'
+  assert_equal "$(ps -o sid= -p "$pid" | tr -d ' ')" "$pid"
+  assert_equal "$(tr '\0' '\n' <"/proc/$pid/environ" | grep -c '^HOOKLINE_ATTEMPT\|^EVENT_')" 0
+  assert_equal "$(tr '\0' '\n' <"/proc/$pid/environ" | grep '^HOOKLINE_[WR]' | sort)" \
+    $'HOOKLINE_RESTARTS=1\nHOOKLINE_WORKER_ID=w1\nHOOKLINE_WORKER_TYPE=x'
+  assert_equal "$(readlink "/proc/$pid/cwd")" "$HOOKLINE_HOME"
+}
+
+@test "it runs what the policy says, whatever an event says" {
+  policies
+  worker 'printf "%s\n" "$@" >"$HOOKLINE_HOME/said"'
+  handled "$H" one '{"worker_id":"w1","worker_type":"x","command":["touch","/evil"],
+    "script":"rm -rf /"}'
+  assert_equal "$(said worker.restarted .worker_id)" '"w1"'
+  assert_equal "$(<"$HOOKLINE_HOME/said")" '--quiet now'
+  handled "$H" two '{"worker_id":"w2","worker_type":"y"}'
+  handled "$H" three '{"worker_id":"w3"}'
+  handled "$H" four '{"worker_id":"../w4","worker_type":"x"}'
+  assert_equal "$(begun)" 1
+  assert_equal "$(said worker.restart_refused '[.worker_id, .why]')" \
+    '["../w4","its id is not fit to be the name of a file"]'
+}
+
+@test "one that runs is not doubled" {
+  policies 'pause = "1ms"'
+  fails w1 0
+  fails w1 10
+  assert_equal "$(begun)" 1
+  assert_equal "$(said worker.restarted '[.pid, .outcome]')" \
+    "[$(<"$BEGUN"),\"started\"]"$'\n'"[$(<"$BEGUN"),\"running\"]"
+}
+
+@test "after the first time it waits, longer each time, and then it is enough" {
+  policies 'pause = "10s"' 'restarts = 3'
+  worker 'exit 0'
+  fails w1 0
+  fails w1 1
+  assert_equal "$(begun)" 1
+  assert_equal "$(said worker.restart_planned '.due[14:]')" '"00:10.001Z"'
+  tick 11
+  fails w1 12
+  assert_equal "$(said worker.restart_planned '.due[14:]')" $'"00:10.001Z"\n"00:31.001Z"'
+  tick 32
+  assert_equal "$(begun)" 3
+  fails w1 40
+  tick 100
+  assert_equal "$(begun)" 3
+  assert_equal "$(said worker.restart_refused '[.worker_id, .why]')" \
+    '["w1","it was started again 3 times in an hour"]'
+  fails w1 4000
+  assert_equal "$(begun)" 4
+}
+
+@test "what has come late counts by when something is done, not by when it was said" {
+  local n
+  policies 'pause = "60s"' 'restarts = 2'
+  worker 'exit 0'
+  for n in {0..7}; do
+    event "late-$n" '{"worker_id":"w1","worker_type":"x"}' $((7200 * n))
+    deliver "$H" "late-$n" env HOOKLINE_NOW="$((T0_S + 86400))"
+  done
+  assert_equal "$(begun)" 1
+}
+
+@test "what else is open is not held by a worker" {
+  policies
+  : >"$BATS_TEST_TMPDIR/lock"
+  exec {lock}>"$BATS_TEST_TMPDIR/lock"
+  flock --nonblock "$lock"
+  fails w1
+  exec {lock}>&-
+  lives "$(<"$BEGUN")"
+  flock --nonblock "$BATS_TEST_TMPDIR/lock" true
+}
+
+@test "beyond the budget of an hour all wait, and a person is told once" {
+  local n
+  restart='budget = 2' policies
+  for n in 1 2 3 4; do fails "w$n"; done
+  assert_equal "$(begun)" 2
+  assert_equal "$(said system.health_alert '[.alert_type, .policy, .budget]')" \
+    '["budget_spent","restart",2]'
+  tick 3601
+  assert_equal "$(begun)" 4
+}
+
+@test "a person is told once in an hour, whatever comes in between" {
+  local n
+  restart='budget = 2' policies
+  for n in 1 2 3 4 5 6; do
+    fails "w$n" "$n"
+    handled on-worker-restart-stale "alert$n" '{"alert_type":"budget_spent"}' "$n"
+  done
+  assert_equal "$(said system.health_alert '[.alert_type, .waiting]')" '["budget_spent",1]'
+  tick 3602
+  handled on-worker-restart-stale late '{"alert_type":"budget_spent"}' 3603
+  fails w7 3604
+  assert_equal "$(said system.health_alert '[.alert_type, .waiting]')" \
+    $'["budget_spent",1]\n["budget_spent",3]'
+}
+
+@test "a dry run only says what it would do" {
+  restart='dry_run = true' policies
+  fails w1
+  assert_equal "$(begun)" 0
+  assert_equal "$(said worker.restart_requested '[.worker_id, .dry_run]')" '["w1",true]'
+}
+
+@test "without a policy nobody is started, and with a bad one neither" {
+  fails w1
+  policies 'restarts = "3"'
+  handle "$H" two '{"worker_id":"w2","worker_type":"x"}'
+  assert_failure 78
+  printf '[restart.x]\n' >"$HOOKLINE_HOME/coordination/config/policies.toml"
+  handle "$H" three '{"worker_id":"w2","worker_type":"x"}'
+  assert_failure 78
+  assert_stderr --partial '[restart.x] has no command'
+  assert_equal "$(begun)" 0
+}
+
+@test "one that does not come up is told, with where it says why" {
+  policies
+  worker 'printf "no room\n" >&2; exit 3'
+  fails w1
+  assert_equal "$(said worker.restart_failed '[.worker_id, .error]')" \
+    '["w1","it ended at once with 3: see coordination/logs/worker-w1.log"]'
+  assert_equal "$(<"$HOOKLINE_HOME/coordination/logs/worker-w1.log")" 'no room'
+  rm -- "$HOOKLINE_HOME/scripts/worker.sh"
+  fails w2
+  assert_equal "$(said worker.restart_failed '[.worker_id, .error]' | tail -n 1)" \
+    '["w2","its command is not there, or not executable"]'
+}
+
+@test "a program that polls starts each once" {
+  policies
+  state_is worker-pool.json '{"workers":[null,{"id":"w1","worker_type":"x","status":"failed",
+    "failed_at":"2020-01-01T09:59:00Z"},{"id":"w2","worker_type":"x","status":"running"}]}'
+  check() {
+    event "$1" '{}' "$2"
+    HOOKLINE_HOME=$HOOKLINE_HOME bash -c '
+      source "$0/scripts/events/lib/worker-restart.sh" &&
+        restart_check worker-restart-daemon "$1"' \
+      "$HOOKLINE_CHECKOUT" "$BATS_TEST_TMPDIR/events/$1"
+  }
+  check one 0
+  check two 30
+  assert_equal "$(said worker.restarted '[.worker_id, .reason]')" '["w1","failed"]'
+  assert_equal "$(begun)" 1
+}
+
+# Of the points at which testing kills all other handlers, those between the two states: who is to
+# be started is written down, and what came of it is not.
+@test "killed on the way, it is started once" {
+  local at begin=$BATS_TEST_TMPDIR/begin tried=''
+  policies
+  killers
+  cp -a -- "$HOOKLINE_HOME/coordination" "$begin"
+  event one '{"worker_id":"w1","worker_type":"x"}'
+  for at in {6..40}; do
+    back_to "$begin"
+    restarts_end
+    : >"$BEGUN"
+    if deliver_killed "$H" one "$at" before; then break; fi
+    [[ $(<"$BATS_TEST_TMPDIR/killers/struck") == @(mv|jq|mkdir) ]] || continue
+    tried+=$(<"$BATS_TEST_TMPDIR/killers/struck")' '
+    deliver "$H" one
+    assert_equal "$(begun)" 1
+    assert_equal "$(emitted 'select(.type == "worker.restarted") | .data.pid' | sort -u)" \
+      "$(<"$BEGUN")"
+    assert_state worker-restarts.json '[.starting, .workers.w1.times | length]' '[0,1]'
+    kill -KILL "$(<"$BEGUN")"
+  done
+  [[ $tried == *'mv '*'jq '*'mv '* ]] || fail "only $tried"
+}

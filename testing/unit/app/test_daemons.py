@@ -1,0 +1,112 @@
+"""Daemons that are launched in the background."""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from hookline.app.daemons import is_supervised, is_withdrawn, kept_daemons, launch, supervisor
+from hookline.app.programs import ProgramKeeper
+from hookline.control.daemon import lock_of, log_of
+from hookline.log.log import Log
+from hookline.model.errors import BadData
+from testing.waiting import until
+
+READY = 'printf "\\n" >&"$HOOKLINE_READY_FD"\n'
+STAY = "trap 'exit 0' TERM\n" + READY + 'while :; do sleep 60 & wait "$!"; done\n'
+
+
+@pytest.fixture
+def lay(home):
+    """Lays down a daemon of the name x."""
+    home.config.mkdir(parents=True, exist_ok=True)
+    (home.config / "daemons.toml").write_text('[daemon.x]\nscript = "x.sh"\n')
+
+    def write(body):
+        (home.root / "x.sh").write_text("#!/bin/bash\n" + body)
+        (home.root / "x.sh").chmod(0o750)
+
+    yield write
+    if is_supervised(home, "x"):
+        os.kill(int(lock_of(home, "x").read_text().split()[1]), signal.SIGTERM)
+        until(lambda: not is_supervised(home, "x"))
+
+
+def test_it_is_ready_when_the_launch_is_over_and_outlives_it(home, lay):
+    lay("echo hello\n" + STAY)
+    done = subprocess.run(
+        [sys.executable, "-m", "hookline", "daemon", "launch", "x", "--home", home.root],
+        capture_output=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert is_supervised(home, "x")
+    assert log_of(home, "x").read_text() == "hello\n"
+    assert launch(home, "x")
+
+
+def test_a_lock_of_whoever_launches_it_is_not_held_by_it(home, lay, tmp_path):
+    lay(STAY)
+    fd = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    command = [sys.executable, "-m", "hookline", "daemon", "launch", "x", "--home", home.root]
+    subprocess.run(command, pass_fds=[fd], check=True)
+    os.close(fd)
+    assert is_supervised(home, "x")
+    with (tmp_path / "lock").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_one_that_fails_is_not_launched(home, lay):
+    lay("exit 78\n")
+    assert launch(home, "x") is False
+    failed = json.loads(home.live("daemon").read_text())
+    assert failed["data"]["reason"] == "exit 78: its configuration is wrong"
+
+
+@pytest.mark.usefixtures("lay")
+def test_an_unknown_name_is_told_with_those_that_are_known(home):
+    for ask in (launch, supervisor):
+        with pytest.raises(BadData, match=r"no daemon 'y' in .*: x$"):
+            ask(home, "y")
+
+
+def test_one_that_is_always_to_run_is_kept_beside_the_dispatcher(home, lay):
+    lay(STAY)
+    (home.config / "daemons.toml").write_text(
+        '[daemon.x]\nscript = "x.sh"\nrun = "always"\n[daemon.y]\nscript = "y.sh"\n'
+    )
+    programs = kept_daemons(home)
+    assert list(programs) == ["x"]
+    keeper = ProgramKeeper(home, programs, {})
+    keeper.turn(0.0)
+    until(lambda: home.live("daemon").exists())
+    keeper.stop()
+    until(lambda: not is_supervised(home, "x"))
+    told = [json.loads(line)["type"] for line in home.live("daemon").read_text().splitlines()]
+    assert told == ["daemon.started", "daemon.stopped"]
+    keeper.close()
+
+
+def test_what_it_prints_goes_to_its_log_where_systemd_would_take_it(home, lay):
+    lay("echo hello\nexit 78\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "hookline", "daemon", "run", "x", "--home", home.root],
+        capture_output=True, check=False, env={**os.environ, "NOTIFY_SOCKET": "/nobody"},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (os.EX_UNAVAILABLE, b"")
+    assert log_of(home, "x").read_text() == "hello\n"
+
+
+def test_what_asked_for_it_may_be_withdrawn(home):
+    log = Log(home)
+    early = log.append("system.daemon_start_requested", source="me", data={"daemon_type": "x"})
+    log.append("system.daemon_start_withdrawn", source="me", data=None)
+    log.append("system.daemon_start_withdrawn", source="me", data={"daemon_type": "x"})
+    late = log.append("system.daemon_start_requested", source="me", data={"daemon_type": "x"})
+    assert is_withdrawn(home, "x", early.time)
+    assert not is_withdrawn(home, "x", late.time)
+    assert not is_withdrawn(home, "y", early.time)
