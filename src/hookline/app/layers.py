@@ -10,13 +10,12 @@ import msgspec
 
 from hookline.app.config import load_config
 from hookline.app.environment import passed_environment
+from hookline.app.event_file import read_event_file
 from hookline.app.log import Log
 from hookline.app.schedules import load_timetable, remembered
 from hookline.dispatch.environment import MARK
 from hookline.log.home import Home
-from hookline.model import event as events
 from hookline.model.clock import Clock, parse_rfc3339, rfc3339
-from hookline.model.errors import BadData, TryAgain, is_shortage
 from hookline.schedule.kernel import Memory
 from hookline.schedule.layer import Layer
 from hookline.schedule.layer_run import LayerRunner, Occasion
@@ -26,7 +25,6 @@ from hookline.schedule.runs import Run, Tick, Trigger, last_runs
 from hookline.schedule.schedule import Schedule
 from hookline.schedule.tick import MANUAL
 
-EVENT_BYTES_MAX: Final = 16 << 20
 _CATCH_UP: Final = ("catch-up", "overdue", "maintenance")
 """How the reasons of ticks begin that come later than they should."""
 
@@ -76,14 +74,8 @@ def run_for(home: Home, layer: Layer, event_file: Path, clock: Clock) -> Run:
 
 
 def _occasion(home: Home, event_file: Path) -> Occasion:
-    """Raises BadData."""
-    try:
-        with event_file.open("rb") as file:
-            line = file.read(EVENT_BYTES_MAX).strip()
-    except OSError as error:
-        kind = TryAgain if is_shortage(error) else BadData
-        raise kind(f"{event_file}: {error.strerror}") from error
-    event = events.decode(line)
+    """Raises BadData, TryAgain."""
+    line, event = read_event_file(event_file)
     said = Log(home).value(event)
     told = said if isinstance(said, dict) else {}
     return Occasion(

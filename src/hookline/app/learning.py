@@ -11,14 +11,14 @@ from typing import Final, Literal
 
 import msgspec
 
+from hookline.app.event_file import read_event_file
 from hookline.app.log import Log
 from hookline.dispatch.letters import letters
 from hookline.log.files import LOCK_WAIT_S, durable_write, flock_within, make_folder
 from hookline.log.home import Home
 from hookline.log.query import Query, select
-from hookline.model import event as events
 from hookline.model.clock import Clock, parse_rfc3339, rfc3339, stored_s
-from hookline.model.errors import BadData, TryAgain, is_shortage, shown
+from hookline.model.errors import BadData, TryAgain, shown
 from hookline.model.event import Event
 from hookline.orchestrate.evidence import DOMAINS, TYPES, Evidence
 from hookline.orchestrate.learning import Lesson, Weights, lesson
@@ -33,7 +33,6 @@ WINDOW: Final = timedelta(days=90)
 """As long as logs are kept; an outcome of so long ago counts one part in 86."""
 PATIENCE: Final = timedelta(days=1)
 """A request that has waited longer than this waits for a dispatcher that does not come."""
-EVENT_BYTES_MAX: Final = 16 << 20
 _DAY: Final = timedelta(days=1)
 _TYPE: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}\Z")
 _WEEK_S: Final = 7 * 86_400
@@ -104,13 +103,7 @@ def asked_now(clock: Clock, date: str | None, cycle_type: str | None = None) -> 
 
 def asked_by(home: Home, event_file: Path) -> Request:
     """What the event in a file asks for. Raises BadData, TryAgain."""
-    try:
-        with event_file.open("rb") as file:
-            line = file.read(EVENT_BYTES_MAX).strip()
-    except OSError as error:
-        kind = TryAgain if is_shortage(error) else BadData
-        raise kind(f"{event_file}: {error.strerror}") from error
-    event = events.decode(line)
+    _, event = read_event_file(event_file)
     return _request(Log(home).with_data(event))
 
 

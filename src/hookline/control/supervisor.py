@@ -4,14 +4,15 @@ import math
 import os
 import select
 import signal
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 
 from hookline.control.daemon import READY_S, Daemon, folder_of, lock_of
 from hookline.control.restarts import Restarts
 from hookline.dispatch.process import end_group, null, signal_name, spawn, sweep
+from hookline.dispatch.signals import asked_to_stop, hear
 from hookline.dispatch.trust import distrust
 from hookline.log.files import flock_within, make_folder
 from hookline.log.holders import holders
@@ -99,7 +100,7 @@ class Supervisor:
 
         Its last event is tried for `STOP_S` when the log takes nothing.
         """
-        with self._signals():
+        with hear(asked_to_stop(lambda number: self.stop(signal_name(number)))) as self._wake:
             try:
                 while not self._is_over():
                     self._wait(self._turn())
@@ -339,23 +340,6 @@ class Supervisor:
         if self._ready_fd >= 0:
             os.close(self._ready_fd)
             self._ready_fd = -1
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        self._wake, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        wakeup = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-        before = {
-            number: signal.signal(number, lambda number, _: self.stop(signal_name(number)))
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-        }
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-            signal.set_wakeup_fd(wakeup)
-            for fd in (self._wake, write):
-                os.close(fd)
 
     def _end(self) -> None:
         """Leave nothing of it behind, however it came to that."""

@@ -35,6 +35,7 @@ from hookline.dispatch.python_runner import PythonRunner, attribute
 from hookline.dispatch.roster import Roster
 from hookline.dispatch.runner import Ended, Run, Runner
 from hookline.dispatch.settlement import Alert, Jitter, Settlement
+from hookline.dispatch.signals import asked_to_stop, hear
 from hookline.dispatch.spectator import Nobody, Spectator
 from hookline.dispatch.state import State
 from hookline.dispatch.stream_runner import StreamRunner
@@ -382,32 +383,19 @@ class Dispatcher:
         if self._wake >= 0:
             yield
             return
-        self._wake, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._poll.add(self._wake)
-        wakeup = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-        before = {
-            number: signal.signal(number, lambda number, _: self._told_to_stop(number, at_once))
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-            # nohup(1) has asked for a closed terminal to be no reason to end.
-            if signal.getsignal(number) is not signal.SIG_IGN
-        }
-        # A handler must be there, or nothing is written to the wake-up descriptor.
-        before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)
-        # Who has started us may have them blocked.
-        blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, before)
-        try:
-            yield
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-            for number, handler in before.items():
-                signal.signal(number, handler)
-            signal.set_wakeup_fd(wakeup)
-            if not self._closed:
-                self._poll.remove(self._wake)
-            os.close(self._wake)
-            os.close(write)
-            self._wake = -1
-            self._child_ended = True
+        heard = asked_to_stop(lambda number: self._told_to_stop(number, at_once))
+        # Nothing can be read where nobody hears it.
+        heard[signal.SIGCHLD] = lambda _: None
+        with hear(heard) as wake:
+            self._wake = wake
+            self._poll.add(wake)
+            try:
+                yield
+            finally:
+                if not self._closed:
+                    self._poll.remove(wake)
+                self._wake = -1
+                self._child_ended = True
 
     def _told_to_stop(self, number: int, at_once: bool) -> None:
         """A signal. Two at once are one: timeout(1) and a terminal signal us and our group."""

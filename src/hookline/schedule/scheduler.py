@@ -1,14 +1,13 @@
 """The scheduler of a home: appends each tick when it is due."""
 
 import math
-import os
 import select
-import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final, Protocol
 
 from hookline.dispatch.handlers import Handler
+from hookline.dispatch.signals import asked_to_stop, hear
 from hookline.log.errors import LogReplaced
 from hookline.log.follow import Follower
 from hookline.log.home import Home
@@ -264,22 +263,12 @@ class Scheduler:
     @contextmanager
     def signals(self) -> Iterator[None]:
         """SIGTERM, SIGINT and SIGHUP stop it."""
-        self._wake, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        wakeup = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-        before = {
-            number: signal.signal(number, lambda *_: self.stop())
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-            if signal.getsignal(number) is not signal.SIG_IGN
-        }
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-            signal.set_wakeup_fd(wakeup)
-            for fd in (self._wake, write):
-                os.close(fd)
-            self._wake = -1
+        with hear(asked_to_stop(lambda _: self.stop())) as wake:
+            self._wake = wake
+            try:
+                yield
+            finally:
+                self._wake = -1
 
     def _append_all(self, ticks: Sequence[Tick]) -> set[str]:
         """The schedules of which not all ticks lie in the log: behind the first that does not, none
