@@ -65,7 +65,7 @@ def test_the_command(environment: dict[str, str]) -> None:
 
 
 @pytest.mark.usefixtures("known_python")
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_append(environment: dict[str, str], soak_s: float) -> None:
     if not soak_s:
         pytest.skip("half a minute: with --soak")

@@ -14,7 +14,7 @@ PAGES = sorted(
 )
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(540)
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_the_output_in_a_page_is_true(page, tmp_path):
     old = os.umask(0o022)

@@ -9,7 +9,7 @@ from testing.docs.console import CHECKOUT
 from testing.docs.wizard import BLOCK, PAGE, comparable, screens
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(540)
 def test_each_screen_is_true(tmp_path):
     shown = {name: text for _, name, text, _ in BLOCK.findall(PAGE.read_text())}
     if not shutil.which("whiptail"):

@@ -97,7 +97,7 @@ def test_writers_beside_each_other_lose_nothing(locked):
     assert problems(locked, set(identities(found))) == []
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(360)
 def test_a_lock_that_is_not_given_back_is_waited_for_some_seconds(locked):
     """W16, W18: by a reader that took it, or by a writer that was stopped."""
     home = locked.home

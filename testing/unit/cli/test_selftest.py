@@ -34,7 +34,7 @@ def selftest(*options):
     return process.returncode, out, err
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(360)
 def test_the_check_is_same_as_works_here_and_leaves_nothing(home):
     before = sorted(home.root.rglob("*"))
     status, out, err = selftest("--json")
@@ -47,7 +47,7 @@ def test_the_check_is_same_as_works_here_and_leaves_nothing(home):
     assert sorted(home.root.rglob("*")) == before
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(360)
 @pytest.mark.usefixtures("home")
 def test_a_short_storm_keeps_all_promises(tmp_path):
     aim = tmp_path / "aim"
@@ -62,7 +62,7 @@ def test_a_short_storm_keeps_all_promises(tmp_path):
     assert list(aim.iterdir()) == []
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda n: n.name
 )

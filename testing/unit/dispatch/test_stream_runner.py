@@ -421,7 +421,7 @@ def test_a_program_that_dies_with_nothing_to_do_is_not_started_for_nothing(bench
     assert len(starts(bench)) == 2
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(360)
 def test_a_killed_dispatcher_costs_the_events_of_a_stretch_no_attempt(bench):
     stream(bench, "if n == 2:\n    until('go')\nanswer(event, 0)", "attempts: 1")
     emit(bench, 5)

@@ -99,7 +99,7 @@ def test_how_it_ends_is_its_verdict(bench, body, verdict, error):
     assert leaks.settled(bench.home) == []
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_whoever_kills_the_bash_that_waits_harms_no_event(bench):
     note(bench, "$EVENT_ID", "# backoff: 1ms")
     emitted = []
