@@ -17,7 +17,7 @@ from hookline.log.home import Home
 
 HANDLER = "on-a-b.sh"
 EVENT, LETTER = "good", "bad"
-DIFFERS = ("root", "until", "before", "deleted")
+DIFFERS = ("root", "until", "before", "deleted", "seconds")
 OF_THE_INDEX = [["status"], ["dead-letters"], ["rebuild", "--dry-run"], ["doctor"]]
 LOOKING = [
     *OF_THE_INDEX,
