@@ -24,6 +24,7 @@ from hookline.log.files import MODE
 
 GRACE_S: Final = 3.0
 """From TERM to KILL: less than a dispatcher grants the handler that runs the layer."""
+_ENDINGS: Final = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -118,6 +119,8 @@ def perform(command: Command) -> Ended:
     """
     begun_s = time.monotonic()
     output = _Output(command.output, command.output_bytes_max)
+    # What tells us to end is heard once there is somebody to end with us, and never in between.
+    heard = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)
     try:
         said = Capture()
         try:
@@ -129,12 +132,13 @@ def perform(command: Command) -> Ended:
             )
             output.started()
             said.started()
-            status, timed_out = _await(pid, command, output, said)
+            status, timed_out = _await(pid, command, output, said, heard)
             output.read_all()
         finally:
             stderr = said.close()
     finally:
         output.close()
+        signal.pthread_sigmask(signal.SIG_SETMASK, heard)
     code = os.waitstatus_to_exitcode(status)
     return Ended(
         exit=code if code >= 0 else None,
@@ -156,8 +160,10 @@ def _error(code: int, timeout_s: float | None, stderr: str) -> str:
     return f"{how}: {said}" if said else how
 
 
-def _await(pid: int, command: Command, output: _Output, said: Capture) -> tuple[int, bool]:
-    """Its status, and whether it took too long."""
+def _await(
+    pid: int, command: Command, output: _Output, said: Capture, heard: set[int | signal.Signals]
+) -> tuple[int, bool]:
+    """Its status, and whether it took too long. Signals are held back up to here."""
     try:
         pidfd = os.pidfd_open(pid)
     except OSError:
@@ -165,6 +171,7 @@ def _await(pid: int, command: Command, output: _Output, said: Capture) -> tuple[
         os.waitpid(pid, 0)
         raise
     try:
+        signal.pthread_sigmask(signal.SIG_SETMASK, heard)
         ended = _listen(pidfd, time.monotonic() + command.timeout_s, output, said)
         if not ended:
             _end(pid, pidfd, command.mark, output, said)
