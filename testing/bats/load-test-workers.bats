@@ -136,9 +136,9 @@ nothing_is_left() {
   with_hookline
   with_handler
   begin --duration 4 --ramp 2 --with-dispatcher --json
-  await 20 beats 1
+  await 60 beats 1
   mv -- "$LOGGER" away
-  await 10 beats 12
+  await 60 beats 12
   mv -- away "$LOGGER"
   wait "$LOAD"
   run jq -c '[.workers, .lost, .failed, .problems]' out
@@ -149,7 +149,7 @@ nothing_is_left() {
   with_hookline
   with_handler
   begin --duration 60 --with-dispatcher
-  await 20 beats 5
+  await 60 beats 5
   # To all that a terminal would send it to.
   kill -INT -- "-$LOAD"
   wait "$LOAD"
@@ -159,9 +159,9 @@ nothing_is_left() {
 
 @test "killed, it leaves no worker behind" {
   begin --duration 60
-  await 20 beats 5
+  await 60 beats 5
   kill -KILL "$LOAD"
-  await 10 nobody_works
+  await 60 nobody_works
 }
 
 @test "on a terminal a bar shows how it goes, as wide as there is room" {

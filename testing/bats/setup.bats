@@ -222,7 +222,7 @@ PYTHON
   exec {holder}<"$made"
   flock "$holder"
   "$made/scripts/setup.sh" 2>"$BATS_TEST_TMPDIR/said" {holder}<&- &
-  await 10 grep -q 'another setup.sh is at work' "$BATS_TEST_TMPDIR/said"
+  await 60 grep -q 'another setup.sh is at work' "$BATS_TEST_TMPDIR/said"
   exec {holder}<&-
   wait "$!"
   assert_equal "$(tail -n 1 "$BATS_TEST_TMPDIR/said")" 'setup: done'

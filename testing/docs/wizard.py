@@ -161,7 +161,7 @@ def _dispatcher(root: Path) -> Iterator[None]:
         yield
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(20)
+        process.wait(60)
         # One that has run a moment ago could be one of cron's, which comes again.
         (root / "coordination/state/dispatcher.pid").unlink()
 

@@ -50,7 +50,7 @@ def write_backlog(home: Home, lines: int, segments: int = SEGMENTS) -> None:
 def seal_when_final(home: Home, ordinal: int) -> None:
     """Compress a closed segment as soon as that may be done."""
     with Stream.of_domain(home, "backlog") as stream:
-        gives_up_s = time.monotonic() + 30
+        gives_up_s = time.monotonic() + 60
         while not seal_segment(stream, ordinal):
             assert time.monotonic() < gives_up_s
             time.sleep(0.05)  # a segment is final 100 ms after its rotation: nobody tells

@@ -22,7 +22,7 @@ from hookline.log.home import Home
 from hookline.model import envelope, ids
 from hookline.model.clock import SystemClock, rfc3339
 
-DEADLINE_S = 40.0
+DEADLINE_S = 60.0
 LOOK_S = 0.02
 TYPE = "a.b"
 

@@ -142,7 +142,7 @@ class Storm:
             assert process.poll() is None
         finally:
             os.killpg(process.pid, signal.SIGTERM)
-            process.wait(timeout=30)
+            process.wait(timeout=60)
 
     def wait(self, seconds: float) -> None:
         """Let them work for so long."""
@@ -195,5 +195,5 @@ class Storm:
             env=self._environment,
             stdout=subprocess.DEVNULL,
             check=True,
-            timeout=30,
+            timeout=60,
         )

@@ -291,7 +291,7 @@ def test_nothing_is_lost_while_archivers_and_dispatchers_are_killed_at_random(bu
             outage -= 1
             if outage == 0:
                 dispatcher = bus.start()
-        said, _ = archiver.communicate(timeout=30)
+        said, _ = archiver.communicate(timeout=60)
         assert archiver.returncode in (0, -signal.SIGKILL), said
         deleted += said.count(b'"action":"deleted","log":"a"')
     dispatcher.kill()

@@ -105,7 +105,7 @@ def test_dead_letters_replayed_twice_at_once_are_delivered_once(bus, running):
     (bus.home.root / "mended").touch()
     process = bus.ready() if running else None
     replays = [hookline(bus, "dead-letters", "replay", "--all") for _ in range(3)]
-    said = [(each.communicate(timeout=40)[0], each.returncode) for each in replays]
+    said = [(each.communicate(timeout=60)[0], each.returncode) for each in replays]
     assert all(status in (0, os.EX_TEMPFAIL) for _, status in said), said
     assert 0 in [status for _, status in said], said
     process = process or bus.ready()
@@ -167,7 +167,7 @@ def test_told_twice_it_ends_at_once_and_what_ran_is_tried_again(bus, kind):
     time.sleep(0.6)  # two signals within half a second count as one
     assert process.poll() is None
     process.terminate()
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     assert leaks.settled(bus.home) == []
     assert bus.letters() == []
     (bus.home.root / "go").touch()
@@ -182,7 +182,7 @@ def test_a_killed_drain_and_a_drain_beside_it_lose_nothing(bus):
     process = bus.start("--once")
     bus.wait(lambda: len(bus.begun()) > 5, "it does not drain")
     second = bus.start("--once")
-    assert second.wait(40) == os.EX_TEMPFAIL
+    assert second.wait(60) == os.EX_TEMPFAIL
     process.send_signal(signal.SIGKILL)
     process.wait()
     bus.once()

@@ -28,7 +28,7 @@ class Clock(SystemClock):
         return next(self._jumps)(super().now())
 
 
-def work(bench, clock, until, deadline_s=20.0):
+def work(bench, clock, until, deadline_s=60.0):
     """A dispatcher with that clock, until the condition holds."""
     made = bench.dispatcher
     bench.dispatcher = lambda: made(clock=clock)

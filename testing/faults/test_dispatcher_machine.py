@@ -51,7 +51,7 @@ def test_a_second_dispatcher_names_the_first_and_harms_nobody(bus):
     first = bus.ready()
     for options in ([], ["--once"]):
         second = bus.start(*options)
-        assert second.wait(40) == os.EX_TEMPFAIL
+        assert second.wait(60) == os.EX_TEMPFAIL
     assert bus.said().count("\n") == 2
     assert bus.said().count(f"process {first.pid}") == 2
     bus.emit("k")
@@ -178,7 +178,7 @@ def test_without_inotify_it_looks_by_the_clock_and_says_so(bus, shortage):
     bus.emit("k")
     bus.wait_answered()
     os.kill(holder(bus.home), signal.SIGTERM)
-    assert bus.processes[-1].wait(40) == 0
+    assert bus.processes[-1].wait(60) == 0
     assert bus.said().count("max_user_instances") == 1
     bus.check()
 

@@ -134,7 +134,7 @@ def test_a_background_child_that_holds_the_output_does_not_hold_the_attempt(bus)
     install(bus, "shell", "sleep 60 & echo $! >>$HOOKLINE_HOME/child", "", QUICK)
     process, idle = warmed(bus)
     event = bus.emit("k")
-    bus.wait_answered(deadline_s=20.0)
+    bus.wait_answered(deadline_s=60.0)
     assert bus.verdicts(event) == [("done", "settled")]
     child = int((bus.home.root / "child").read_text())
     assert leaks.settled(bus.home, idle, within_s=0.2) != []

@@ -13,7 +13,7 @@ from hookline.schedule.layers import is_running, load_layer
 from hookline.schedule.runs import COMPLETED, STARTED, runs
 from testing.faults.injection import CHANGES, KILL
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 # Not what is opened and closed: a guard looks at every process there is, and that leaves nothing.
 CALLS = (
     *(each for each in CHANGES if each not in ("openat", "close")),

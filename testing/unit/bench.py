@@ -120,7 +120,7 @@ class Bench:
         finally:
             dispatcher.close()
 
-    def run_until(self, condition, deadline_s=20.0):
+    def run_until(self, condition, deadline_s=60.0):
         """Tick until the condition holds."""
         dispatcher = self.dispatcher()
         try:

@@ -113,7 +113,7 @@ def test_a_daemon_says_that_it_serves_that_it_lives_and_that_it_ends(manager, ad
         while (told := manager.told()) == "WATCHDOG=1":
             pass
         assert told.startswith("STOPPING=1\n")
-        assert daemon.wait(20.0) == 0
+        assert daemon.wait(60) == 0
     finally:
         daemon.kill()
         daemon.wait()

@@ -103,4 +103,4 @@ class Wizard:
             self.run("stop", "--all", "--yes")
         if self._dispatcher:
             self._dispatcher.send_signal(signal.SIGTERM)
-            self._dispatcher.wait(20)
+            self._dispatcher.wait(60)

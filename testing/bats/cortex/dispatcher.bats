@@ -36,7 +36,7 @@ until [[ -e $CORTEX_HOME/coordination/go ]]; do read -rt 0.05 <> <(:) || :; done
   event one | "$LOGGER" >/dev/null
   "$DISPATCHER" 3>&- &
   local first=$!
-  await 20 test -s "$HOME_OF/coordination/got"
+  await 60 test -s "$HOME_OF/coordination/got"
   run -75 "$DISPATCHER"
   assert_output --partial 'dispatcher'
   assert_equal "${#lines[@]}" 1
@@ -61,9 +61,9 @@ until [[ -e $CORTEX_HOME/coordination/go ]]; do read -rt 0.05 <> <(:) || :; done
   local pid=$!
   handler on-worker-started.sh "$GOT"
   event one | "$LOGGER" >/dev/null
-  await 20 test -s "$HOME_OF/coordination/got"
+  await 60 test -s "$HOME_OF/coordination/got"
   event two | "$LOGGER" >/dev/null
-  await 20 grep -q two "$HOME_OF/coordination/got"
+  await 60 grep -q two "$HOME_OF/coordination/got"
   kill "$pid"
   wait "$pid"
 }
@@ -106,10 +106,10 @@ until [[ -e $CORTEX_HOME/coordination/go ]]; do read -rt 0.05 <> <(:) || :; done
   printf '%s' "${text:0:40}" >&7
   event other >"$TMPDIR/other.json"
   mv -- "$TMPDIR/other.json" "$EVENTS/queue/"
-  await 20 grep -sqx other "$HOME_OF/coordination/got"
+  await 60 grep -sqx other "$HOME_OF/coordination/got"
   printf '%s\n' "${text:40}" >&7
   exec 7>&-
-  await 20 grep -qx slow "$HOME_OF/coordination/got"
+  await 60 grep -qx slow "$HOME_OF/coordination/got"
   kill "$pid"
   wait "$pid"
   assert_equal "$(find "$EVENTS/rejected" -type f)" ''
@@ -151,13 +151,13 @@ their_logger() { # <writer>
   local pid=$! writer
   local -a writers=()
   event first | "$LOGGER" >/dev/null
-  await 20 test -s "$HOME_OF/coordination/got"
+  await 60 test -s "$HOME_OF/coordination/got"
   for writer in 1 2 3 4; do
     their_logger "$writer" 3>&- &
     writers+=("$!")
   done
   wait "${writers[@]}"
-  await 30 all_taken
+  await 60 all_taken
   kill "$pid"
   wait "$pid"
   assert_equal "$(sort "$HOME_OF/coordination/got" | uniq -c | awk '{ print $1 }' | sort -u)" 1

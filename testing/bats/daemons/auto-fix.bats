@@ -74,7 +74,7 @@ worker_program() {
   worker_program
   policy_is '[restart]' 'budget = 5' '[restart.coder]' 'command = ["scripts/workers/w.sh"]'
   daemon worker-restart start
-  await 10 test -s started
+  await 60 test -s started
   run daemon worker-restart stop
   assert_success
   run daemon worker-restart status

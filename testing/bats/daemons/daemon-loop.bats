@@ -42,7 +42,7 @@ is_gone() { [[ ! -e /proc/$1 ]]; }
   run daemon test start
   assert_success
   assert_output "test: RUNNING (process $(pid))"
-  await 10 has_rounds 1
+  await 60 has_rounds 1
   run daemon test status
   assert_success
   run daemon test start
@@ -62,13 +62,13 @@ is_gone() { [[ ! -e /proc/$1 ]]; }
 
 @test "one that runs has no other process, and none is left of one that was killed" {
   daemon test start
-  await 10 has_rounds 1
+  await 60 has_rounds 1
   local pid
   pid=$(pid)
   nothing_beside() { [[ $(ps -o pid= --sid "$pid") -eq $pid ]]; }
-  await 10 nothing_beside
+  await 60 nothing_beside
   kill -KILL "$pid"
-  await 10 is_gone "$pid"
+  await 60 is_gone "$pid"
   run daemon test status
   assert_failure 3
   run daemon test start
@@ -107,12 +107,12 @@ is_gone() { [[ ! -e /proc/$1 ]]; }
 @test "told to end in the middle of a round, it brings that to its end" {
   printf 'touch begun; until [[ -e enough ]]; do /bin/sleep 0.02; done; touch reached\n' >during
   daemon test start
-  await 10 test -e begun
+  await 60 test -e begun
   local pid
   pid=$(pid)
   kill -TERM "$pid"
   touch enough
-  await 10 is_gone "$pid"
+  await 60 is_gone "$pid"
   assert_exists reached
   assert_equal "$(rounds)" 1
   assert_equal "$(tail -n 1 "$(log_of daemon)" | jq -r .data.reason)" SIGTERM
@@ -132,14 +132,14 @@ is_gone() { [[ ! -e /proc/$1 ]]; }
   printf 'trap "" TERM; (trap "" TERM; touch begun; while :; do /bin/sleep 1; done)\n' >during
   sed -i 's/_STOP_WAIT_S=15/_STOP_WAIT_S=1/' scripts/daemons/daemon-commands.sh
   daemon test start
-  await 10 test -e begun
+  await 60 test -e begun
   local pid
   pid=$(pid)
   run daemon test stop
   assert_success
   # Who has been killed is there until somebody asks for its end.
   nobody_lives() { ! pgrep --session "$pid" --runstates D,R,S,T; }
-  await 10 nobody_lives
+  await 60 nobody_lives
 }
 
 @test "nobody but the daemon is told to end, whatever its lock says" {
@@ -151,7 +151,7 @@ is_gone() { [[ ! -e /proc/$1 ]]; }
     exec {held}>>coordination/daemons/test/lock
     flock "$held" && touch held && exec tail -f /dev/null
   ) &
-  await 10 test -e held
+  await 60 test -e held
   sed -i 's/_STOP_WAIT_S=15/_STOP_WAIT_S=0.1/' scripts/daemons/daemon-commands.sh
   run daemon test stop
   assert_success
@@ -182,7 +182,7 @@ is_gone() { [[ ! -e /proc/$1 ]]; }
   run daemon test run --once
   assert_failure 1
   daemon test start --interval 1
-  await 20 has_rounds 3
+  await 60 has_rounds 3
   assert_equal "$(grep -c 'a round has failed with exit 1' coordination/logs/test.log)" \
     "$(($(rounds) - 1))"
 }
@@ -191,17 +191,17 @@ is_gone() { [[ ! -e /proc/$1 ]]; }
   handlers_are on-a-test.sh
   dispatcher_serves
   (dispatcher_ends && daemon test start --interval 1)
-  await 10 grep -q 'stands by' coordination/logs/test.log
+  await 60 grep -q 'stands by' coordination/logs/test.log
   run daemon test status
   assert_output "test: RUNNING (process $(pid), standing by: the event system serves)"
   run daemon test run --once
   assert_failure 75
   assert_equal "$(rounds)" ''
   dispatcher_ends
-  await 10 has_rounds 1
+  await 60 has_rounds 1
   dispatcher_serves
   stands_by_again() { (($(grep -c 'stands by' coordination/logs/test.log) == 2)); }
-  await 10 stands_by_again
+  await 60 stands_by_again
 }
 
 @test "one round of one that is stood in for does nothing" {

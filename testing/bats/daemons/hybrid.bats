@@ -25,7 +25,7 @@ dispatcher_starts() {
   "$HOOKLINE" dispatch --home "$HOOKLINE_HOME" >>dispatcher.log 2>&1 &
   DISPATCHER=$!
   is_up() { ! flock --shared --nonblock coordination true; }
-  await 20 is_up
+  await 60 is_up
 }
 
 dispatcher_dies() { # long ago, as far as its last run counts
@@ -55,18 +55,18 @@ stands_by() { [[ $(tail -n 1 coordination/logs/pattern.log) == *'stands by'* ]];
   handler_is_ours on-task-failed.sh
   dispatcher_starts
   daemon failure-pattern start --interval 1
-  await 10 stands_by
+  await 60 stands_by
   tasks_fail with-dispatcher 6
-  await 20 counted 6
+  await 60 counted 6
   dispatcher_dies KILL
   tasks_fail with-daemon 6
-  await 20 counted 12
+  await 60 counted 12
   dispatcher_starts
-  await 20 stands_by
+  await 60 stands_by
   tasks_fail with-both 6
-  await 20 counted 18
+  await 60 counted 18
   delivered() { (($(grep -c '"verdict":"done"' coordination/deliveries.jsonl) >= 18)); }
-  await 20 delivered
+  await 60 delivered
   counted 18
   assert_equal "$(told)" $'"with-both"\n"with-daemon"\n"with-dispatcher"'
   assert_equal \
@@ -79,7 +79,7 @@ stands_by() { [[ $(tail -n 1 coordination/logs/pattern.log) == *'stands by'* ]];
   state_is worker-pool.json "{\"workers\":[{\"id\":\"w1\",\"last_heartbeat\":\"$(ago 600)\"}]}"
   daemon heartbeat-monitor start --interval 1
   is_told() { grep -rqs stale_workers coordination/events/queue; }
-  await 10 is_told
+  await 60 is_told
   daemon heartbeat-monitor stop
   cp -- "$HOOKLINE_CHECKOUT/scripts/events/lib/event-logger.sh" scripts/events/lib/
   "$HOOKLINE" dispatch --once --home "$HOOKLINE_HOME"
@@ -139,14 +139,14 @@ $count \"daemon.stopped\""
   "$HOOKLINE" daemon run pattern --home "$HOOKLINE_HOME" >supervisor.log 2>&1 &
   local supervisor=$!
   started() { grep -qs daemon.started "$(log_of daemon)"; }
-  await 20 started
+  await 60 started
   run daemon failure-pattern status
   assert_success
   local pid
   read -r pid _ <coordination/daemons/pattern/lock
   kill -KILL "$pid"
   started_again() { (($(grep -c daemon.started "$(log_of daemon)") == 2)); }
-  await 20 started_again
+  await 60 started_again
   run daemon failure-pattern stop
   assert_success
   wait "$supervisor"

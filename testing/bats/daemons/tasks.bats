@@ -99,7 +99,7 @@ tasks() { state task-queue.json "[.tasks[] | $1]"; }
   # The first round looks, whatever has changed.
   looked() { (($(grep -c worker-pool.json "$trace" || :) > 18)); }
   strace -f -qq -p "$pid" -e trace=process,newfstatat,stat -o "$trace" 2>/dev/null &
-  await 20 looked
+  await 60 looked
   kill "$!"
   assert_equal "$(awk '/worker-pool.json/ { n++ } n > 12 && /fork|clone|exec/' "$trace")" ''
 }
@@ -146,7 +146,7 @@ tasks() { state task-queue.json "[.tasks[] | $1]"; }
   program a 'touch begun; exec tail -f /dev/null'
   state_is task-queue.json '{"tasks":[{"id":"t1","status":"pending","task_type":"a"}]}'
   daemon worker start
-  await 10 test -e begun
+  await 60 test -e begun
   local pid
   read -r pid _ <coordination/daemons/worker/lock
   run daemon worker stop
@@ -161,7 +161,7 @@ tasks() { state task-queue.json "[.tasks[] | $1]"; }
   mkfifo pipe
   state_is task-queue.json '{"tasks":[{"id":"t1","status":"pending","task_type":"a"}]}'
   daemon worker start
-  await 10 test -e begun
+  await 60 test -e begun
   local pid
   read -r pid _ <coordination/daemons/worker/lock
   kill -KILL "$pid"
@@ -169,7 +169,7 @@ tasks() { state task-queue.json "[.tasks[] | $1]"; }
   assert_failure 75
   touch enough
   is_free() { daemon worker status | grep STOPPED; }
-  await 10 is_free
+  await 60 is_free
   a_round worker
   assert_equal "$(<begun)" xx
   assert_equal "$(tasks '[.status, .attempts]')" '[["completed",2]]'

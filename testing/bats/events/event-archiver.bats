@@ -167,7 +167,7 @@ sys.stdout.buffer.write(zstd.decompress(open(sys.argv[1], "rb").read()))' \
   export HOOKLINE_HOME=$BATS_TEST_TMPDIR/made
   "$HOOKLINE_CHECKOUT/.venv/bin/hookline" up --quiet 3>&- &
   local pid=$! log=$HOOKLINE_HOME/coordination/logs/archiver.log
-  await 20 grep -sq 'nothing to do' "$log"
+  await 60 grep -sq 'nothing to do' "$log"
   kill "$pid"
   wait "$pid"
   assert_equal "$(<"$log")" 'nothing to do'

@@ -177,7 +177,7 @@ said() { tr -d '\n' <"$OUT"; }
   delivered 'sleep 0.2 # so that the replay has something to wait for'
   "$HOOKLINE_CHECKOUT/.venv/bin/hookline" dispatch 3>&- &
   local pid=$!
-  await 10 hookline_runs
+  await 60 hookline_runs
   run replay --event-id e1
   kill "$pid"
   wait "$pid"
@@ -192,10 +192,10 @@ said() { tr -d '\n' <"$OUT"; }
     until [[ -e $HOOKLINE_HOME/go ]]; do read -rt 0.05 <> <(:); done'
   "$HOOKLINE_CHECKOUT/.venv/bin/hookline" dispatch 3>&- &
   local pid=$! asker status=0
-  await 10 hookline_runs
+  await 60 hookline_runs
   "$HOOKLINE_CHECKOUT/scripts/events/event-replay.sh" --event-id e1 2>"$OUT.err" 3>&- &
   asker=$!
-  await 10 grep -q '^e1 again' "$OUT"
+  await 60 grep -q '^e1 again' "$OUT"
   kill "$asker"
   wait "$asker" || status=$?
   touch "$HOOKLINE_HOME/go"

@@ -69,7 +69,7 @@ run = 'touch coordination/begun; read -r _ <coordination/go'
   mkfifo -- "$HOOKLINE_HOME/coordination/go"
   event one '{"layer":"x"}'
   deliver "$H" one 3>&- &
-  await 20 test -e "$HOOKLINE_HOME/coordination/begun"
+  await 60 test -e "$HOOKLINE_HOME/coordination/begun"
   handle "$H" two '{"layer":"x"}'
   assert_failure 75
   assert_stderr --partial 'layer x is running already'

@@ -108,7 +108,7 @@ furnished() {
   # Bash's printf hands a line on in pieces beyond 4096 bytes, so the lines are short.
   bash -c 'for ((n = 0; ; n++)); do printf "{\"n\":%d}\n" "$n"; done >>"$1"' - "$log" 3>&- &
   writer=$!
-  await 10 test -s "$log"
+  await 60 test -s "$log"
   handled "$H" one '{}'
   kill "$writer"
   wait "$writer" || :

@@ -13,7 +13,7 @@ teardown() {
   local daemon supervisor
   [[ -f $HOOKLINE_HOME/coordination/daemons/x/lock ]] || return 0
   read -r daemon supervisor <"$HOOKLINE_HOME/coordination/daemons/x/lock" || return 0
-  ! kill -TERM "$supervisor" 2>/dev/null || await 10 ended
+  ! kill -TERM "$supervisor" 2>/dev/null || await 60 ended
 }
 
 ended() {

@@ -57,7 +57,7 @@ spy() { # <command> <body>: a command of ours, which notes in $SPY how it was ca
   event two null
   state_apply on-test "$BATS_TEST_TMPDIR/events/two" "$SHAPES" "$COUNT" state.json {old}>&- &
   waiting=$!
-  await 10 pgrep -P "$waiting" flock
+  await 60 pgrep -P "$waiting" flock
   rm -r -- "$HOOKLINE_HOME/coordination/state"
   mkdir -p -- "${lock%/*}"
   exec {new}>>"$lock"
@@ -66,7 +66,7 @@ spy() { # <command> <body>: a command of ours, which notes in $SPY how it was ca
   waits_for_new() {
     find /proc/"$(pgrep -P "$waiting" flock)"/fd -lname "*${lock##*/}" | grep -q .
   }
-  await 10 waits_for_new
+  await 60 waits_for_new
   assert_state state.json .count 1
   exec {new}>&-
   wait "$waiting"

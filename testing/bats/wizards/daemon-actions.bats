@@ -38,7 +38,7 @@ hold() { # <command on TERM> <folder or file>...
     for path in "${@:2}"; do exec {fd}<"$path" && flock "$fd" || exit; done
     printf "%s 0\n" "$$" >coordination/daemons/one/lock
     while :; do read -r -t 1 <> <(:) || :; done' bash "$@" 3>&- &
-  await 5 grep -q ' 0' coordination/daemons/one/lock
+  await 60 grep -q ' 0' coordination/daemons/one/lock
   read -r held _ <coordination/daemons/one/lock
 }
 
@@ -128,13 +128,13 @@ has_ended() { # <pid>
   setsid --fork bash -c 'trap "" TERM && exec 4<coordination/daemons/one && flock 4 || exit
     tail -f /dev/null 4<&- &
     printf "%s %s\n" "$$" "$!" >numbers && wait' 3>&- &
-  await 5 test -s numbers
+  await 60 test -s numbers
   read -r held other <numbers
   _DAEMON_STOP_S=1
   run daemons_stop one
   assert_success
   assert_output --partial 'one: does not end: killed'
-  await 5 has_ended "$other"
+  await 60 has_ended "$other"
 }
 
 @test "a script that others could change is not run, and what mends that is said" {

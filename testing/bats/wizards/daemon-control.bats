@@ -42,7 +42,7 @@ hold() { # <file or folder...>: somebody has the locks, until the end of the tes
   touch coordination/daemons/one/lock
   flock --no-fork "$1" ${2+flock --no-fork "$2"} sleep 60 3>&- &
   held=$!
-  await 5 is_held "${2-$1}"
+  await 60 is_held "${2-$1}"
 }
 
 is_held() { ! flock --nonblock "$1" true; }
@@ -148,7 +148,7 @@ is_held() { ! flock --nonblock "$1" true; }
   hold coordination/daemons/one
   state_is restarting 'exit 3'
   kill "$held"
-  await 5 flock --nonblock coordination/daemons/one true
+  await 60 flock --nonblock coordination/daemons/one true
   hold coordination/daemons/one coordination/daemons/one/lock
   printf '77 78\n' >coordination/daemons/one/lock
   state_is starting

@@ -110,4 +110,4 @@ def test_a_unit_starts_what_a_handler_asks_for(home, monkeypatch, request_file, 
     finally:
         for each in started:
             each.terminate()
-            each.wait(20.0)
+            each.wait(60)

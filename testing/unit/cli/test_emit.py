@@ -280,7 +280,7 @@ def test_nothing_heavy_is_imported(home):
 def test_it_starts_stores_and_ends_within_60_ms(home):
     """The best of several runs: what else this machine does meanwhile is not the question."""
     code = START + "; sys.exit(main(['emit', 'worker.started', 'worker_id=w-1', 'pid:=17']))"
-    deadline_s = time.monotonic() + 20
+    deadline_s = time.monotonic() + 60
     took_s = []
     while time.monotonic() < deadline_s and (len(took_s) < 10 or min(took_s) >= 0.060):
         begun_s = time.monotonic()

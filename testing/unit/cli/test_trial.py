@@ -173,7 +173,7 @@ def test_a_signal_ends_the_run_at_once_and_leaves_nothing(home, handler, tmp_pat
         (home.handlers / name).write_text(ENDLESS_PY)
     process, place = begun(name, tmp_path)
     process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (128 + number, "", "")
     assert leaks.marked(place) == []
     assert list(tmp_path.glob("hookline-try.*")) == []
@@ -187,7 +187,7 @@ def test_what_a_killed_try_leaves_is_removed_by_the_next(handler, tmp_path, monk
     assert main(["try", "on-a-b.sh", EVENT]) == 0
     assert len(leaks.marked(place)) >= 3, "that of one at work is not"
     process.kill()
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
     assert main(["try", "on-a-b.sh", EVENT]) == 0
     assert leaks.marked(place) == []
     assert list(tmp_path.glob("hookline-try.*")) == []

@@ -19,7 +19,7 @@ from hookline.model.clock import SystemClock
 from hookline.model.errors import WriteFailed
 
 
-def wait_until(condition, deadline_s=20.0):
+def wait_until(condition, deadline_s=60.0):
     """Return when the condition holds."""
     ends_s = time.monotonic() + deadline_s
     while not condition():
@@ -209,7 +209,7 @@ def test_a_refused_handler_listens_as_soon_as_it_is_mended(bench):
             dispatcher.tick(0.0)
             handler.chmod(0o750)
             bench.emit("a.b")
-            ends_s = time.monotonic() + 10
+            ends_s = time.monotonic() + 60
             while not bench.said():
                 assert time.monotonic() < ends_s
                 dispatcher.tick(0.05)
@@ -268,7 +268,7 @@ def test_the_state_may_be_deleted_while_it_runs(bench):
                 dispatcher.tick(0.05)
             shutil.rmtree(bench.home.state)
             bench.emit("a.b", id="two")
-            ends_s = time.monotonic() + 10
+            ends_s = time.monotonic() + 60
             while bench.said() != ["one", "two"]:
                 assert time.monotonic() < ends_s, bench.spectator.notes
                 dispatcher.tick(0.05)
@@ -337,7 +337,7 @@ def test_a_retry_does_not_wait_for_a_clock_that_was_set_back(bench):
     dispatcher = bench.dispatcher(clock=Clock())
     try:
         with dispatcher.signals():
-            ends_s = time.monotonic() + 10
+            ends_s = time.monotonic() + 60
             while len(bench.said()) < 3:
                 assert time.monotonic() < ends_s
                 dispatcher.tick(0.05)
@@ -431,7 +431,7 @@ def test_a_replay_whose_log_cannot_be_read_waits_and_stops_nobody(bench, header)
     try:
         dispatcher.tick()
         kept.rename(live)
-        deadline_s = time.monotonic() + 20
+        deadline_s = time.monotonic() + 60
         while len(bench.said()) < 3:
             assert time.monotonic() < deadline_s
             dispatcher.tick(0.05)

@@ -231,7 +231,7 @@ def test_a_program_that_never_reads_holds_up_nobody_and_grows_nothing(bench):
     dispatcher = bench.dispatcher()
     try:
         with dispatcher.signals():
-            ends_s = time.monotonic() + 20.0
+            ends_s = time.monotonic() + 60
             while bench.said().count("other") < 8 or len(bench.letters()) < 2:
                 assert time.monotonic() < ends_s
                 dispatcher.tick(0.05)

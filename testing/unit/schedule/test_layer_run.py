@@ -16,7 +16,7 @@ from hookline.log.log import Log
 from hookline.schedule.layers import is_running
 from hookline.schedule.runs import COMPLETED, STARTED, last_done_us, runs
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 SLOW = """
 [[steps]]
 name = "first"

@@ -114,7 +114,7 @@ data_for() { # <bytes>
       *) $kind "$log" ;;
     esac
     for data in 1 "$(data_for 5000)"; do
-      run timeout 10 "$LIB/event-logger.sh" --emit a.b s "$data"
+      run timeout 60 "$LIB/event-logger.sh" --emit a.b s "$data"
       assert_failure 73
       assert_output --partial "move it away"
     done
@@ -192,10 +192,10 @@ data_for() { # <bytes>
   assert_equal "$(log_lines a)" 2
   flock --exclusive "$(log_of a)" tail -f /dev/null 3>&- &
   holder=$!
-  await 10 lock_of a
+  await 60 lock_of a
   emit a.b s 3 3>&- &
   emitter=$!
-  await 10 lock_of a '-> '
+  await 60 lock_of a '-> '
   assert_equal "$(log_lines a)" 2
   pkill -P "$holder"
   wait "$emitter"

@@ -155,11 +155,11 @@ Event logged: x-1 -> $(log_of worker)"
   run timeout 60 bash -c 'yes | "$1"' - "$LIB/event-logger.sh"
   assert_failure 65
   assert_output --partial 'a line holds 262144'
-  run timeout 20 bash -c '"$1" </dev/zero' - "$LIB/event-logger.sh"
+  run timeout 60 bash -c '"$1" </dev/zero' - "$LIB/event-logger.sh"
   assert_failure 65
   assert_output --partial NUL
   mkfifo "$TMPDIR/fifo"
-  HOOKLINE_STDIN_TIMEOUT_S=1 run timeout 20 bash -c '"$1" <>"$2"' - "$LIB/event-logger.sh" \
+  HOOKLINE_STDIN_TIMEOUT_S=1 run timeout 60 bash -c '"$1" <>"$2"' - "$LIB/event-logger.sh" \
     "$TMPDIR/fifo"
   assert_failure 75
   assert_output --partial HOOKLINE_STDIN_TIMEOUT_S

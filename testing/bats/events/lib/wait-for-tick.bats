@@ -14,7 +14,7 @@ setup() {
 }
 
 teardown() {
-  await 5 nobody_listens
+  await 60 nobody_listens
 }
 
 nobody_listens() { # the tail and the grep of a shell that has ended end too
@@ -142,39 +142,39 @@ LOOP='while wait_for_tick trigger.x 1h; do
   log=$(log_of trigger)
   rm "$log"
   daemon "$LOOP"
-  await 5 waits
+  await 60 waits
   emit trigger.x 1
-  await 5 said 1
+  await 60 said 1
   mv "$log" "${log%/*}/segments/trigger-events.00000001.jsonl"
   emit trigger.x 2
-  await 5 said 1 2
+  await 60 said 1 2
   emit trigger.x 3 >/dev/null
-  await 5 said 1 2 3
+  await 60 said 1 2 3
   sed 's/"data":3/"data":4/;$!d' "$log" >copy
   mv copy "$log"
-  await 5 said 1 2 3 4
+  await 60 said 1 2 3 4
   kill "$daemon"
 }
 
 @test "bytes that are no text make nobody deaf" {
   emit trigger.x 0
   daemon "$LOOP"
-  await 5 listens
+  await 60 listens
   printf '\0\0\377torn\n\0\n' >>"$(log_of trigger)"
   emit trigger.x 1
-  await 5 said 1
+  await 60 said 1
   emit trigger.x 2
-  await 5 said 1 2
+  await 60 said 1 2
   kill "$daemon"
 }
 
 @test "the library itself is not a source of ticks, nor is what lay in the log before" {
   emit trigger.x 1
   daemon "$LOOP"
-  await 5 listens
+  await 60 listens
   emit trigger.y 2
   emit trigger.x 3
-  await 5 said 3
+  await 60 said 3
   kill "$daemon"
 }
 
@@ -182,18 +182,18 @@ LOOP='while wait_for_tick trigger.x 1h; do
   rm -r "$HOOKLINE_HOME/coordination"
   daemon 'while wait_for_tick trigger.x 100ms; do
     printf "%s\n" "${HOOKLINE_TICK_LOCAL:-real}"; [[ $HOOKLINE_TICK_LOCAL ]] || break; done'
-  await 5 grep -q 1 said
+  await 60 grep -q 1 said
   mkdir -p "$HOOKLINE_HOME/coordination/events"
   emit trigger.x 1
-  await 10 grep -q real said
-  await 5 ended
+  await 60 grep -q real said
+  await 60 ended
   assert_equal "$(wc -l <errors)" 2
 }
 
 @test "a home that cannot be written to is no reason to stop" {
   mkdir "$(log_of schedule)"
   daemon 'wait_for_tick trigger.x 50ms; wait_for_tick trigger.x 50ms; printf "%s\n" done'
-  await 5 said 'done'
+  await 60 said 'done'
   assert_equal "$(cat errors)" "$(grep '^wait-for-tick: no tick of trigger.x for 0.1' errors)"
 }
 
@@ -204,9 +204,9 @@ LOOP='while wait_for_tick trigger.x 1h; do
     wait_for_tick trigger.x 1h
     [[ $before == "$(set +o; shopt; umask)" && $IFS == x && ! ${POSIXLY_CORRECT+y} ]]
     printf "%s\n" "$-${HOOKLINE_TICK: -2}"'
-  await 5 listens
+  await 60 listens
   emit trigger.x 7
-  await 5 grep -q '7}$' said
+  await 60 grep -q '7}$' said
   assert_equal "$(cat errors)" ''
 }
 
@@ -216,8 +216,8 @@ LOOP='while wait_for_tick trigger.x 1h; do
     trap "\\printf \"%s\\n\" coordination/event* ${#IFS}" TERM
     until wait_for_tick trigger.x 1h; do [[ $? != 143 ]] || exit; done' >said 3>&- &
   daemon=$!
-  await 5 listens
-  await 5 eval "kill $daemon 2>/dev/null; ended"
+  await 60 listens
+  await 60 eval "kill $daemon 2>/dev/null; ended"
   assert_equal "$(sort -u said)" $'3\ncoordination/events'
 }
 
@@ -225,12 +225,12 @@ LOOP='while wait_for_tick trigger.x 1h; do
   daemon 'printf "%s\n" ready; wait_for_tick trigger.x 1h
     until [[ -e go ]]; do read -t 0.02 || :; done <> <(:)
     wait_for_tick trigger.x 1h; printf "%s\n" "${HOOKLINE_TICK: -2}"'
-  await 5 listens
+  await 60 listens
   emit trigger.x 1
   emit trigger.x 2
   emit trigger.x 3
   touch go
-  await 5 said ready '3}'
+  await 60 said ready '3}'
 }
 
 @test "a trap for TERM or INT ends the waiting at once" {
@@ -238,56 +238,56 @@ LOOP='while wait_for_tick trigger.x 1h; do
   for signal in TERM INT; do
     daemon "trap 'printf \"%s\n\" trap' $signal; trap : HUP
       while wait_for_tick trigger.x 1h; do :; done; printf '%s\n' over"
-    await 5 listens
+    await 60 listens
     kill -HUP "$daemon"
     # One that comes before it waits does not end the waiting.
-    await 5 eval "kill -$signal $daemon 2>/dev/null; ended"
+    await 60 eval "kill -$signal $daemon 2>/dev/null; ended"
     assert_equal "$(uniq said)" $'trap\nover'
-    await 5 nobody_listens
+    await 60 nobody_listens
   done
 }
 
 @test "without a trap a signal ends the shell, and with it all that listens" {
   daemon "$LOOP"
-  await 5 listens
+  await 60 listens
   kill "$daemon"
-  await 5 ended
-  await 5 nobody_listens
+  await 60 ended
+  await 60 nobody_listens
   daemon "$LOOP"
-  await 5 listens
+  await 60 listens
   kill -9 "$daemon"
-  await 5 nobody_listens
+  await 60 nobody_listens
 }
 
 @test "what listens is no child, and holds nothing of the caller open" {
   daemon 'exec {lock}>lock; flock "$lock"
     until wait_for_tick trigger.x 1h; do :; done; wait; printf "%s\n" "$(jobs)"'
-  await 5 listens
+  await 60 listens
   assert_equal "$(pgrep -c -P "$daemon" || :)" 0
   kill -STOP "$(pgrep -f -- "-- $HOOKLINE_HOME/coordination/")"
   emit trigger.x 1
   kill -CONT "$(pgrep -f -- "-- $HOOKLINE_HOME/coordination/")"
-  await 5 said ''
-  await 5 ended
+  await 60 said ''
+  await 60 ended
   flock --nonblock lock true || fail 'the lock is held still'
 }
 
 @test "who listens may be killed: after a silence it is heard again" {
   daemon 'while wait_for_tick trigger.x 200ms; do
       [[ $HOOKLINE_TICK_LOCAL ]] || printf "%s\n" "${HOOKLINE_TICK: -2}"; done'
-  await 5 listens
+  await 60 listens
   kill -9 "$(pgrep -f -- "-- $HOOKLINE_HOME/coordination/")"
-  await 5 grep -q 'no tick' errors
-  await 5 listens
+  await 60 grep -q 'no tick' errors
+  await 60 listens
   emit trigger.x 7
-  await 5 said '7}'
+  await 60 said '7}'
   kill "$daemon"
 }
 
 @test "its own timer: said once, as an event too, and so is its end" {
   daemon 'for i in {1..3}; do wait_for_tick trigger.x 100ms --schedule x-1; done
     wait_for_tick trigger.x 1h --schedule x-1; printf "%s\n" "$HOOKLINE_TICK_LOCAL"'
-  await 5 test -s "$(log_of schedule)"
+  await 60 test -s "$(log_of schedule)"
   run jq -c '[.type, .source, (.data | .type, .schedule, (.pid | type), .waited_s >= 0.2)]' \
     "$(log_of schedule)"
   assert_output '["schedule.fallback","wait-for-tick","trigger.x","x-1","number",true]'
@@ -298,12 +298,12 @@ LOOP='while wait_for_tick trigger.x 1h; do
   daemon 'wait_for_tick trigger.x 1h; touch first
     tick=$(wait_for_tick trigger.x 1h; printf "%s\n" "${HOOKLINE_TICK: -2}")
     wait_for_tick trigger.x 1h; printf "%s\n" "$tick" "${HOOKLINE_TICK: -2}"'
-  await 5 listens
+  await 60 listens
   emit trigger.x 1
-  await 5 test -e first
-  await 5 eval '(($(pgrep -c -f "^tail .*-- $HOOKLINE_HOME/coordination/") == 2))'
+  await 60 test -e first
+  await 60 eval '(($(pgrep -c -f "^tail .*-- $HOOKLINE_HOME/coordination/") == 2))'
   emit trigger.x 2
-  await 5 said '2}' '2}'
+  await 60 said '2}' '2}'
   assert_equal "$(cat errors)" ''
 }
 
@@ -318,16 +318,16 @@ LOOP='while wait_for_tick trigger.x 1h; do
   : >"$(log_of other)"
   daemon 'wait_for_tick trigger.x 1h; wait_for_tick other.y 1h
     printf "%s\n" "${HOOKLINE_TICK: -2}"'
-  await 5 listens
+  await 60 listens
   emit trigger.x 1
-  await 5 pgrep -f -- "-- $HOOKLINE_HOME/coordination/events/other" >/dev/null
+  await 60 pgrep -f -- "-- $HOOKLINE_HOME/coordination/events/other" >/dev/null
   emit other.y 2
-  await 5 said '2}'
+  await 60 said '2}'
 }
 
 @test "the command prints the next tick" {
   "$LIB/wait-for-tick.sh" trigger.x 1h >said 3>&- &
-  await 5 listens
+  await 60 listens
   emit trigger.x 5
   wait "$!"
   assert_equal "$(jq .data said)" 5
@@ -367,19 +367,19 @@ LOOP='while wait_for_tick trigger.x 1h; do
   assert_success
   printf 'new disk\n' >coordination/maintenance
   daemon 'wait_for_normal_mode; printf "%s\n" normal'
-  await 5 listens
+  await 60 listens
   printf 'and more\n' >>coordination/maintenance
   said '' || fail 'too early'
   rm coordination/maintenance
-  await 5 said normal
+  await 60 said normal
 }
 
 @test "a trap for TERM ends the waiting for normal mode" {
   touch coordination/maintenance
   daemon 'trap "printf \"%s\n\" trap" TERM; wait_for_normal_mode || printf "%s\n" "$?"'
-  await 5 listens
+  await 60 listens
   kill "$daemon"
-  await 5 said trap 143
+  await 60 said trap 143
 }
 
 @test "a marker that is a folder is one too" {

@@ -23,7 +23,7 @@ from hookline.log.log import Log
 
 
 def wait(condition):
-    gives_up_s = time.monotonic() + 40
+    gives_up_s = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < gives_up_s
         time.sleep(0.02)  # other processes tell nobody
@@ -116,7 +116,7 @@ except SystemExit:
 def test_what_starts_as_a_signal_comes_ends_with_the_rest(home):
     done = subprocess.run(
         [sys.executable, "-c", TOLD_TO_END, home.root],
-        capture_output=True, text=True, check=False, timeout=40,
+        capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert done.stderr.splitlines()[-1] == "ProcessLookupError: [Errno 3] No such process"
 
@@ -125,7 +125,7 @@ def test_what_starts_hears_signals(home):
     with ending(home) as processes:
         process = start(home, ["sleep", "60"], processes)
         process.terminate()
-        assert process.wait(40) == -signal.SIGTERM
+        assert process.wait(60) == -signal.SIGTERM
 
 
 # A storm is killed before what it starts has asked the kernel to be told of it.
