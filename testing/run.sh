@@ -51,13 +51,13 @@ part_shellcheck() { shell_files | xargs -0r -n 10 -P "$(nproc)" .venv/bin/shellc
 part_shfmt() { shell_files | xargs -0r .venv/bin/shfmt -i 2 -ci -d; }
 part_pytest() { # [<folder>...]
   local status=0
-  local -a failed
+  local -a names
   run_pytest -n "$PYTEST_AT_ONCE" --dist worksteal ${CI:+--cache-clear} "$@" || status=$?
   ((status == 1)) || return "$status"
-  mapfile -t failed < <(jq -r 'keys[]' .pytest_cache/v/cache/lastfailed)
-  may_retry "${failed[@]}" || return 1
+  mapfile -t names < <(jq -r 'keys[]' .pytest_cache/v/cache/lastfailed)
+  may_retry "${names[@]}" || return 1
   run_pytest --last-failed --last-failed-no-failures none "$@" || return
-  flaky+=("${failed[@]}")
+  flaky+=("${names[@]}")
 }
 
 run_pytest() { # <argument>...
