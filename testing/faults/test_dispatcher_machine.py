@@ -264,3 +264,21 @@ def rss_bytes(pid):
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     raise AssertionError("no VmHWM")
+
+
+@pytest.mark.parametrize("kind", ["exec", "warm", "python", "stream"])
+def test_a_lock_of_whoever_starts_it_is_not_handed_on_to_handlers(bus, kind):
+    lock = bus.home.root / "lock"
+    tell = 'readlink /proc/{}/fd/* >>"$HOOKLINE_HOME/open"'
+    if kind in ("python", "stream"):
+        install = bus.python if kind == "python" else bus.stream
+        install(f"subprocess.run(['sh', '-c', {tell.format('$PPID')!r}])")
+    else:
+        bus.shell(tell.format("$BASHPID") + "; :", f"run: {kind}")
+    bus.emit("k")
+    under = ["bash", "-c", 'exec 9>"$0"; flock 9; exec "$@"', str(lock)]
+    assert bus.start("--once", under=under).wait(40) == 0, bus.said()
+    found = (bus.home.root / "open").read_text().splitlines()
+    assert found
+    assert str(lock) not in found
+    bus.check()

@@ -50,12 +50,10 @@ def run(args: argparse.Namespace) -> int:
     if args.action not in _SUPERVISED:
         _ask(args)
     from hookline.app.daemons import is_withdrawn, launch, refuse_unknown, supervisor
-    from hookline.dispatch.process import keep_descriptors
 
     if len(args.names) != 1:
         raise Usage(f"{args.action}: which one daemon? see: hookline daemon --help")
     home, (name,) = home_of(args), args.names
-    keep_descriptors()
     if args.action == "launch":
         if args.asked:
             refuse_unknown(home, name)

@@ -117,9 +117,10 @@ def raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(FILES, hard), hard))
 
 
-def keep_descriptors() -> None:
+@functools.cache
+def _keep_descriptors() -> None:
     """What we were started with is not handed on: somebody's lock would be held for as long as
-    what we start."""
+    what we start. What we open ourselves never is, so that once is enough."""
     for name in os.listdir("/proc/self/fd"):
         # The folder itself is among them, and closed by now.
         with contextlib.suppress(OSError):
@@ -140,6 +141,7 @@ def spawn(
     posix_spawn, since a fork of a large process is slow; it knows no working folder, so that ours
     moves for the moment: the dispatcher itself uses absolute paths only and has one thread.
     """
+    _keep_descriptors()
     actions = [(os.POSIX_SPAWN_DUP2, ours, childs) for childs, ours in descriptors.items()]
     os.chdir(cwd)
     try:
