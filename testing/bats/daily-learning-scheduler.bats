@@ -11,6 +11,7 @@ setup() {
   ln -s -- "$HOOKLINE_CHECKOUT/.venv/bin/hookline" "$HOOKLINE_HOME/coordination/state/hookline"
   LOGGER=$HOOKLINE_HOME/scripts/events/lib/event-logger.sh
   LOG=$HOOKLINE_HOME/coordination/logs/daily-learning-scheduler.log
+  away_from_the_turn 86400
   TODAY=$(date -u +%F)
 }
 

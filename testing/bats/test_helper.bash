@@ -92,6 +92,12 @@ await() { # <seconds> <command...>: until the command succeeds
   done
 }
 
+# What is due by the clock, or named by the day, is not to change in the middle of a test.
+away_from_the_turn() { # <seconds>: of the day, the hour, … : waits for it when it is near
+  local turn=$((EPOCHSECONDS - EPOCHSECONDS % $1 + $1))
+  ((turn - EPOCHSECONDS > 30)) || await 60 eval "((EPOCHSECONDS >= $turn))"
+}
+
 log_of() { # <domain>: the path of its live log
   printf '%s\n' "$HOOKLINE_HOME/coordination/events/$1-events.jsonl"
 }

@@ -4,6 +4,7 @@
 load daemons
 
 setup() {
+  away_from_the_turn 3600
   furnish_home
   # What `hookline` is asked, and what it says.
   mkdir -p "$HOOKLINE_HOME/coordination/state"
@@ -82,6 +83,7 @@ sunday() { date -u -d "@$((EPOCHSECONDS - (EPOCHSECONDS - 266400) % 604800))" "$
 }
 
 @test "observability: one look for each interval, asked for or done" {
+  away_from_the_turn 300
   a_round observability-hub
   a_round observability-hub
   assert_equal "$(state observability.json '[.total_checks, .active]')" '[1,false]'

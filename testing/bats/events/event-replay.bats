@@ -7,6 +7,7 @@ load ../test_helper
 setup() {
   sandbox
   OUT=$HOOKLINE_HOME/out
+  away_from_the_turn 86400
   TODAY=$(date +%F)
 }
 
