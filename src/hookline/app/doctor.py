@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from hookline.app.condition import Finding, condition
-from hookline.app.config import load_config, load_programs
+from hookline.app.config import load_config, load_daemons, load_programs
+from hookline.app.policies import check_policies
 from hookline.app.punctuality import maintenance_of, punctuality
 from hookline.app.schedules import load_timetable
 from hookline.app.services import installed
@@ -36,6 +37,16 @@ _NO_ATOMIC_APPEND: Final = {
 
 def examine(home: Home) -> Iterator[Finding]:
     """Every check, in the order in which to mend; one that cannot be made hinders no other."""
+    said = set()
+    for finding in _checks(home):
+        text = f"{finding.found}: {finding.next}".removesuffix(": ")
+        # A wrong configuration is in the way of many a check.
+        if finding.well or text not in said:
+            yield finding
+        said.add(text)
+
+
+def _checks(home: Home) -> Iterator[Finding]:
     yield _program("bash", ["bash", "-c", "echo ${BASH_VERSINFO[0]}.${BASH_VERSINFO[1]}"], "5.1")
     yield _program("jq", ["jq", "--version"], "")
     yield from _as_far("home", _folders(home))
@@ -117,6 +128,8 @@ def _configuration(home: Home) -> Iterator[Finding]:
         ("hookline.toml", load_config),
         ("programs.toml", load_programs),
         ("schedules.toml", load_timetable),
+        ("daemons.toml", load_daemons),
+        ("policies.toml", check_policies),
     ):
         try:
             load(home)
