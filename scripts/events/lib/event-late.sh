@@ -5,9 +5,13 @@
 [[ -z ${_hookline_event_late_loaded-} ]] || return 0
 _hookline_event_late_loaded=1
 
+# Who is asked for again after that was in none of the parts.
 _hookline_late() { # <function> <arguments...>
-  _hookline_load_parts "${_HOOKLINE_LATE[@]}" ||
-    _hookline_fail 70 "parts are missing in $_hookline_lib; install Hookline again" || return
+  if [[ ${_hookline_event_late-} ]] || ! _hookline_load_parts "${_HOOKLINE_LATE[@]}"; then
+    _hookline_event_late=broken
+    return 70
+  fi
+  _hookline_event_late=loaded
   "$@"
 }
 

@@ -34,8 +34,9 @@ if [ -z "${BASH_VERSION-}" ] || ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] < 50
   # shellcheck disable=SC2317 # return works where it is sourced, exit where it is run
   return 78 2>/dev/null || exit 78
 fi
-if declare -F _hookline_append >/dev/null && [[ ${BASH_SOURCE[0]} != "$0" ]]; then
-  return 0
+if declare -F _hookline_load_parts >/dev/null && [[ ${BASH_SOURCE[0]} != "$0" ]]; then
+  declare -F emit_event >/dev/null
+  return
 fi
 
 # A caller's aliases would be expanded in our functions; allexport would hand those to each child.
@@ -79,8 +80,14 @@ _hookline_load_parts() { # <name...>
     # In posix mode a `source` that finds nothing would end the caller's shell.
     [[ -r $_hookline_lib/$_part.sh ]] || return
     # shellcheck source=/dev/null
-    source "$_hookline_lib/$_part.sh"
+    source "$_hookline_lib/$_part.sh" || return
   done
+}
+
+_hookline_broken() { # half of the parts would store what is bad and refuse what is good
+  builtin printf 'ERROR: %s\n' \
+    "parts are missing or broken in $_hookline_lib; install Hookline again" >&2 || :
+  return 70
 }
 
 emit_event() { # <type> <source> <json-data> [<correlation>] [<priority>]
@@ -162,19 +169,25 @@ _hookline_logger_command() { # <arguments...>
       printf '%s\n' "$HOOKLINE_EVENT_ID" 2>/dev/null || :
       ;;
     *)
-      _hookline_load_parts event-command
+      _hookline_load_parts event-command || _hookline_broken || return
       _hookline_event_command log_event "$@"
       ;;
   esac
 }
 
-_hookline_load ||
-  printf 'ERROR: %s\n' "parts are missing in $_hookline_lib; install Hookline again" >&2
-[[ ${BASH_SOURCE[0]} == "$0" ]] || _hookline_name_places
+if _hookline_load; then
+  [[ ${BASH_SOURCE[0]} == "$0" ]] || _hookline_name_places
+else
+  _hookline_broken
+  [[ ${BASH_SOURCE[0]} != "$0" ]] || exit 70
+  unset -f emit_event create_event create_and_log_event log_event validate_event generate_event_id
+fi
 [[ ${_hookline_was%%:*} != *a* ]] || set -a
 [[ :${_hookline_was#*:}: != *:expand_aliases:* ]] || shopt -s expand_aliases
 unset -v _hookline_was
 
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
   _hookline_logger_command "$@"
+else
+  declare -F emit_event >/dev/null || return 70
 fi

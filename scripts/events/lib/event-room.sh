@@ -34,6 +34,8 @@ _hookline_fail() { # <exit> <message>: one line, never with raw bytes of an inpu
 
 _hookline_report() { # <exit>
   local _status=$1
+  # Whatever was found to be wrong meanwhile, it was not the event.
+  [[ ${_hookline_event_late-} != broken ]] || { _hookline_broken || return; }
   # Only a redirection that found no descriptor ends with 1, and says nothing.
   [[ $_status != 1 || $_hookline_error ]] || _hookline_no_descriptor || _status=$?
   builtin printf 'ERROR: %s\n' "${_hookline_error:-something unforeseen happened}" >&2 || :

@@ -12,10 +12,10 @@ _hookline_self=${BASH_SOURCE[0]}
 [[ ! -L $_hookline_self ]] || _hookline_self=$(command -p readlink -f -- "$_hookline_self")
 [[ $_hookline_self == */* ]] || _hookline_self=./$_hookline_self
 # shellcheck source-path=SCRIPTDIR source=event-logger.sh
-source "${_hookline_self%/*}/event-logger.sh"
+source "${_hookline_self%/*}/event-logger.sh" || return 70 2>/dev/null || exit 70
 unset -v _hookline_self
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
-  _hookline_load_parts event-command
+  _hookline_load_parts event-command || _hookline_broken || exit
   case ${1-} in
     --generate-id) generate_event_id ;;
     --json-lines) _hookline_room _hookline_json_lines ;;

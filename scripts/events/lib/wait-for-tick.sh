@@ -42,8 +42,7 @@ _hookline_self=${BASH_SOURCE[0]}
 # shellcheck source-path=SCRIPTDIR source=event-logger.sh
 source "${_hookline_self%/*}/event-logger.sh" || return 78 2>/dev/null || exit 78
 unset -v _hookline_self
-_hookline_load_parts tick-ears tick-timer maintenance ||
-  printf 'ERROR: %s\n' "parts are missing in $_hookline_lib; install Hookline again" >&2
+_hookline_load_parts tick-ears tick-timer maintenance || _hookline_broken
 
 # What this shell waits for, by which time of the machine's clock (milliseconds since it started)
 # the next tick must be here, how long a round is, and how many ticks of its own there were since

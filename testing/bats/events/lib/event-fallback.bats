@@ -56,6 +56,14 @@ dropped() { # <jq filter>
   assert_equal "$(dropped .type)" '"a.said"'
 }
 
+@test "so is one with a broken part, and no event is refused for it" {
+  sed -i '2i if ((' "$LIB/json-rare.sh"
+  say a.said me '"\u0041"' high
+  assert_success
+  assert_stderr --partial 'install Hookline again'
+  assert_equal "$(dropped '[.type, .priority, .data]')" '["a.said","high","A"]'
+}
+
 @test "what is no event is refused, with a logger and without one" {
   local -a bad
   for gone in '' 1; do
