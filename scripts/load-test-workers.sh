@@ -21,11 +21,12 @@
 # The test is of the home itself, with its own handlers. Its workers are called load-TIME-NUMBER:
 # their heartbeats stay in the log; in worker-pool.json they are removed at the end. Without an
 # event logger heartbeats go into the drop box, and the observability hub is started as a daemon.
-# Without a dispatcher what is said and logged is counted. Ctrl-C ends all workers, and reports.
+# Without a dispatcher what is said and logged is counted. Ctrl-C ends all workers, and reports;
+# who kills it (kill -9) gets no report, but nothing of it is left.
 set -euo pipefail
 
 SCRIPTS=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
-readonly SCRIPTS USAGE_LINES=26 DRAIN_STILL_S=30 BUS_READY_S=30
+readonly SCRIPTS USAGE_LINES=27 DRAIN_STILL_S=30 BUS_READY_S=30
 
 # shellcheck source=scripts/events/lib/hookline-command.sh
 source "$SCRIPTS/events/lib/hookline-command.sh"
@@ -38,7 +39,7 @@ source "$SCRIPTS/workers/load-progress.sh"
 
 workers=100 duration_s=300 rate='' ramp_s='' stale=0 threshold_s=60
 with_dispatcher='' json='' report='' keep=''
-interval_ms=5000 folder='' hookline='' served='' hub='' bus='' interrupted=0
+interval_ms=5000 folder='' hookline='' served='' hub='' bus='' keeper='' interrupted=0
 alive=0 doing=start passed_s=0 planned_s=0 started_s=0
 
 fail() { # <exit> <message>
@@ -104,6 +105,10 @@ make_notes() {
   printf '{"run":"%s","workers":%d,"interval_ms":%d,"duration_s":%d,"threshold_s":%d}\n' \
     "$run" "$workers" "$interval_ms" "$duration_s" "$threshold_s" >"$folder/plan.json"
   : >"$folder/tally"
+  # In a session of its own: who kills us may kill all of ours.
+  setsid "$SCRIPTS/workers/load-keeper.sh" "$$" "$run" "$folder" ${keep:+--keep} \
+    </dev/null >/dev/null 2>&1 &
+  keeper=$!
 }
 
 # Whatever the logger makes of it, the test goes on.
@@ -115,6 +120,7 @@ announce() {
   elif [[ ! -x $SCRIPTS/daemons/observability-hub-daemon.sh ]]; then
     tell 'there is neither an event logger nor the observability hub: goes on without them'
   elif ! hub_runs; then
+    : >"$folder/hub"
     "$SCRIPTS/daemons/observability-hub-daemon.sh" start >&2 && hub=started || :
   fi
   if event_system_is_active; then
@@ -147,6 +153,7 @@ find_bus() {
     # In a session of its own, so that Ctrl-C is not for it too.
     setsid "$hookline" up --quiet </dev/null >"$folder/bus.log" 2>&1 &
     bus=$!
+    printf '%d\n' "$bus" >"$folder/bus"
     while ! bus_serves; do
       { kill -0 "$bus" && ((SECONDS < BUS_READY_S)); } 2>/dev/null ||
         fail 75 "the bus does not start: $(tail -n 1 -- "$folder/bus.log")"
@@ -213,6 +220,7 @@ leave() { # nothing is left running, and no notes
     wait "$bus" 2>/dev/null || :
   fi
   [[ ! $hub ]] || "$SCRIPTS/daemons/observability-hub-daemon.sh" stop >&2 || :
+  [[ ! $keeper ]] || { kill -TERM "$keeper" && wait "$keeper"; } 2>/dev/null || :
   if [[ $keep ]]; then
     tell "its notes are kept in $folder"
   elif [[ $folder ]]; then

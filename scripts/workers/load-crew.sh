@@ -6,6 +6,8 @@
 #   crew_start FOLDER RUN NUMBER INTERVAL STALE-AFTER    one more worker, RUN-NUMBER
 #   crew_alive                   sets `alive`: how many run, stopped ones too
 #   crew_silence FOLDER COUNT    stops so many of them (SIGSTOP)
+#   crew_adopt FOLDER            takes over those that somebody else has started
+#   runs_as PID TEXT             whether it runs, with the text in its command line
 #   crew_end FOLDER              TERM to all, KILL to those that do not end
 #   crew_forget RUN              takes them out of worker-pool.json and the drop box
 
@@ -42,6 +44,21 @@ crew_silence() { # <folder> <count>
     _crew_stopped+=("${_crew[$worker]}")
     printf '%s %s\n' "$worker" "${EPOCHREALTIME/[.,]/}" >>"$1/stopped"
   done
+}
+
+crew_adopt() { # <folder>
+  local worker pid
+  [[ -r $1/workers ]] || return 0
+  while read -r worker pid; do
+    ! runs_as "$pid" "$worker" || _crew[$worker]=$pid
+  done <"$1/workers"
+  _crew_stopped=("${_crew[@]}")
+}
+
+runs_as() { # <pid> <text>
+  local line
+  { IFS= read -r -d '' line < <(tr '\0' ' ' <"/proc/$1/cmdline") || :; } 2>/dev/null
+  [[ $line == *"$2"* ]]
 }
 
 crew_end() { # <folder>

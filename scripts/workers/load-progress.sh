@@ -28,6 +28,7 @@ begin_watch() {
   [[ $hookline ]] || return 0
   exec {watch}< <(exec "$hookline" load-test "$folder" --watch 2>>"$folder/complaints")
   watch_pid=$!
+  printf '%d\n' "$watch_pid" >"$folder/watch"
   count 30000 || fail 69 "nobody counts: $(tail -n 1 -- "$folder/complaints")"
 }
 

@@ -9,10 +9,11 @@ readonly SCRIPTS=${BASH_SOURCE[0]%/*}
 # shellcheck source=scripts/workers/worker-loop.sh
 source "$SCRIPTS/worker-loop.sh"
 
-# Whoever has started it may be killed, and then nobody would end it.
+# Whoever has started it may be killed, and who was to end it then (load-keeper.sh) too.
 work_round() {
-  local pages
-  kill -0 "$PPID" 2>/dev/null || kill -TERM "$$"
+  local pages parent
+  read -r _ _ _ parent _ <"/proc/$$/stat"
+  [[ $parent == "$PPID" ]] || kill -TERM "$$"
   read -r _ pages _ </proc/self/statm || return
   activity="uses $((pages * 4)) KiB"
 }

@@ -43,6 +43,8 @@ beats() { # <count>: at least
 
 nobody_works() { ! pgrep -f -- "$HOOKLINE_HOME/scripts/workers" >/dev/null; }
 
+is_over() { ! pgrep -f -- "$HOOKLINE_HOME" >/dev/null && [[ ! $(ls -A -- "$TMPDIR") ]]; }
+
 nothing_is_left() {
   run pgrep -f -- "$HOOKLINE_HOME"
   refute_output
@@ -55,7 +57,7 @@ nothing_is_left() {
   assert_success
   assert_output --partial 'Usage: load-test-workers.sh'
   assert_output --partial '--with-dispatcher'
-  assert_output --partial 'Ctrl-C ends all workers, and reports.'
+  assert_output --partial 'Ctrl-C ends all workers, and reports'
   local wrong
   for wrong in '--workers 0' '--workers x' '--rate 0' '--rate 1e9' '--stale 4' '--frobnicate' \
     '--stale 1 --threshold 60' '--duration'; do
@@ -157,11 +159,28 @@ nothing_is_left() {
   nothing_is_left
 }
 
-@test "killed, it leaves no worker behind" {
-  begin --duration 60
-  await 60 beats 5
+@test "killed, it leaves nothing behind: no worker, stopped or not, no bus, no notes" {
+  with_hookline
+  with_handler
+  begin --duration 8 --stale 1 --threshold 1 --with-dispatcher
+  await 40 compgen -G "$TMPDIR/load-*/stopped"
+  kill -KILL -- "-$LOAD"
+  await 40 is_over
+}
+
+@test "killed, it leaves no worker that is asleep for an hour" {
+  begin --duration 60 --rate 0.001 --ramp 1
+  await 20 beats 3
   kill -KILL "$LOAD"
-  await 60 nobody_works
+  await 40 is_over
+}
+
+@test "a worker ends by itself when nobody is left to end it" {
+  begin --duration 60
+  await 20 beats 5
+  pkill -KILL -f -- "$HOOKLINE_HOME/scripts/workers/load-keeper.sh"
+  kill -KILL "$LOAD"
+  await 10 nobody_works
 }
 
 @test "on a terminal a bar shows how it goes, as wide as there is room" {
