@@ -15,8 +15,8 @@
 _hookline_daemon_state_loaded=1
 
 _DAEMON_PROC=/proc
-# So many of the newest events are looked at.
-_DAEMON_EVENTS_MAX=2000
+# So many of the newest events of each daemon are looked at, in each log.
+_DAEMON_EVENTS_MAX=250
 # Whatever a supervisor could not say: one that was not ready would not live for so long.
 _DAEMON_UNSAID_S=60
 
@@ -169,16 +169,29 @@ _DAEMON_SAID='"type":"(daemon\.(started|stopped|failed)|system\.daemon_start_[a-
 
 _daemon_said() { # the newest events that say something of daemons
   local events=$HOOKLINE_HOME/coordination/events domain
-  local -a segments files=()
+  local -a segments
   for domain in system daemon; do
     # The newest one, while it is not compressed yet: a log may just have been closed.
     segments=("$events/segments/$domain"-events.*.jsonl)
-    files+=("${segments[-1]}" "$events/$domain-events.jsonl")
+    _daemon_newest -- "${segments[-1]}" "$events/$domain-events.jsonl"
   done
-  { grep -ahsE "$_DAEMON_SAID" -- "${files[@]}" || :; } | tail -n "$_DAEMON_EVENTS_MAX"
 }
 
 _daemon_dropped() { # what was said without a logger lies in the drop box, until a dispatcher comes
-  grep -ahsrE --include='*.json' "$_DAEMON_SAID" -- "$HOOKLINE_HOME/coordination/events/queue" |
-    tail -n "$_DAEMON_EVENTS_MAX" || :
+  _daemon_newest -r --include='*.json' -- "$HOOKLINE_HOME/coordination/events/queue"
+}
+
+# Of each daemon for itself, or one that is started again and again would hide what was said of the
+# others; and all answers, or it would look as if nobody had taken up its own request.
+_daemon_newest() { # <argument of grep>...
+  # shellcheck disable=SC2016 # an awk program
+  { grep -ahsE "$_DAEMON_SAID" "$@" || :; } | LC_ALL=C awk -v "max=$_DAEMON_EVENTS_MAX" '
+    {
+      match($0, /"daemon_type":"[^"]*"/)
+      name = substr($0, RSTART, RLENGTH)
+      line[NR] = $0
+      if (!/"causationid":"/) at[name, ++count[name]] = NR
+      delete line[at[name, count[name] - max]]
+    }
+    END { for (n = 1; n <= NR; n++) if (n in line) print line[n] }'
 }

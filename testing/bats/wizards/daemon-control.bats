@@ -107,6 +107,35 @@ is_held() { ! flock --nonblock "$1" true; }
   state_is failed 'exit 5'
 }
 
+many() { # <daemon> <type> <id>: as many events as would fill what is looked at many times over
+  local line
+  line="{\"specversion\":\"1.0\",\"id\":\"$3\",\"source\":\"$1\",\"type\":\"$2\",\"time\":"
+  line+="\"2026-01-01T11:00:00.000000Z\",\"data\":{\"daemon_type\":\"$1\",\"reason\":\"many\"}}"
+  # \`yes\` is ended by its reader.
+  { yes "$line" || :; } | head -n 3000 >>"$(log_of "${2%%.*}")"
+}
+
+@test "however much is said of one daemon, what was said of another is known" {
+  says 1 daemon.failed ',"reason":"exit 3"'
+  many two daemon.stopped m
+  state_is failed 'exit 3'
+  says 2 system.daemon_start_requested
+  many two daemon.stopped n
+  many two system.daemon_start_requested o
+  state_is requested
+}
+
+@test "one that is started again and again since it was asked for has been answered" {
+  says 1 system.daemon_start_requested
+  printf '{"specversion":"1.0","id":"a","source":"one","type":"daemon.started",%s,%s,%s}\n' \
+    '"time":"2026-01-01T10:00:02.000000Z"' '"causationid":"e1"' \
+    '"data":{"daemon_type":"one","pid":7}' >"$(log_of daemon)"
+  many one daemon.failed m
+  state_is failed many
+  run "$WIZARD" stop one
+  assert_output 'one: stopped already'
+}
+
 @test "what was said before the clock was set back is older than what is said after it" {
   printf '{"specversion":"1.0","id":"x","source":"one","type":"daemon.failed","time":"%s",%s}\n' \
     "$(date -u -d '1 hour' +%FT%T.000000Z)" '"data":{"daemon_type":"one","reason":"old"}' \
