@@ -111,8 +111,8 @@ home() {
 
 sure() { # <question>
   [[ ! $yes ]] || return 0
-  ask "$1 (y/n) " || usage 'nobody answers: --yes'
-  [[ $REPLY == [yY]* ]]
+  ask "$1 (y/n) " || [[ ${interrupted-} ]] || usage 'nobody answers: --yes'
+  [[ ! ${interrupted-} && $REPLY == [yY]* ]]
 }
 
 show_log() { # <name> [-F]
@@ -139,7 +139,7 @@ act() {
       ;;
     logs) show_log "${names[0]}" $follow ;;
     health)
-      health_check
+      health_check || return
       # shellcheck disable=SC2154 # daemon-health.sh sets it
       ((${#health_bad[@]})) || return 0
       [[ $yes ]] || return 69
@@ -154,7 +154,7 @@ main() { # <argument>...
   check
   screen_open "${plain:-${action:+--plain}}"
   if [[ $action && $action != menu ]]; then
-    trap 'interrupted=1' INT
+    [[ $action == status ]] || trap 'interrupted=1' INT
     act
   else
     # shellcheck source=scripts/wizards/lib/daemon-menu.sh

@@ -51,11 +51,11 @@ _NUMBERS = [
 class Session:
     """One person at the menu."""
 
-    def __init__(self, root: Path, **terminal: str) -> None:
+    def __init__(self, root: Path, lines: int = 24, **terminal: str) -> None:
         env = plain_environment(root, HOME=str(root.parent), NO_COLOR="1", **terminal)
         plain = ["--plain"] if "DIALOGS" not in terminal else []
         script = root / "scripts/wizards/daemon-control.sh"
-        self.terminal = Terminal([str(script), *plain], env=env, cwd=root)
+        self.terminal = Terminal([str(script), *plain], env=env, cwd=root, lines=lines)
         self._before = ""
 
     def menu(self) -> str:
@@ -87,8 +87,11 @@ def screens(folder: Path) -> Iterator[tuple[str, str]]:
     _make(root)
     which = "Which daemon"
     with _dispatcher(root):
+        short = Session(root, lines=9)
         session = Session(root)
         yield "menu", session.menu()
+        yield "short", short.menu()
+        short.close()
         yield "start", session.choose((_CHOICE, "2"), (which, "health"))
         yield "refresh", session.menu()
         yield "start-all", session.choose((_CHOICE, "6"))

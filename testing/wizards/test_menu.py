@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 
 import pytest
@@ -150,6 +151,91 @@ def test_every_terminal_shows_it(wizard, lines, columns, env):
     assert env.get("TERM") != "dumb" or b"\x1b" not in screen.said
     shown = re.sub(r"\x1b\[\d*[A-Za-z]", "", screen.said.decode())
     assert max(map(len, shown.splitlines())) <= columns
+
+
+def test_a_screen_that_is_too_short_shows_all_daemons_one_page_after_the_other(wizard):
+    for number in range(1, 6):
+        wizard.daemon(f"d{number}", GOOD)
+    screen = wizard.terminal("--plain", lines=10, columns=40)
+    first = screen.shows("1 to 2 of 5")
+    assert "Daemons of" in first
+    assert "1 d1" in first
+    assert "0 exit" in first
+    for page in ("3 to 4 of 5", "5 to 5 of 5", "1 to 2 of 5"):
+        screen.type("+\r")
+        assert f"{page[0]} d{page[0]}" in screen.shows(page)
+    screen.resize(24, 80)
+    screen.type("\r")
+    screen.hides("+ shows more")
+    assert "5 d5" in screen.shows(CHOICE)
+
+
+@pytest.fixture
+def held(tmp_path):
+    """What looks how the daemons are does not come to an end while this file is there."""
+    hold, held, folder = tmp_path / "hold", tmp_path / "held", tmp_path / "bin"
+    folder.mkdir()
+    jq = folder / "jq"
+    jq.write_text(
+        f"#!/bin/bash\n[[ ! -e {hold} ]] || {{ : >{held}; exec sleep 60; }}\n"
+        f'exec {shutil.which("jq")} "$@"\n'
+    )
+    jq.chmod(0o755)
+
+    class Hold:
+        path = f"{folder}:{os.environ['PATH']}"
+
+        def begin(self):
+            held.unlink(missing_ok=True)
+            hold.touch()
+
+        def end(self, screen):
+            """By Ctrl-C, once it is held."""
+            until(held.exists)
+            hold.unlink()
+            screen.type("\x03")
+
+    return Hold()
+
+
+def test_ctrl_c_while_the_menu_looks_how_they_are_ends_the_wizard(wizard, held):
+    wizard.daemon("good", GOOD)
+    held.begin()
+    screen = wizard.terminal("--plain", PATH=held.path)
+    held.end(screen)
+    assert screen.ended() == 0
+    assert CHOICE.encode() not in screen.said
+
+
+def test_ctrl_c_leaves_the_others_as_they_are(wizard, held):
+    for name in ("one", "two"):
+        wizard.daemon(name, start="direct")
+    screen = wizard.terminal("--plain", PATH=held.path)
+    screen.shows(CHOICE)
+    for number, words in ((6, "not started: one two"), (7, "not stopped: one two")):
+        held.begin()
+        choose(screen, number)
+        if number == 7:
+            screen.shows("(y/n)")
+            screen.type("y\r")
+        held.end(screen)
+        assert words in screen.shows(BACK)
+        back(screen)
+    held.begin()
+    choose(screen, 8)
+    held.end(screen)
+    screen.hides("Your choice: 8")
+    assert b"healthy" not in screen.said
+
+
+def test_ctrl_c_is_no_yes_and_no_mistake(wizard):
+    wizard.daemon("good", GOOD)
+    screen = wizard.terminal("stop", "--all")
+    screen.shows("(y/n)")
+    screen.type("y\x03")
+    assert screen.ended() == 0
+    assert b"stopped" not in screen.said
+    assert b"unbound" not in screen.said
 
 
 def test_garbage_and_another_size_do_not_break_it(wizard):

@@ -31,8 +31,12 @@ daemons_start() { # [--legacy] <name>...
   local -a asked=()
   [[ $1 != --legacy ]] || { legacy=1 && shift; }
   daemons_unserved=()
-  for name; do
+  while (($#)); do
+    name=$1
     state=$(daemon_states "$name" | jq -r .state)
+    # Then Ctrl-C may have ended what looks, too.
+    [[ ! ${interrupted-} ]] || { tell "not started: $*" && status=75 && break; }
+    shift
     if [[ $state == running ]]; then
       tell "$name: running already"
     elif [[ $state == @(starting|restarting) ]]; then
@@ -41,11 +45,11 @@ daemons_start() { # [--legacy] <name>...
       tell "$name: cannot be started: no program ${daemon_of["$name.script"]} in $HOOKLINE_HOME"
       status=69
     elif [[ $legacy || ${daemon_of["$name.start"]} == direct ]]; then
-      _daemon_start_itself "$name" || status=69
+      _daemon_start_itself "$name" || status=$?
     elif daemon_ask_for "$name"; then
       asked+=("$name")
     else
-      _daemon_start_itself "$name" || status=69
+      _daemon_start_itself "$name" || status=$?
     fi
   done
   ((${#asked[@]} == 0)) || _daemons_await "${asked[@]}" || status=$?
@@ -63,6 +67,9 @@ _daemon_start_itself() { # <name>
     "./${daemon_of["$name.script"]}" start 2>&1 </dev/null) || :
   if daemon_runs "$HOOKLINE_HOME/coordination/daemons/$name"; then
     tell "$name: running (process ${daemon_pid:-unknown}); nobody starts it again when it ends"
+  elif [[ ${interrupted-} ]]; then
+    tell "$name: told to start, and not waited for"
+    return 75
   else
     tell "$name: failed: it has not started${said:+ ($said)}: see coordination/logs/$name.log"
     return 69
@@ -147,6 +154,7 @@ daemons_stop() { # <name>...
   # What nobody has answered would have it started later. First: whoever takes it up meanwhile is
   # told to end like all.
   mapfile -t asked < <(daemon_states "$@" | jq -r 'select(.asked).name')
+  [[ ! ${interrupted-} ]] || { tell "not stopped: $*" && return 75; }
   for name in "${asked[@]}"; do
     daemon_withdraw "$name" || status=$?
   done

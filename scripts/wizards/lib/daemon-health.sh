@@ -1,7 +1,8 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # the parts share variables
 # What is wrong with the daemons.
 #
-#   health_check    shows it; sets health_bad, the names of those that a restart may help
+#   health_check    shows it; sets health_bad, the names of those that a restart may help; 75: not
+#                   to its end
 #
 # Needs daemon-state.sh and daemon-screen.sh.
 
@@ -36,6 +37,7 @@ health_check() {
     if .state != "running" then .state elif .standing_by then "standing by" else "working" end,
     (.said | if . then "\(ago? // "?") ago" else "" end), .restarts,
     wrong('"$_HEALTH_RESTARTS_MAX"')]')
+  [[ ! ${interrupted-} ]] || return 75
   ((${#lines[@]})) || lines=('All that runs is healthy.')
   for name in "${lines[@]}"; do tell "$name"; done
 }

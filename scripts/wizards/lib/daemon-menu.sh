@@ -12,6 +12,11 @@ _hookline_daemon_menu_loaded=1
 
 _MENU=(1 'refresh' 2 'start a daemon' 3 'stop a daemon' 4 'restart a daemon' 5 'logs of a daemon'
   6 'start all' 7 'stop all' 8 'health check' 0 'exit')
+_MENU_KEYS=('1 refresh' '2 start' '3 stop' '4 restart' '5 logs' '6 start all' '7 stop all'
+  '8 health check' '0 exit')
+_MENU_COLUMNS_MAX=66
+# Where the screen is too short for all daemons: the first one that is shown, and how many are.
+_menu_first=0 _menu_room=0
 
 menu() {
   trap 'interrupted=1' INT
@@ -20,6 +25,7 @@ menu() {
     _menu_choose && [[ ! $interrupted ]] || break
     case ${REPLY,,} in
       '' | 1 | refresh) _menu_refresh ;;
+      +) _menu_first=$((_menu_first + _menu_room)) ;;
       2 | start) _menu_one start && _menu_start "$REPLY" ;;
       3 | stop) _menu_one stop && _menu_do daemons_stop "$REPLY" ;;
       4 | restart) _menu_one restart && _menu_start --restart "$REPLY" ;;
@@ -37,18 +43,54 @@ menu() {
 }
 
 _menu_choose() { # into REPLY
-  local table
+  local text
+  local -a table
   screen_size
-  table=$(screen_table)
+  text=$(screen_table)
+  # Ctrl-C has ended what it is made with.
+  [[ ! $interrupted ]] || return
+  mapfile -t table <<<"$text"
   if [[ $screen_has_dialogs ]]; then
-    dialog menu "$(head -n 2 <<<"$table")" "$((${#_MENU[@]} / 2))" "${_MENU[@]}"
+    dialog menu "${table[0]}"$'\n'"${table[1]}" "$((${#_MENU[@]} / 2))" "${_MENU[@]}"
     return
   fi
   screen_clear
-  printf '%s\n\n' "$table"
-  _screen_line '  1 refresh     2 start      3 stop    4 restart        5 logs'
-  _screen_line '  6 start all   7 stop all             8 health check   0 exit'
+  _menu_show "${table[@]}"
   ask 'Your choice: '
+}
+
+_menu_show() { # <line of the table>...: and what may be chosen
+  local -a keys=() rows=("${@:5}")
+  local line count=$(($# - 4)) last
+  _menu_keys
+  # Besides the rows: four lines above them, a blank one, and the one where the choice is made.
+  _menu_room=$((screen_lines - 6 - ${#keys[@]}))
+  if [[ ! $screen_is_live ]] || ((count <= _menu_room)); then
+    printf '%s\n' "$@" ''
+  else
+    # Without the blank lines; one says what is left out.
+    ((_menu_room++ > 0)) || _menu_room=1
+    ((_menu_first < count)) || _menu_first=0
+    last=$((_menu_first + _menu_room))
+    ((last <= count)) || last=$count
+    printf '%s\n' "$1" "$2" "$4" "${rows[@]:_menu_first:_menu_room}"
+    ((count <= _menu_room)) ||
+      _screen_line "  + shows more: $((_menu_first + 1)) to $last of $count"
+  fi
+  for line in "${keys[@]}"; do _screen_line "$line"; done
+}
+
+_menu_keys() { # of _menu_show: into keys, as many on a line as have room
+  local key line='' columns=$_MENU_COLUMNS_MAX
+  ((screen_columns >= columns)) || columns=$screen_columns
+  for key in "${_MENU_KEYS[@]}"; do
+    if ((${#line} + 2 + ${#key} > columns)); then
+      keys+=("$line")
+      line=''
+    fi
+    line+="  $key"
+  done
+  keys+=("$line")
 }
 
 _menu_refresh() {
@@ -110,7 +152,7 @@ _menu_log() { # <name>
 _menu_health() {
   local name
   [[ ! $screen_has_dialogs ]] || screen_clear
-  health_check
+  health_check || return 0
   for name in "${health_bad[@]}"; do
     [[ ! $interrupted ]] && _menu_sure "Restart $name?" && daemons_restart "$name"
   done

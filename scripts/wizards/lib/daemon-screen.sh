@@ -21,6 +21,7 @@ _screen_progress=''
 _SCREEN_COLUMNS_MAX=4096
 # Dialogs that would not fit are not shown at all.
 _SCREEN_DIALOG_COLUMNS=60 _SCREEN_DIALOG_LINES=20
+_SCREEN_KEYS='Arrow keys: move; Tab: to the buttons; Enter: choose; Esc: back'
 
 screen_open() { # [--plain]
   [[ ! -t 0 || ! -t 1 || ${TERM:-dumb} == dumb ]] || screen_is_live=1
@@ -141,6 +142,7 @@ ask() { # <prompt>
   printf '%s' "$1"
   # Only in this mode does Ctrl-C end a read whose script has a trap for it.
   set -o posix
+  REPLY=''
   IFS= read -r REPLY
   status=$?
   set +o posix
@@ -159,6 +161,7 @@ dialog() { # <kind> <text> [<argument>...]
   # Where there is something to scroll, keys are for that first.
   lines=$(wc -l <<<"$text")
   ((lines < screen_lines - 9)) || options=(--scrolltext)
-  REPLY=$(whiptail --title 'Hookline daemons' "${options[@]}" "--$kind" "$text" \
+  REPLY=$(whiptail --title 'Hookline daemons' --backtitle "$_SCREEN_KEYS" \
+    "${options[@]}" "--$kind" "$text" \
     "$((screen_lines - 4))" "$((screen_columns - 4))" "$@" 3>&1 1>&2 2>&3)
 }

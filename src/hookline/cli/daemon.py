@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 from hookline.app.root import home_of
@@ -60,7 +61,13 @@ def run(args: argparse.Namespace) -> int:
             if (asked := os.environ.get("EVENT_TIME")) and is_withdrawn(home, name, asked):
                 return 0
         return 0 if launch(home, name) or args.asked else UNAVAILABLE
-    return supervisor(home, name).run()
+    it = supervisor(home, name)
+    status = it.run()
+    # Nobody may listen there either.
+    with suppress(OSError):
+        for line in it.unsaid():
+            print(f"hookline daemon: {line}", file=sys.stderr)
+    return status
 
 
 def _ask(args: argparse.Namespace) -> NoReturn:

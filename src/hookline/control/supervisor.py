@@ -4,7 +4,7 @@ import math
 import os
 import select
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
@@ -14,7 +14,7 @@ from hookline.control.restarts import Restarts
 from hookline.dispatch.process import end_group, null, signal_name, spawn, sweep
 from hookline.dispatch.signals import asked_to_stop, hear
 from hookline.dispatch.trust import distrust
-from hookline.log.files import flock_within, make_folder
+from hookline.log.files import flock_within, make_folder, naming
 from hookline.log.holders import holders
 from hookline.log.home import Home
 from hookline.log.log import Log
@@ -82,6 +82,8 @@ class Supervisor:
         make_folder(home.coordination / "daemons")
         self._only = OnlyOne(home, folder_of(home, name), f"daemon-{name}")
         self._unsaid: list[tuple[str, dict[str, object]]] = []
+        self._refused = ""
+        """Why the log does not take them."""
         self._restarts = Restarts()
         self._starts = 0
         self._pid, self._pidfd, self._ready_fd, self._wake = -1, -1, -1, -1
@@ -111,6 +113,11 @@ class Supervisor:
     def stop(self, reason: str) -> None:
         """End the daemon, then this."""
         self._asked = self._asked or reason
+
+    def unsaid(self) -> Iterator[str]:
+        """What no event says, as the log has not taken it by the end; a line for each."""
+        for type, data in self._unsaid:
+            yield f"{type} ({data.get('reason', '')}) is not in the log: {self._refused}"
 
     @property
     def _mark(self) -> str:
@@ -206,7 +213,8 @@ class Supervisor:
         try:
             descriptors = {0: null(), 1: 1, 2: 2, _READY: told_fd, _LOCK: lock}
             pid = spawn([script, "run"], env=env, cwd=self._home.root, descriptors=descriptors)
-            os.pwrite(lock, b"%d %d\n" % (pid, os.getpid()), 0)
+            with naming(lock_of(self._home, self._name)):
+                os.pwrite(lock, b"%d %d\n" % (pid, os.getpid()), 0)
             return pid
         except BaseException:
             self._close_ready()
@@ -330,7 +338,8 @@ class Supervisor:
             priority = "high" if type == "daemon.failed" else "medium"
             try:
                 self._caused.append(type, source=self._name, data=data, priority=priority)
-            except (HooklineError, OSError):
+            except (HooklineError, OSError) as error:
+                self._refused = told(error)
                 return
             del self._unsaid[0]
             # What comes after its first start has other causes than who asked for it.

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from hookline.log.files import flock_within
+from hookline.log.files import flock_within, naming
 from hookline.log.home import Home
 from hookline.model.errors import BadConfig, TryAgain
 
@@ -34,8 +34,9 @@ class OnlyOne:
             )
         home.state.mkdir(mode=0o750, parents=True, exist_ok=True)
         pid_file = pid_file_of(home, kind)
-        pid_file.touch(0o640)
-        pid_file.write_text(f"{os.getpid()}\n")
+        with naming(pid_file):
+            pid_file.touch(0o640)
+            pid_file.write_text(f"{os.getpid()}\n")
 
     def close(self) -> None:
         """Let another one run."""

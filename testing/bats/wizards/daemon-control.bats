@@ -239,18 +239,40 @@ many() { # <daemon> <type> <id>: as many events as would fill what is looked at 
   assert_output --partial 'one: failed: it has not started (started)'
 }
 
-@test "a dispatcher that ran minutes ago may come again, and is waited for as long as one likes" {
+asked_and_awaited() { # one is asked for, and a dispatcher may come
   install -m 750 /dev/null scripts/events/handlers/on-system-daemon-start-requested.sh
   mkdir -p scripts/events/lib coordination/state
   printf '#!/bin/sh\nexit 0\n' >scripts/events/lib/event-logger.sh
   chmod 750 scripts/events/lib/event-logger.sh
   says 1 system.daemon_start_requested
   touch coordination/state/dispatcher.pid
+}
+
+@test "a dispatcher that ran minutes ago may come again, and is waited for as long as one likes" {
+  asked_and_awaited
   run --separate-stderr "$WIZARD" start one --wait 00
   assert_failure 75
   assert_output --partial 'one: requested'
   assert_output --partial 'no dispatcher runs just now'
   assert_output --partial 'one: no word of its end so far'
+}
+
+@test "a number of seconds that begins with 0 is no octal one" {
+  asked_and_awaited
+  says 2 daemon.failed ',"reason":"exit 3"'
+  mv -- "$(log_of daemon)" answer
+  # The answer comes when it is waited for.
+  mkdir bin
+  printf '#!/bin/sh\ncp answer coordination/events/daemon-events.jsonl\n' >bin/sleep
+  chmod 750 bin/sleep
+  local wait
+  for wait in 08 09; do
+    rm -f -- "$(log_of daemon)"
+    PATH=$PWD/bin:$PATH run --separate-stderr "$WIZARD" start one --wait "$wait"
+    assert_failure 69
+    assert_output --partial 'one: failed: exit 3'
+    assert_stderr ''
+  done
 }
 
 @test "who is stopped is not started by what asked for it before" {

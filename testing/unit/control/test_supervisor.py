@@ -16,7 +16,7 @@ from testing.waiting import DEADLINE_S, until
 
 # In a process of its own: a supervisor takes signals.
 DRIVER = """
-import json, os, sys
+import json, os, resource, sys
 from hookline.control import supervisor as module
 from hookline.control.daemon import Daemon
 from hookline.control.restarts import Restarts
@@ -38,7 +38,7 @@ class Notes:
 
 root, more, cause, limits = json.loads(sys.argv[1])
 Restarts.pause_s = property(lambda self: 0.001 * self.ends)
-spawn, left = module.spawn, limits.pop("SHORT", 0)
+spawn, left, is_full = module.spawn, limits.pop("SHORT", 0), limits.pop("FULL", False)
 
 def short(*arguments, **more):
     global left
@@ -56,7 +56,12 @@ made = module.Supervisor(
     home, "x", it, log=Log(home), cause=cause and Cause(**cause), clock=SystemClock(),
     passed={"PATH": os.environ["PATH"]}, notifier=Notes(),
 )
-sys.exit(made.run())
+if is_full:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+status = made.run()
+for line in made.unsaid():
+    print(line, file=sys.stderr)
+sys.exit(status)
 """
 READY = 'printf "\\n" >&"$HOOKLINE_READY_FD"\n'
 STAY = "trap 'exit 0' TERM\n" + READY + 'while :; do sleep 60 & wait "$!"; done\n'
@@ -303,6 +308,13 @@ def test_while_the_machine_is_short_of_processes_it_is_tried_again(home, supervi
     failures = [data for type, data in said(home) if type == "daemon.failed"]
     assert [(each["ends"], each["retry_in_s"]) for each in failures] == [(0, 0.01)] * 7
     assert said(home)[-1][0] == "daemon.stopped"
+
+
+def test_what_the_disk_does_not_take_is_named_even_where_no_event_can_say_it(home, supervise):
+    assert supervise(STAY, limits={"FULL": True, "STOP_S": 0.05}) == UNAVAILABLE
+    (line,) = supervise.errors.splitlines()
+    assert line.startswith(f"daemon.failed (it cannot be started: {lock_of(home, 'x')}: ")
+    assert f"is not in the log: {home.live('daemon')}: " in line
 
 
 def test_what_has_left_it_altogether_lives_on(home, supervise):

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import resource
 
 import pytest
 
@@ -46,3 +47,13 @@ def test_a_folder_that_is_missing_is_made_but_not_a_home(home):
     home.coordination.rmdir()
     with pytest.raises(BadConfig, match="hookline init"):
         OnlyOne(home, home.config, "drummer")
+
+
+def test_a_number_that_the_disk_does_not_take_is_said_of_its_file(home):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"drummer\.pid"):
+            OnlyOne(home, home.config, "drummer")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
