@@ -248,6 +248,22 @@ asked_and_awaited() { # one is asked for, and a dispatcher may come
   touch coordination/state/dispatcher.pid
 }
 
+@test "what others could change is not started, and what mends it is said" {
+  ((EUID == 0)) || skip 'only root gives files away'
+  local home
+  home=$(pwd -P)
+  chown 65534 scripts/two.sh
+  run "$WIZARD" start two
+  assert_failure 69
+  assert_output "two: cannot be started: $home/scripts/two.sh belongs to user 65534, who could \
+change it: chown 0 $home/scripts/two.sh"
+  chown 0 scripts/two.sh
+  chmod g+w scripts
+  run "$WIZARD" start two
+  assert_failure 69
+  assert_output --partial "chmod go-w $home/scripts"
+}
+
 @test "a dispatcher that ran minutes ago may come again, and is waited for as long as one likes" {
   asked_and_awaited
   run --separate-stderr "$WIZARD" start one --wait 00

@@ -265,6 +265,18 @@ def test_a_script_that_others_may_write_to_is_not_started(home, script, supervis
     assert "chmod go-w" in last(home, "daemon.failed")["reason"]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize("place", ["scripts/daemons/x-daemon.sh", "scripts/daemons", "."])
+def test_a_script_that_belongs_to_somebody_else_is_not_started(home, script, supervise, place):
+    script(STAY)
+    path = home.root / place
+    os.chown(path, 65534, -1)
+    assert supervise() == UNAVAILABLE
+    assert last(home, "daemon.failed")["reason"] == (
+        f"{path} belongs to user 65534, who could change it: chown root {path}"
+    )
+
+
 def test_one_that_ends_well_by_itself_has_stopped(home, supervise):
     assert supervise(READY + "exit 0\n") == 0
     assert [type for type, _ in said(home)] == ["daemon.started", "daemon.stopped"]
