@@ -22,7 +22,7 @@ main() { # <event-file>
   [[ ${1-} != --help ]] || { state_help && return; }
   # No state file: the log is the history.
   layer=$(state_apply on-layer-due "${1-}" '[]' 'print(id("layer") | required("layer"))') || return
-  _hookline_exec "${BASH_SOURCE[0]}" reflect run "$layer" --event "$1"
+  _hookline_exec "${BASH_SOURCE[0]}" reflect run --event "$1" -- "$layer"
 }
 
 main "$@"

@@ -36,6 +36,15 @@ ended() { # what the runs came to
   assert_stderr "hookline reflect: no layer 'y'; there are: x"
 }
 
+@test "a layer that is called like an option is none all the same" {
+  local name
+  for name in --help -h --home=x --; do
+    handle "$H" "one$name" "{\"layer\":\"$name\"}"
+    assert_failure 65
+    assert_stderr "hookline reflect: no layer '$name'; there are: x"
+  done
+}
+
 @test "a layer whose file is wrong is refused, and the handler is not to blame" {
   layer y 'steps = 7'
   handle "$H" one '{"layer":"y"}'
