@@ -38,7 +38,7 @@ ended() { # what the runs came to
 
 @test "a layer that is called like an option is none all the same" {
   local name
-  for name in --help -h --home=x --; do
+  for name in --help -h --home=x; do
     handle "$H" "one$name" "{\"layer\":\"$name\"}"
     assert_failure 65
     assert_stderr "hookline reflect: no layer '$name'; there are: x"
