@@ -61,7 +61,8 @@ applied() { # <handler>: the identities in the state files, or of the causes in 
 @test "data that is no object is refused and nothing is stored" {
   no_object() {
     local data
-    for data in '[1]' '"x"' false; do refused "$1" one "$data"; done
+    data=$(printf '%s\n' '[1]' '"x"' false | drawn 1 "$1")
+    refused "$1" one "$data"
   }
   each_handler no_object
 }
@@ -72,7 +73,8 @@ applied() { # <handler>: the identities in the state files, or of the causes in 
     while read -r key data; do
       refused "$1" one "$data"
       assert_stderr --partial "data.$key "
-    done < <(jq -r 'keys[] as $key | "\($key) \(.[$key] = {"an": "object"} | tojson)"' <<<"$2")
+    done < <(jq -r 'keys[] as $key | "\($key) \(.[$key] = {"an": "object"} | tojson)"' <<<"$2" |
+      drawn 2 "$1")
   }
   each_handler wrong_types
 }
@@ -85,7 +87,7 @@ applied() { # <handler>: the identities in the state files, or of the causes in 
       ((status == 65)) || assert_success
       [[ ! $stderr =~ [[:cntrl:]] ]] || fail "$(printf %q "$stderr")"
     done < <(jq -r --argjson text "$hostile" \
-      'keys_unsorted[] as $key | "\($key) \(.[$key] = $text | tojson)"' <<<"$2")
+      'keys_unsorted[] as $key | "\($key) \(.[$key] = $text | tojson)"' <<<"$2" | drawn 2 "$1")
     files=$(LC_ALL=C grep -rlP '\x1b|\x7f|\xc2[\x80-\x9f]|\xe2\x80\xae' \
       "$HOOKLINE_HOME/coordination") || :
     assert_equal "$files" ''
@@ -131,7 +133,8 @@ applied() { # <handler>: the identities in the state files, or of the causes in 
     local -a runs=()
     for n in {01..20}; do
       event "$n" "$2"
-      deliver "$1" "$n" &
+      # On a busy machine a turn may not come in time: who asks to be tried again is.
+      until deliver "$1" "$n"; do (($? == 75)) || exit; done &
       runs+=("$!")
     done
     for n in "${runs[@]}"; do wait "$n"; done
@@ -142,7 +145,7 @@ applied() { # <handler>: the identities in the state files, or of the causes in 
       assert_equal "$(wc -l <"$file")" 20
     done < <(find "$HOOKLINE_HOME/coordination" -name '*.jsonl' ! -path '*/events/*')
   }
-  each_keeper at_once 5
+  each_keeper at_once 3
 }
 
 @test "killed anywhere, the next run makes whole what was begun" {
@@ -151,7 +154,7 @@ applied() { # <handler>: the identities in the state files, or of the causes in 
     event one "$2" 1
     killed_everywhere "$1" one
   }
-  each_keeper killed 4
+  each_keeper killed 3
 }
 
 @test "a damaged state file is kept and never overwritten" {

@@ -10,17 +10,25 @@ load ../test_helper
 HANDLERS=$HOOKLINE_CHECKOUT/scripts/events/handlers
 T0_S=1577872800
 
-# The names of the handlers to try. Where there is much to do with each, a few of them are drawn:
-# others by another seed, all in a long run, or those that HOOKLINE_TEST_HANDLERS='on-task-*' names.
+# The names of the handlers to try, all or so many. Where there is much to do with each, a few of
+# them are drawn, or those that HOOKLINE_TEST_HANDLERS='on-task-*' names.
 handlers_to_try() { # [<how many>]
-  local path most=${1:-1000}
-  [[ ! ${HOOKLINE_SOAK-}${HOOKLINE_TEST_HANDLERS-} ]] || most=1000
+  local path
   for path in "$HANDLERS"/${HOOKLINE_TEST_HANDLERS-on-*}.sh; do
     path=${path##*/}
     printf '%s\n' "${path%.sh}"
-  done | awk -v seed="${HOOKLINE_SEED:-$SRANDOM}" -v most="$most" '
+  done | drawn "${1:-1000}"
+}
+
+# So many of the lines on stdin, by the seed, the test and what they are for; all in a long run, or
+# when handlers are named.
+drawn() { # <how many> [<what for>]
+  local most=$1 seed
+  [[ ! ${HOOKLINE_SOAK-}${HOOKLINE_TEST_HANDLERS-} ]] || most=1000
+  seed=$(cksum <<<"${HOOKLINE_SEED:=$SRANDOM} $BATS_TEST_NAME ${2-}")
+  awk -v seed="${seed%% *}" -v most="$most" '
     BEGIN { srand(seed) }
-    { print rand() " " $0 | "sort | head -n " most }' | cut -d ' ' -f 2
+    { printf "%.9f %s\n", rand(), $0 | "sort | head -n " most }' | cut -d ' ' -f 2-
 }
 
 event() { # <id> <data> [<seconds> [<source>]]: writes an event to $EVENTS/<id>

@@ -34,7 +34,7 @@ variants() { # <data>: the sample, and each field of it in turn missing, null an
     # The types of one handler are the same to it: the first is tried in full.
     read -r type _ < <(types "$handler")
     furnish "$handler"
-    variants "$(<"$BATS_TEST_DIRNAME/samples/$handler.json")" >"$all"
+    variants "$(<"$BATS_TEST_DIRNAME/samples/$handler.json")" | drawn 12 "$handler" >"$all"
     fits "$type" <"$all" >"$all.verdicts"
     while IFS=$'\t' read -r verdict data; do
       printf '%s %s %s\n' "$type" "$verdict" "$data"
