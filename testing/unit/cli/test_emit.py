@@ -278,13 +278,19 @@ def test_nothing_heavy_is_imported(home):
 
 
 def test_it_starts_stores_and_ends_within_60_ms(home):
-    """The best of several runs: what else this machine does meanwhile is not the question."""
+    """On a machine where Python starts in 12 ms, and on a slower or busy one in five times what
+    that takes there: the best of several runs each."""
     code = START + "; sys.exit(main(['emit', 'worker.started', 'worker_id=w-1', 'pid:=17']))"
     deadline_s = time.monotonic() + 60
-    took_s = []
-    while time.monotonic() < deadline_s and (len(took_s) < 10 or min(took_s) >= 0.060):
-        begun_s = time.monotonic()
-        _child(home, code)
-        took_s.append(time.monotonic() - begun_s)
-    assert min(took_s) < 0.060
+    bare_s, took_s = [], []
+    while len(took_s) < 10 or min(took_s) >= max(0.060, 5 * min(bare_s)):
+        assert time.monotonic() < deadline_s, (min(took_s), min(bare_s))
+        bare_s.append(_took_s(home, ""))
+        took_s.append(_took_s(home, code))
     assert home.live("worker").read_bytes().count(b"\n") == len(took_s)
+
+
+def _took_s(home, code):
+    begun_s = time.monotonic()
+    _child(home, code)
+    return time.monotonic() - begun_s
