@@ -3,7 +3,6 @@ and the event is delivered later, by its first attempt. No handler and no comman
 
 import errno
 import gc
-import itertools
 import mmap
 import os
 import resource
@@ -44,6 +43,8 @@ STEPS = [
     (socket, "socketpair"),
     (Poll, "mind"),
 ]
+STRIKES = 2
+"""Of the calls of a function so many are drawn to fail, all of them in a long run."""
 NO_ROOM = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 NO_DESCRIPTORS = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
@@ -94,7 +95,9 @@ def delivered(bench, strike):
     ],
     ids=lambda value: getattr(value, "__name__", None) or str(value),
 )
-def test_nothing_is_left_of_a_start_that_fails(bench, monkeypatch, kind, owner, name, error):
+def test_nothing_is_left_of_a_start_that_fails(
+    bench, monkeypatch, kind, owner, name, error, chance, soak_s
+):
     monkeypatch.setattr(core, "SHORTAGE_S", 0.02)
     if kind == "python":
         bench.handler("on-a-py.py", PYTHON)
@@ -107,7 +110,8 @@ def test_nothing_is_left_of_a_start_that_fails(bench, monkeypatch, kind, owner, 
     gc.collect()
     before = leaks.descriptors(os.getpid())
     real = getattr(owner, name)
-    for nth in itertools.count(1):
+
+    def struck(nth):
         strike = Strike(real, nth, error)
         # A function of a class is found as one that is bound.
         patch = strike if not isinstance(owner, type) else lambda *a, s=strike, **k: s(*a, **k)
@@ -118,8 +122,12 @@ def test_nothing_is_left_of_a_start_that_fails(bench, monkeypatch, kind, owner, 
         gc.collect()
         assert leaks.descriptors(os.getpid()) == before
         assert leaks.settled(bench.home) == []
-        if strike.calls < nth:
-            break
+        return strike.calls
+
+    calls = range(1, struck(0) + 1)
+    for nth in calls if soak_s else chance.sample(calls, min(len(calls), STRIKES)):
+        print(f"call {nth} of {len(calls)}")
+        struck(nth)
 
 
 @pytest.fixture
