@@ -88,6 +88,7 @@ RULES = (
     Rule("long shell file", _shell, shell_rules.long_file),
     Rule("long shell function", _shell, shell_rules.long_functions),
     Rule("eval", _shell, shell_rules.evals),
+    Rule("count as a command", _shell, shell_rules.counts),
     Rule("echo", _shell, shell_rules.echoes),
     Rule("script without header", _script, shell_rules.headers),
     Rule("script not executable", _script, shell_rules.not_executable),

@@ -15,6 +15,7 @@ _FUNCTION = re.compile(r"^(?:([\w:.-]+)\(\)|@test (.*)) [{(]")
 _COMMAND = r"(?:^|[;&|({!]|\b(?:then|do|else|command|builtin|exec)\b)\s*"
 _EVAL = re.compile(_COMMAND + r"eval\b(?!=)")
 _ECHO = re.compile(_COMMAND + r"echo\b(?!=)")
+_COUNT = re.compile(_COMMAND + r"\(\(\s*\w+(?:\+\+|--)\s*\)\)")
 _SLEEP = re.compile(_COMMAND + r"sleep\b(?![^#]*#)")
 _HEADER = ("# Usage: ", "# Summary: ", "# Exit: ")
 _GUARD = re.compile(r"_hookline_\w*_?loaded[-:}].*return|_HOOKLINE_\w*LOADED[-:}].*return")
@@ -44,6 +45,11 @@ def long_functions(source: Source) -> Found:
 def evals(source: Source) -> Found:
     """Data is never code."""
     yield from _commands(source, _EVAL)
+
+
+def counts(source: Source) -> Found:
+    """Under `set -e` it ends the script when the number is 0: n=$((n + 1)) does not."""
+    yield from _commands(source, _COUNT)
 
 
 def echoes(source: Source) -> Found:

@@ -65,6 +65,7 @@ BAD: dict[str, list[tuple[str, str]]] = {
         ("a.bats", "@test 'a b' {\n" + LONG_BODY + "}\n"),
     ],
     "eval": [("a.sh", 'eval "$x"\n'), ("a.sh", 'if x; then eval "$y"; fi\n')],
+    "count as a command": [("a.sh", "  ((n++))\n"), ("a.sh", "if x; then (( n-- )); fi\n")],
     "echo": [("a.sh", "  echo x\n"), ("a.sh", "x && echo y\n"), ("a.sh", 'x=$(echo "$y")\n')],
     "script without header": [
         ("a.sh", "#!/bin/sh\n# Usage: a\n# Exit: b\n# Summary: c\n"),
@@ -108,6 +109,7 @@ GOOD: dict[str, list[tuple[str, str]]] = {
     "long shell file": [("a.sh", ":\n" * 249), ("a.bats", ":\n" * 499)],
     "long shell function": [("a.sh", "f() {\n" + LONG_BODY[4:] + "}\n" + LONG_BODY)],
     "eval": [("a.sh", "# no eval here\njq 'evaluate'\n"), ("a.py", "eval('1')\n")],
+    "count as a command": [("a.sh", "for ((i = 0; i < 3; i++)); do :; done\nn=$((n + 1))\n")],
     "echo": [("a.sh", "stty -echo\nprintf 'an echo\\n'\n# echo\n")],
     "script without header": [("a.sh", HEADER), ("lib/a.sh", ":\n"), ("a.bats", "#!/bin/bats\n")],
     "script not executable": [("a.sh", ":\n"), ("a.bats", "#!/bin/bats\n")],
