@@ -25,6 +25,9 @@ _STEPS_SINCE: Final = 254
 _SLUG_CHARS_MAX: Final = 40
 _UNIT_PATH: Final = re.compile(r"/[^\x00-\x1f\x7f]*[^\x00-\x20\x7f\\]", re.ASCII)
 
+_NO_PROGRAM: Final = frozenset("\"'\\")
+"""What systemd refuses in the path of a program, however it is quoted, and in no argument."""
+
 _EVERYWHERE: Final = [
     "NoNewPrivileges=yes",
     "LockPersonality=yes",
@@ -296,6 +299,8 @@ def _notifying() -> Lines:
 
 
 def _service(place: Place, command: Sequence[str], last: str = "") -> Lines:
+    if _NO_PROGRAM.intersection(command[0]):
+        command = ["/bin/sh", "-c", 'exec "$0" "$@"', *command]
     first, *rest = command
     words = [unit_text.quoted(first), *map(unit_text.command, rest), *([last] if last else [])]
     settings = [f"HOOKLINE_HOME={place.home}", f"PATH={place.path}", "LC_CTYPE=C.UTF-8"]

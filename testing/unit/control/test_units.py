@@ -45,8 +45,10 @@ def test_systemd_finds_nothing_wrong_with_them(scope, tmp_path):
     for name in ["bus", *ODD]:
         home = tmp_path / name
         home.mkdir()
+        shutil.copy("/bin/true", home)
         where = place(str(home), scope=scope, version=int(said.split()[1]))
-        for file, text in units(where, PROGRAMS).items():
+        own = Program("own", [f"{home}/true"])
+        for file, text in units(where, [*PROGRAMS, own]).items():
             (tmp_path / file).write_text(text)
             files.append(tmp_path / file)
     done = subprocess.run(
@@ -71,6 +73,22 @@ def test_a_home_of_any_name_is_named_as_it_is(name):
 def test_a_command_gets_its_arguments_as_they_are():
     assert value(unit("-worker.service"), "ExecStart") == ['/bin/true "$$x"']
     assert value(unit("-daemon@.service"), "ExecStart") == ["/bin/true daemon run %i"]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_program_in_a_home_of_any_name_is_started_as_itself(name, tmp_path):
+    own = tmp_path / name / "own.sh"
+    own.parent.mkdir()
+    own.write_text('#!/bin/sh\nprintf "%s|" "$0" "$@"\n')
+    own.chmod(0o750)
+    where = place()
+    service = read_unit([
+        units(where, [Program("own", [str(own), "a b", "$x"])])[f"{where.prefix}-own.service"]
+    ])  # fmt: skip
+    words = split(specified(value(service, "ExecStart")[0], "x"))
+    words = [words[0], *(word.replace("$$", "$") for word in words[1:])]
+    assert not set(words[0]) & set("\"'\\")
+    assert subprocess.check_output(words, text=True) == f"{own}|a b|$x|"
 
 
 def test_the_units_of_two_homes_have_different_names():
