@@ -35,6 +35,7 @@ _DAEMON_LOCK_WAIT_S=0.5
 daemon_task='' daemon_told=''
 
 daemon_main() { # <name> <seconds> [<handler>...] -- [<argument>...]
+  local hidden
   _daemon_name=$1 _daemon_interval_s=$2 _daemon_handlers=() _daemon_once=''
   shift 2
   while [[ $1 != -- ]]; do _daemon_handlers+=("$1") && shift; done
@@ -49,6 +50,7 @@ daemon_main() { # <name> <seconds> [<handler>...] -- [<argument>...]
     _daemon_fail 78 "no home at ${HOOKLINE_HOME@Q}: hookline init makes one" || return
   _daemon_folder=$HOOKLINE_HOME/coordination/daemons/$_daemon_name
   _daemon_log=$HOOKLINE_HOME/coordination/logs/$_daemon_name.log
+  ! hidden=$(daemon_hides "$_daemon_folder") || _daemon_fail 77 "$hidden" || return
   mkdir -p -- "$_daemon_folder" "${_daemon_log%/*}" || return 73
   "_daemon_$_daemon_action"
 }

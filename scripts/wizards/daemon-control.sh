@@ -122,11 +122,19 @@ show_log() { # <name> [-F]
   tail ${2-} -n "$lines" -- "$log" 2>/dev/null | daemon_clean || [[ ${interrupted-} ]]
 }
 
+seen() { # <name>...: 77 where one of them is not ours to read
+  local name
+  for name; do
+    ! daemon_hidden "$name" >/dev/null || return 77
+  done
+}
+
 act() {
   # shellcheck disable=SC2086 # an option, or nothing
   case $action in
     status)
       if [[ $json ]]; then daemon_states "${names[@]}"; else screen_table "${names[@]}"; fi
+      seen "${names[@]}"
       ;;
     start) daemons_start $legacy "${names[@]}" ;;
     stop)
@@ -141,9 +149,13 @@ act() {
     health)
       health_check || return
       # shellcheck disable=SC2154 # daemon-health.sh sets it
-      ((${#health_bad[@]})) || return 0
-      [[ $yes ]] || return 69
-      daemons_restart "${health_bad[@]}"
+      if ((${#health_bad[@]} == 0)); then
+        seen "${daemon_names[@]}"
+      elif [[ $yes ]]; then
+        daemons_restart "${health_bad[@]}"
+      else
+        return 69
+      fi
       ;;
   esac
 }

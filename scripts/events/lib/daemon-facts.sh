@@ -5,6 +5,8 @@
 #   daemon_runs FOLDER             whether the daemon of coordination/daemons/NAME runs; sets
 #                                  daemon_pid and daemon_supervisor, as far as they are known: it
 #                                  may run for its supervisor, and have let go of its lock
+#   daemon_hides FOLDER [PATH...]  prints what of it, or of these, is not ours to read, and whose it
+#                                  is: whether it runs is not known then; fails where there is none
 #   daemon_has_supervisor FOLDER   whether somebody sees to it that it runs
 #   daemon_holders PATH            prints who has the lock of it, of those whom we may look at
 #   daemon_heads FOLDER            prints who is to be told to end: its supervisor, or itself
@@ -31,12 +33,23 @@ _hookline_is_locked() { # <file or folder>
   exec {fd}<&-
 }
 
+daemon_hides() { # <folder> [<path>...]
+  local path
+  for path in "${1%/*}" "$1" "$1/lock" "${@:2}"; do
+    if [[ (-e $path && ! -r $path) || (-d $path && ! -x $path) ]]; then
+      printf '%s is not ours to read: it belongs to %s\n' "$path" "$(stat --format=%U -- "$path")"
+      return
+    fi
+  done
+  return 1
+}
+
 daemon_runs() { # <folder>
   local status=0
   daemon_pid='' daemon_supervisor=''
   [[ -f $1/lock ]] || return
   _hookline_is_locked "$1/lock" || status=1
-  read -r daemon_pid daemon_supervisor _ <"$1/lock" || :
+  read -r daemon_pid daemon_supervisor _ 2>/dev/null <"$1/lock" || :
   [[ $daemon_pid =~ ^[1-9][0-9]*$ ]] || daemon_pid=''
   # Who has let go of both locks has left these numbers to somebody else.
   if [[ ! $daemon_supervisor =~ ^[1-9][0-9]*$ ]] || ! daemon_has_supervisor "$1"; then

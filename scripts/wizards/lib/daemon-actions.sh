@@ -2,9 +2,10 @@
 # Starts and stops daemons, and waits for what becomes of it: a daemon runs when its lock and its
 # events say so, not when somebody was asked to start it.
 #
-#   daemons_start [--legacy] NAME...    69: one has failed, 75: one has not answered yet
+#   daemons_start [--legacy] NAME...    69: one has failed, 75: one has not answered yet, 77: how it
+#                                       is is not ours to see
 #   daemons_stop NAME...                75: one does not end, or is still to be started by a request
-#                                       of before, 77: it is not ours to end
+#                                       of before, 77: it is not ours to see or to end
 #   daemons_restart [--legacy] NAME...
 #
 # Needs daemon-state.sh, daemon-requests.sh, and from whoever calls: tell TEXT, a line for people;
@@ -39,6 +40,9 @@ daemons_start() { # [--legacy] <name>...
     shift
     if [[ $state == running ]]; then
       tell "$name: running already"
+    elif [[ $state == unknown ]]; then
+      tell "$name: unknown: $(daemon_hidden "$name")"
+      status=77
     elif [[ $state == @(starting|restarting) ]]; then
       asked+=("$name")
     elif [[ ! -x $HOOKLINE_HOME/${daemon_of["$name.script"]} ]]; then
@@ -87,7 +91,7 @@ _daemons_await() { # <name>...: tells each state that they come to; all have an 
       told[$name]=$state$reason
       case $state in
         running) unset -v "pending[$name]" ;;
-        failed | stopped) status=69 && unset -v "pending[$name]" ;;
+        failed | stopped | unknown) status=69 && unset -v "pending[$name]" ;;
         requested) _daemon_is_awaited "$name" || { status=75 && unset -v "pending[$name]"; } ;;
       esac
     done < <(daemon_fields '[.name, .state, if .state != "running" then ""
@@ -149,7 +153,7 @@ _daemon_log_sizes() {
 }
 
 daemons_stop() { # <name>...
-  local name status=0
+  local name said status=0
   local -a ending=() asked
   # What nobody has answered would have it started later. First: whoever takes it up meanwhile is
   # told to end like all.
@@ -159,7 +163,10 @@ daemons_stop() { # <name>...
     daemon_withdraw "$name" || status=$?
   done
   for name; do
-    if _daemon_is_over "$name"; then
+    if said=$(daemon_hidden "$name"); then
+      tell "$name: unknown: $said"
+      status=77
+    elif _daemon_is_over "$name"; then
       tell "$name: stopped already"
     elif _daemon_end "$name"; then
       ending+=("$name")

@@ -31,6 +31,7 @@ health_check() {
     errors=$(_health_errors "$name")
     [[ ! $wrong ]] || { health_bad+=("$name") && lines+=("UNHEALTHY $name: $wrong"); }
     [[ $state != requested ]] || lines+=("WAITING   $name: asked for, and nobody has started it")
+    [[ $state != unknown ]] || lines+=("UNKNOWN   $name: $(daemon_hidden "$name")")
     tell "$name: $how; last event ${said:-never}; $restarts restarts," \
       "$errors errors in its log"
   done < <(daemon_fields "$_SCREEN_AGO$_HEALTH_ROW"'[.name, .state,

@@ -28,7 +28,8 @@ screen_open() { # [--plain]
   _screen_colours=() _screen_normal=''
   if [[ -t 1 && ${TERM:-dumb} != dumb && ! ${NO_COLOR-} ]]; then
     _screen_colours=([running]=$'\e[32m' ["standing by"]=$'\e[32m' [failed]=$'\e[31m'
-      [stopped]=$'\e[2m' [requested]=$'\e[33m' [starting]=$'\e[33m' [restarting]=$'\e[33m')
+      [stopped]=$'\e[2m' [requested]=$'\e[33m' [starting]=$'\e[33m' [restarting]=$'\e[33m'
+      [unknown]=$'\e[33m')
     _screen_normal=$'\e[0m'
   fi
   screen_size

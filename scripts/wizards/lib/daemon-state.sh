@@ -5,11 +5,13 @@
 #                              pid, supervisor, since, reason, start, mode, is_lost (it ended
 #                              without a word), restarts (within an hour), said (its last event),
 #                              asked (when it was asked for, and no event has answered)
+#   daemon_hidden NAME         prints what of it is not ours to read; fails where there is nothing
 #   daemon_fields EXPRESSION [NAME...]   of each, the texts of an array in jq, \x1f between them
 #   daemon_clean               a filter: lines that do nothing to a terminal
 #
 # Needs daemon-table.sh, daemon-facts.sh and $HOOKLINE_HOME. The states: requested, starting,
-# running, restarting, failed, stopped. The modes of one that runs: systemd, supervised, alone.
+# running, restarting, failed, stopped, unknown. The modes of one that runs: systemd, supervised,
+# alone.
 
 [[ -z ${_hookline_daemon_state_loaded-} ]] || return 0
 _hookline_daemon_state_loaded=1
@@ -46,7 +48,7 @@ def base: {running: "started", stopped: "stopped", failed: "failed"}[.state | st
 def facts: split("\u001f") | {name: .[0], "label": .[1], start: .[2], script: .[3],
   is_there: (.[4] == "1"), runs: (.[5] == "1"), pid: (.[6] | tonumber? // null),
   supervisor: (.[7] | tonumber? // null), is_held: (.[8] == "1"), mode: .[9],
-  lock_s: (.[10] | tonumber? // 0 | floor), is_served: (.[11] == "1")};
+  lock_s: (.[10] | tonumber? // 0 | floor), is_served: (.[11] == "1"), hidden: .[12]};
 # What is of the future was said before the clock was set back.
 def follows($other): ($other.time // "") as $time | .time > $time or $time > (now | todate);
 def state($last; $asked; $lost):
@@ -60,6 +62,7 @@ def state($last; $asked; $lost):
   elif .is_held and $last.type == "daemon.failed" and $last.retry_in_s != null
     then ["restarting", $last.time, $last.reason]
   elif .is_held then ["starting", null, ""]
+  elif .hidden != "" then ["unknown", null, .hidden]
   elif $asked and ($asked | follows($last)) then ["requested", $asked.time, ""]
   elif $last.type == "daemon.failed" then ["failed", $last.time, $last.reason]
   elif .is_there | not then ["stopped", null, "no program \(.script)"]
@@ -121,7 +124,7 @@ _daemon_facts() { # <name>...
   while read -r name fact; do
     lock_s[${name#./}]=$fact
   done < <(cd -- "$HOOKLINE_HOME/coordination/daemons" 2>/dev/null &&
-    find . -mindepth 2 -maxdepth 2 -name lock -printf '%h %T@\n')
+    find . -mindepth 2 -maxdepth 2 -name lock -printf '%h %T@\n' 2>/dev/null)
   for name; do
     folder=$HOOKLINE_HOME/coordination/daemons/$name
     there=0 runs=0 held=0 mode='' served=0 daemon_pid='' daemon_supervisor=''
@@ -140,8 +143,15 @@ _daemon_facts() { # <name>...
     printf '%s\x1f' "$name" "${daemon_of["$name.label"]}" "${daemon_of["$name.start"]}" \
       "${daemon_of["$name.script"]}" "$there" "$runs" "$daemon_pid" "$daemon_supervisor" "$held" \
       "$mode" "${lock_s[$name]-}"
-    printf '%s\n' "$served"
+    printf '%s\x1f%s\n' "$served" "$(daemon_hidden "$name")"
   done
+}
+
+daemon_hidden() { # <name>
+  local coordination=$HOOKLINE_HOME/coordination said
+  said=$(daemon_hides "$coordination/daemons/$1" "$coordination"/events{,/queue} \
+    "$coordination"/events/{system,daemon}-events.jsonl) || return
+  printf '%s\n' "${said#"$HOOKLINE_HOME/"}"
 }
 
 _daemon_is_served() { # <name>

@@ -274,6 +274,20 @@ is_gone() { [[ ! -e /proc/$1 ]]; }
   run ! event_system_serves "$HOOKLINE_HOME" on-a-b.sh
 }
 
+@test "whether it runs is not said to whom that is not to be seen" {
+  daemon test start
+  local folder=$HOOKLINE_HOME/coordination/daemons/test action
+  for action in start stop status run; do
+    chmod 0 "$folder"
+    run with_modes "$HOOKLINE_HOME/scripts/daemons/test-daemon.sh" "$action"
+    chmod 750 "$folder"
+    assert_failure 77
+    assert_output "ERROR: $folder is not ours to read: it belongs to $(id -un)"
+  done
+  run daemon test stop
+  assert_output 'test: stopped'
+}
+
 @test "without the logger what it says is in the drop box, with the time when it was said" {
   without_logger
   daemon test start

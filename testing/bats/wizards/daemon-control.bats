@@ -220,6 +220,29 @@ many() { # <daemon> <type> <id>: as many events as would fill what is looked at 
   assert_output --regexp '1 one +standing by'
 }
 
+@test "what is not ours to read is unknown, never stopped: it is 77, and nothing is done to it" {
+  local path words
+  mkdir -p coordination/daemons/one && touch coordination/daemons/one/lock
+  says 1 system.daemon_start_requested
+  says 1 daemon.stopped
+  for path in coordination/daemons{,/one{,/lock}} coordination/events "$(log_of daemon)"; do
+    chmod 0 "$path"
+    run --separate-stderr with_modes "$WIZARD" status one --json
+    assert_failure 77
+    assert_stderr ''
+    assert_equal "$(jq -r '"\(.state): \(.reason)"' <<<"$output")" \
+      "unknown: ${path#"$HOOKLINE_HOME/"} is not ours to read: it belongs to $(id -un)"
+    for words in 'status' 'stop one' 'start one' 'start --legacy one' 'restart one' 'health'; do
+      # shellcheck disable=SC2086 # words
+      run --separate-stderr with_modes "$WIZARD" $words
+      assert_failure 77
+      assert_output --partial unknown
+      assert_stderr ''
+    done
+    chmod 700 "$path"
+  done
+}
+
 @test "a reason does nothing to a terminal" {
   says 1 daemon.failed ',"reason":"a\u001b[31mb\nc\u009b"'
   run "$WIZARD" status
