@@ -84,6 +84,12 @@ has_ended() { # <pid>
   hold : coordination/daemons/one/lock
   interrupted=1 run daemons_stop one
   assert_failure 75
+  assert_output 'not stopped: one'
+  # shellcheck disable=SC2034,SC2329 # daemons_stop calls it, and asks for that
+  kill() { builtin kill "$@" && interrupted=1; }
+  run daemons_stop one
+  unset -f kill
+  assert_failure 75
   assert_output 'one: told to end, and not waited for'
   [[ -d /proc/$held ]]
 }
