@@ -194,3 +194,13 @@ printf "%s\n" "$-$IFS"'
   run -65 "$HOME_OF/scripts/emit-event.sh" a.b '{'
   assert_equal "$(wc -l <"$HOME_OF/coordination/dashboard-events.jsonl")" 2
 }
+
+@test "so it is where there is no logger: the event is in the drop box, or refused" {
+  rm -- "$LOGGER"
+  run --separate-stderr "$HOME_OF/scripts/emit-event.sh" Worker-Started '{"a": [1, 2]}' master
+  assert_success
+  assert_equal "$(cat -- "$EVENTS"/queue/*.json | jq -c '[.type, .source, .data]')" \
+    '["dashboard.worker_started","master",{"a":[1,2]}]'
+  run -65 "$HOME_OF/scripts/emit-event.sh" a.b '{'
+  assert_equal "$(made dashboard-events.jsonl .source)" '"master"'
+}

@@ -108,6 +108,26 @@ applied() { # <handler>: the identities in the state files, or of the causes in 
   each_rememberer twice
 }
 
+@test "without an event logger what it emits is in the drop box, and it is done" {
+  local without=$BATS_TEST_TMPDIR/without
+  mkdir -p -- "$without"
+  cp -R -- "$HOOKLINE_CHECKOUT/scripts" "$without"
+  rm -- "$without/scripts/events/lib/event-logger.sh"
+  no_logger() {
+    local said
+    handled "$1" one "$2"
+    said=$(emitted '[.id, .type]' | sort)
+    rm -rf -- "${HOOKLINE_HOME:?}/coordination"
+    mkdir -p -- "$HOOKLINE_HOME/coordination/events/queue"
+    furnish "$1"
+    HANDLERS=$without/scripts/events/handlers handled "$1" one "$2"
+    assert_equal "$(emitted .type)" ''
+    assert_equal "$(find "$HOOKLINE_HOME/coordination/events/queue" -type f -exec cat {} + |
+      jq -c '[.id, .type]' | sort)" "$said"
+  }
+  each_keeper no_logger
+}
+
 @test "two sources may use the same id" {
   same_id() {
     handled "$1" one "$2" 0 here
