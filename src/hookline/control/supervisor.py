@@ -93,6 +93,8 @@ class Supervisor:
         self._asked = ""
         """What has told us to end."""
         self._over_s = _NEVER_S
+        # The lock is on the folder, by whatever name the home is reached.
+        self._mark = f"{MARK}={folder_of(home, name).resolve()}"
         # A supervisor that was killed has left its daemon at work.
         sweep({self._mark})
         os.close(self._locked())
@@ -118,10 +120,6 @@ class Supervisor:
         """What no event says, as the log has not taken it by the end; a line for each."""
         for type, data in self._unsaid:
             yield f"{type} ({data.get('reason', '')}) is not in the log: {self._refused}"
-
-    @property
-    def _mark(self) -> str:
-        return f"{MARK}={self._home.root}:{self._name}"
 
     def _is_over(self) -> bool:
         if self._pid >= 0 or not (self._given_up or self._asked):

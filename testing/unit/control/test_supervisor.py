@@ -103,14 +103,14 @@ def supervise(home, script):
 def start(home, script, request):
     """Supervises the script in a process of its own, as `hookline daemon run` does."""
 
-    def begin(body):
+    def begin(body, root=home.root):
         script(body)
         home.config.mkdir(parents=True, exist_ok=True)
         (home.config / "daemons.toml").write_text(
             '[daemon.x]\nlabel = "The X"\nscript = "scripts/daemons/x-daemon.sh"\n'
         )
         made = subprocess.Popen(
-            [sys.executable, "-m", "hookline", "daemon", "run", "x", "--home", home.root],
+            [sys.executable, "-m", "hookline", "daemon", "run", "x", "--home", root],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 
@@ -212,6 +212,19 @@ def test_where_a_supervisor_was_killed_the_daemon_goes_on_until_there_is_another
     assert lives(daemon)
     assert is_locked(lock_of(home, "x"))
     start(STAY)
+    until(lambda: last(home, "daemon.started")["pid"] != daemon)
+    assert not lives(daemon)
+
+
+def test_what_was_left_is_found_by_whatever_name_the_home_is_reached(home, start, tmp_path):
+    letgo = READY + "exec 4>&- >/dev/null 2>&1\nsleep 60 & wait\n"
+    (tmp_path / "link").symlink_to(home.root)
+    process = start(letgo, root=tmp_path / "link")
+    daemon = until(lambda: last(home, "daemon.started"))["pid"]
+    until(lambda: not is_locked(lock_of(home, "x")))
+    process.kill()
+    process.wait()
+    start(letgo)
     until(lambda: last(home, "daemon.started")["pid"] != daemon)
     assert not lives(daemon)
 
