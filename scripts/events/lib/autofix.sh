@@ -24,16 +24,9 @@ _HOOKLINE_AUTOFIX_SHAPES='[{"pending": "array", "spent": "array", "tried": "obje
 # What was tried for a task is forgotten a day after the last time.
 # shellcheck disable=SC2016 # a jq program
 _HOOKLINE_AUTOFIX_WORDS='
-def action($table): policy($table; "action"; "string"; "retry")
-  | if . == "retry" or . == "emit" then . else
-      "config/policies.toml: action of [\($table)] is none of: retry, emit\n" | halt_error(78) end;
-def answer($table): policy($table; "event"; "string"; "")
-  | if test("^[a-z][a-z0-9_]*([.][a-z0-9_]+)+$") then . else
-      "config/policies.toml: event of [\($table)] is no type of event\n" | halt_error(78) end;
-
 def failed($type; $task; $now): ("autofix." + $type) as $table
   | if $policies[$table] == null then . else
-      action($table) as $action | policy($table; "attempts"; "number"; 3) as $attempts
+      policy($table; "action"; "retry") as $action | policy($table; "attempts"; 3) as $attempts
       | (if $action == "retry" then $task else "kind " + $type end) as $key
       | if $key == null or any((.pending // [])[]; .key == $key) then . else
           ([.tried[$key // ""].times // [] | .[] | select(. > $now - 86400)] | length + 1) as $n
@@ -48,14 +41,17 @@ def tried($now): reduce .released[] as $each (.; .tried[$each.key].times += [$no
     | .by_policy |= count("autofix." + $each.error_type))
   | .tried = (.tried // {} | with_entries(select(.value.times | max > $now - 86400)));
 
-def applied: policy("autofix"; "dry_run"; "boolean"; false) as $dry
+def applied: policy("autofix"; "dry_run"; false) as $dry
   | .released | range(length) as $n | .[$n] | ("autofix." + .error_type) as $table
   | ({task_id, error_type, attempt, attempts} + {policy: $table}) as $said
   | emit_as("-\($n)"; "autofix.applied"; "medium"; $said + {action, dry_run: $dry}),
     if $dry then empty elif .action == "retry"
     then emit_as("-\($n)"; "task.retry_requested"; "medium"; $said)
-    else emit_as("-\($n)"; answer($table); "medium"; $said) end;
-def mended: $clock as $now | released("autofix"; $now) | tried($now)
+    else emit_as("-\($n)"; policy($table; "event"; ""); "medium"; $said) end;
+# The policy may be another one than when it was put off.
+def allowed: .pending = [(.pending // [])[] | ("autofix." + .error_type) as $table
+  | select($policies[$table] and policy($table; "action"; "retry") == .action)];
+def mended: $clock as $now | allowed | released("autofix"; $now) | tried($now)
   | applied, (.given_up | values | emit("autofix.given_up"; "high"; .)),
     (del(.given_up) | told("autofix"; "task.retry_planned"; $now));
 '

@@ -81,10 +81,11 @@ def write($word; $name; $text): {file: ($word + "\t" + $name), text: $text};
 def save($n; $state): {file: "state\t\($n)", number: $n, state: ($state | if $n == 0 then
   ._applied[$handler] |= ((. // []) + [$identity | join(" ")] | .[-$remembered:]) else . end)};
 
-# Times with what is below a second: as seconds since 1970, and back (a millisecond later).
+# Times with what is below a second: as seconds since 1970, and back (a millisecond later, and
+# never past what has four digits for the year).
 def moment: epoch_or(null) as $s | if $s == null then null
   else $s + (.[19:26] | [try tonumber catch 0][0]) end;
-def stamp: . * 1000 | ceil + 1 | (. / 1000 | floor | todate)[:19] + "."
+def stamp: [., 253402128000] | min * 1000 | ceil + 1 | (. / 1000 | floor | todate)[:19] + "."
   + "\(. % 1000 + 1000)"[1:] + "Z";
 def now_s: if $now == $clock then $clock else $event.time | moment end;
 

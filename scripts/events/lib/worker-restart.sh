@@ -34,8 +34,6 @@ _HOOKLINE_RESTART_END_S=2
 _HOOKLINE_RESTART_WORDS='
 def fit: test("^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$");
 def restarts($id; $now): [(.workers[$id].times // [])[] | select(. > $now - 3600)] | length;
-def command($table): policy($table; "command"; "array"; []) | if length > 0 then . else
-  "config/policies.toml: [\($table)] has no command\n" | halt_error(78) end;
 def refused($what; $why): if any((.refused // [])[]; .worker_id == $what.worker_id) then .
   else .refused += [$what + {why: $why}] end;
 
@@ -43,18 +41,17 @@ def refused($what; $why): if any((.refused // [])[]; .worker_id == $what.worker_
 def lost($lost; $now): $lost.worker_id as $id | ("restart." + ($lost.worker_type // "")) as $table
   | ($lost + {policy: $table}) as $what
   | if $policies[$table] == null
-      or (policy($table; "on"; "array"; ["failed", "stale"]) | index([$lost.reason])) == null
+      or (policy($table; "on"; ["failed", "stale"]) | index([$lost.reason])) == null
       or any((.pending // [])[], (.starting // [])[]; .worker_id == $id) then .
     elif $id | fit | not then refused($what; "its id is not fit to be the name of a file")
-    else restarts($id; $now) as $times | policy($table; "restarts"; "number"; 3) as $max
+    else restarts($id; $now) as $times | policy($table; "restarts"; 3) as $max
       | if $times >= $max then refused($what; "it was started again \($times) times in an hour")
-        else command($table) as $command
-          | later($what + {restarts: ($times + 1), restarts_max: $max,
+        else later($what + {restarts: ($times + 1), restarts_max: $max,
               due: ([$now, (.workers[$id].times // [0] | max) + pause_s($table; $times)] | max)})
         end
     end;
 
-def decided($now): policy("restart"; "dry_run"; "boolean"; false) as $dry
+def decided($now): policy("restart"; "dry_run"; false) as $dry
   | released("restart"; $now)
   | reduce .released[] as $each (.; .workers[$each.worker_id].times =
       [(.workers[$each.worker_id].times // [])[] | select(. > $now - 3600)] + [$now])

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from hookline.app.doctor import lacks_atomic_append
+from hookline.app.shipped import shipped_scripts
 from hookline.dispatch.handlers import is_handler_name
 from hookline.log.files import LOCK_WAIT_S, durable_write, flock_within, sync_folder
 from hookline.log.home import Home
@@ -349,12 +350,3 @@ def _copy(path: Path, aim: Path) -> None:
     by who has copied the last one."""
     mode = 0o750 if path.stat().st_mode & 0o100 else 0o640
     durable_write(aim, path.read_bytes(), mode, sync_name=False)
-
-
-def shipped_scripts() -> Path:
-    """The scripts of the checkout, or those that were installed with the package."""
-    package = Path(__file__).resolve().parents[1]
-    for folder in (package.parents[1] / "scripts", package / "tree" / "scripts"):
-        if (folder / "events" / "lib" / "event-logger.sh").is_file():
-            return folder
-    raise CannotCreate(f"the scripts are not where they should be, beside {package}: install again")

@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _ask(args: argparse.Namespace) -> NoReturn:
     """Become the wizard, which checks what goes with what."""
-    from hookline.app.init import shipped_scripts
+    from hookline.app.shipped import shipped_scripts
 
     if args.asked:
         raise Usage("--asked is for launch; see: hookline daemon --help")

@@ -125,7 +125,7 @@ def _value(action: argparse.Action) -> str:
 
 def _scripts() -> list[Path]:
     """Those that people call by their names; handlers are called by a dispatcher."""
-    from hookline.app.init import shipped_scripts
+    from hookline.app.shipped import shipped_scripts
 
     found = [path for path in shipped_scripts().rglob("*.sh") if os.access(path, os.X_OK)]
     return sorted(path for path in found if path.parent.name != "handlers")

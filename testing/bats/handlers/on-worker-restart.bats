@@ -133,7 +133,7 @@ teardown() { restarts_end; }
   printf '[restart.x]\n' >"$HOOKLINE_HOME/coordination/config/policies.toml"
   handle "$H" three '{"worker_id":"w2","worker_type":"x"}'
   assert_failure 78
-  assert_stderr --partial '[restart.x] has no command'
+  assert_stderr --partial '[restart.x] is to have command'
   assert_equal "$(begun)" 0
 }
 

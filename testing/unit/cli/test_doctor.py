@@ -15,7 +15,7 @@ from hookline.cli.main import main
         ("programs.toml", "[program.x]\ncommand = 3", "$.program.x.command"),
         ("schedules.toml", "[schedule.x]\nevery = 3", "$.schedule.x.every"),
         ("daemons.toml", "[daemon.x]\nscript = 3", "$.daemon.x.script"),
-        ("policies.toml", "[autofix.x]\nattempts = true", "[autofix.x]: "),
+        ("policies.toml", "[autofix.x]\nattempts = true", "attempts of [autofix.x]"),
     ],
 )
 def test_file_and_key_of_what_is_wrong_are_named_once(home, monkeypatch, capsys, name, text, key):

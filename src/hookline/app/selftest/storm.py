@@ -19,10 +19,10 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from hookline.app.init import shipped_scripts
 from hookline.app.selftest import handlers, leaks
 from hookline.app.selftest.handlers import DOMAIN
 from hookline.app.selftest.place import see_to_room
+from hookline.app.shipped import shipped_scripts
 from hookline.app.survey import survey
 from hookline.dispatch import letters
 from hookline.log.home import Home
