@@ -77,8 +77,9 @@ _daemon_fail() { # <exit> <message>
   return "$1"
 }
 
+# A full disk is no reason to end.
 _daemon_tell() { # <text>: into the log, where people look
-  printf '%(%Y-%m-%dT%H:%M:%SZ)T %s: %s\n' -1 "$_daemon_name" "$1" >&2
+  printf '%(%Y-%m-%dT%H:%M:%SZ)T %s: %s\n' -1 "$_daemon_name" "$1" >&2 || :
 }
 
 _daemon_run() {
@@ -97,6 +98,7 @@ _daemon_run() {
   fi
   unset -v HOOKLINE_READY_FD
   while [[ ! $daemon_told ]]; do
+    _daemon_has_lock || return
     _daemon_turn || _daemon_tell "a round has failed with exit $?"
     _daemon_wait
   done
@@ -138,13 +140,26 @@ _daemon_take_lock() {
     unset -v HOOKLINE_LOCK_FD
     return
   fi
-  [[ ! -L $_daemon_folder/lock ]] && exec {_daemon_lock}>>"$_daemon_folder/lock" || return 73
+  # Whatever else lies there would have another lock.
+  [[ ! -e $_daemon_folder/lock || -f $_daemon_folder/lock ]] && [[ ! -L $_daemon_folder/lock ]] ||
+    _daemon_fail 73 "$_daemon_folder/lock is no file: remove it" || return
+  exec {_daemon_lock}>>"$_daemon_folder/lock" || return 73
   if ! flock --timeout "$_DAEMON_LOCK_WAIT_S" "$_daemon_lock"; then
     daemon_runs "$_daemon_folder" || :
     _daemon_fail 75 "$_daemon_name runs already (process ${daemon_pid:-unknown})" || return
   fi
-  # Nobody but the holder of the lock writes there.
-  printf '%d 0\n' "$$" >|"$_daemon_folder/lock"
+  # Nobody but the holder of the lock writes there; that it runs, the lock says also where the
+  # disk is full.
+  { printf '%d 0\n' "$$" >|"$_daemon_folder/lock"; } 2>/dev/null || :
+}
+
+# Whoever has removed the file has let another one run; who is supervised is started again.
+_daemon_has_lock() {
+  [[ ! $_daemon_folder/lock -ef /proc/self/fd/$_daemon_lock ]] || return 0
+  _daemon_tell 'its lock was removed: ends'
+  daemon_runs "$_daemon_folder" ||
+    _daemon_say daemon.failed '"reason":"its lock was removed","retry_in_s":null'
+  return 75
 }
 
 _daemon_say() { # <type> <more members>: who is supervised is spoken for

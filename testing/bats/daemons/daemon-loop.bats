@@ -104,6 +104,52 @@ is_gone() { [[ ! -e /proc/$1 ]]; }
   assert_equal "$(said .type)" '"daemon.started"'
 }
 
+@test "what is no file of ours is not locked, and that is said" {
+  local folder=$HOOKLINE_HOME/coordination/daemons/test
+  mkdir -p "$folder/lock"
+  run daemon test start
+  assert_failure 69
+  assert_equal "$(<coordination/logs/test.log)" "ERROR: $folder/lock is no file: remove it"
+  rmdir "$folder/lock"
+  ln -s nowhere "$folder/lock"
+  run daemon test run --once
+  assert_failure 73
+  assert_output "ERROR: $folder/lock is no file: remove it"
+}
+
+@test "one whose lock was removed ends before its next round, and says so where no other runs" {
+  local first
+  daemon test start --interval 1
+  first=$(pid)
+  rm coordination/daemons/test/lock
+  await 60 is_gone "$first"
+  assert_equal "$(said '[.type, .data.reason]')" \
+    $'["daemon.started",null]\n["daemon.failed","its lock was removed"]'
+  printf 'touch begun; until [[ -e enough ]]; do /bin/sleep 0.02; done\n' >during
+  daemon test start --interval 1
+  await 60 test -e begun
+  first=$(pid)
+  rm coordination/daemons/test/lock
+  daemon test start
+  touch enough
+  await 60 is_gone "$first"
+  kill -0 "$(pid)"
+  assert_equal "$(said .type | tail -n 1)" '"daemon.started"'
+}
+
+@test "on a full disk it runs: what the kernel keeps is enough" {
+  # Nothing more can be written to any file.
+  run bash -c 'trap "" XFSZ; ulimit -f 0; exec "$@"' - \
+    "$HOOKLINE_HOME/scripts/daemons/test-daemon.sh" start
+  assert_success
+  assert_output 'test: RUNNING (process unknown)'
+  run daemon test run --once
+  assert_failure 75
+  run daemon test stop
+  assert_success
+  assert_output 'test: stopped'
+}
+
 @test "told to end in the middle of a round, it brings that to its end" {
   printf 'touch begun; until [[ -e enough ]]; do /bin/sleep 0.02; done; touch reached\n' >during
   daemon test start
