@@ -33,7 +33,10 @@ __hookline_names() { # <daemons|handlers|layers|schedules|types>: names in the h
       sed -n "s/^\\[${1%s}\\.$name\\].*/\\1/p" "$home/coordination/config/$1.toml" ;;
     handlers) ls "$home/scripts/events/handlers" ;;
     layers) ls "$home/coordination/layers" | sed 's/\\.[a-z]*$//' ;;
-    types) ls "$home/coordination/schemas" | sed 's/\\.json$//' ;;
+    types)
+      ls "$home/coordination/schemas" | sed 's/\\.json$//'
+      find "$home/scripts/events/handlers" -name 'on-*' -exec cat {} + |
+        sed -n '/[*]/d; s/^# on: *//p' | tr ' ' '\\n' ;;
   esac 2>/dev/null
 }
 """
@@ -60,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
 def _bash(commands: "list[Entry]") -> str:
     cases = "".join(
         f"    {_quoted(entry.name)})\n      words={_quoted(' '.join(_words(entry, commands)))}\n"
-        f"      names={_NAMES.get(entry.name, '')}\n      ;;\n"
+        f"      names={_NAMES.get(entry.name, '')}\n{_values(entry)}      ;;\n"
         for entry in commands
     )
     top = " ".join(entry.name for entry in commands if " " not in entry.name)
@@ -68,11 +71,12 @@ def _bash(commands: "list[Entry]") -> str:
 # Completes the arguments of hookline in bash: made by `hookline completion bash`.
 {_NAMES_FUNCTION}
 _hookline() {{
-  local current=${{COMP_WORDS[COMP_CWORD]}} command=${{COMP_WORDS[1]-}} words='' names=''
+  local current=${{COMP_WORDS[COMP_CWORD]}} command=${{COMP_WORDS[1]-}} words='' names='' before
   if ((COMP_CWORD == 1)); then
     mapfile -t COMPREPLY < <(compgen -W {_quoted(top + " --version --help")} -- "$current")
     return
   fi
+  before=${{COMP_WORDS[COMP_CWORD - 1]}}
   case "$command ${{COMP_WORDS[2]-}}" in
     {" | ".join(_quoted(entry.name) for entry in commands if " " in entry.name)})
       ((COMP_CWORD == 2)) || command="$command ${{COMP_WORDS[2]}}" ;;
@@ -84,6 +88,17 @@ _hookline() {{
 }}
 complete -o default -F _hookline hookline
 """
+
+
+def _values(entry: "Entry") -> str:
+    """What may stand behind an option that takes one of a few words."""
+    told = "".join(
+        f"        {' | '.join(action.option_strings)}) "
+        f"words={_quoted(' '.join(map(str, action.choices)))} names= ;;\n"
+        for action in entry.options
+        if action.choices
+    )
+    return f"      case $before in\n{told}      esac\n" if told else ""
 
 
 def _zsh(commands: "list[Entry]") -> str:
@@ -161,8 +176,9 @@ def _fish(commands: "list[Entry]") -> str:
                 for option in action.option_strings
             )
             value = "" if action.nargs == 0 else " -r"
+            among = f" -a {_fished(' '.join(map(str, action.choices)))}" if action.choices else ""
             lines.append(
-                f"complete -c hookline -n {_fished(seen)} {names}{value}"
+                f"complete -c hookline -n {_fished(seen)} {names}{value}{among}"
                 f" -d {_fished(help_of(entry, action))}"
             )
     return "\n".join(lines) + "\n"

@@ -61,6 +61,7 @@ def test_every_option_of_every_command_is_in_each_script(script):
 def test_commands_then_options_and_choices(complete):
     assert complete("hookline", "sch") == ["schedule"]
     assert complete("hookline", "emit", "--sy") == ["--sync"]
+    assert complete("hookline", "log", "--format", "") == ["cloudevents", "cortex", "signal"]
     assert {"list", "plan", "export"} <= set(complete("hookline", "schedule", ""))
 
 
@@ -75,13 +76,15 @@ def test_names_are_those_of_the_home_whatever_the_folder(complete, home):
     (home.config / "schedules.toml").write_text('[schedule.nightly]\nevery = "1s"\n')
     (home.config / "daemons.toml").write_text('[daemon.hearts]\nscript = "x"\n')
     home.handlers.mkdir(parents=True, exist_ok=True)
-    (home.handlers / "on-a-b.sh").touch()
+    (home.handlers / "on-a-b.sh").write_text("# on: task.created task.failed\n# on: any.*\n")
     home.schemas.mkdir(exist_ok=True)
     (home.schemas / "worker.started.json").touch()
     assert complete("hookline", "schedule", "trigger", "n") == ["nightly"]
     assert complete("hookline", "daemon", "run", "hear") == ["hearts"]
     assert complete("hookline", "try", "on-") == ["on-a-b.sh"]
     assert complete("hookline", "emit", "wor") == ["worker.started"]
+    assert complete("hookline", "log", "task.") == ["task.created", "task.failed"]
+    assert complete("hookline", "log", "any") == []
 
 
 def test_where_there_is_no_home_nothing_is_said(complete):
