@@ -24,11 +24,15 @@ set -uo pipefail
 umask 027
 
 _wizard_root=$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/../.." && pwd -P)
-# shellcheck source=scripts/events/lib/daemon-facts.sh
-source "$_wizard_root/scripts/events/lib/daemon-facts.sh"
-for _part in table state requests actions screen health; do
+for _part in events/lib/daemon-facts \
+  wizards/lib/daemon-{table,state,requests,actions,screen,health,menu}; do
+  # With half of its parts, it would say of what runs that it has stopped.
   # shellcheck source=/dev/null
-  source "$_wizard_root/scripts/wizards/lib/daemon-$_part.sh"
+  if [[ ! -r $_wizard_root/scripts/$_part.sh ]] || ! source "$_wizard_root/scripts/$_part.sh"; then
+    printf 'ERROR: %s is missing or broken; install Hookline again\n' \
+      "$_wizard_root/scripts/$_part.sh" >&2
+    exit 78
+  fi
 done
 
 _WIZARD_LOG_LINES=20
@@ -169,8 +173,6 @@ main() { # <argument>...
     [[ $action == status ]] || trap 'interrupted=1' INT
     act
   else
-    # shellcheck source=scripts/wizards/lib/daemon-menu.sh
-    source "$_wizard_root/scripts/wizards/lib/daemon-menu.sh"
     menu
   fi
 }

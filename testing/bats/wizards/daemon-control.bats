@@ -75,6 +75,19 @@ is_held() { ! flock --nonblock "$1" true; }
   assert_stderr --partial 'no home at'
 }
 
+@test "without one of its parts it says nothing of any daemon" {
+  local part
+  cp -R -- "$HOOKLINE_CHECKOUT"/scripts/{wizards,events} scripts/
+  for part in scripts/events/lib/daemon-facts.sh scripts/wizards/lib/daemon-*.sh; do
+    mv -- "$part" aside
+    run --separate-stderr scripts/wizards/daemon-control.sh status
+    assert_failure 78
+    assert_output ''
+    assert_stderr "ERROR: $HOOKLINE_HOME/$part is missing or broken; install Hookline again"
+    mv -- aside "$part"
+  done
+}
+
 @test "what was never started is stopped, and a script that is not there is named" {
   state_is stopped
   rm scripts/one.sh
