@@ -17,7 +17,7 @@ import pytest
 from hookline.app.schedules import load_timetable
 from hookline.log.log import Log
 from hookline.model.clock import parse_rfc3339
-from hookline.schedule.recurrence import SECOND_US, microseconds
+from hookline.schedule.recurrence import microseconds
 from hookline.schedule.tick import SOURCE, proof_of
 
 KILLS = 20
@@ -54,6 +54,21 @@ def next_tick(home, process, interval_s):
         time.sleep(0.01)  # nothing tells of a log that comes to be
 
 
+def caught_up(home, process, until_us, interval_s):
+    """Wait until each schedule has a tick of the last interval before that moment, or a later
+    one."""
+    schedules = load_timetable(home).schedules
+    deadline_s = time.monotonic() + interval_s + 60
+    while True:
+        found = ticks(home)
+        if all(found[name] and found[name][-1][0] > until_us - each.interval_us
+               for name, each in schedules.items()):  # fmt: skip
+            return
+        assert process.poll() is None, process.stderr.read().decode()
+        assert time.monotonic() < deadline_s
+        time.sleep(0.1)  # as above
+
+
 def size(home):
     return sum(path.stat().st_size for path in home.events.glob("d*-events.jsonl"))
 
@@ -70,8 +85,8 @@ def ticks(home):
     return found
 
 
-def check(home, began_us, ended_us):
-    """Each nominal time from the beginning to the end once, and nothing else."""
+def check(home, began_us):
+    """Each nominal time from the beginning to the last one once, and nothing else."""
     schedules = load_timetable(home).schedules
     saved = msgspec.json.decode((home.state / "schedule.json").read_bytes())
     found = ticks(home)
@@ -80,14 +95,11 @@ def check(home, began_us, ended_us):
         nominals = [nominal for nominal, _ in told]
         assert nominals == sorted(set(nominals)), f"{name}: twice, or out of order"
         assert len({id for _, id in told}) == len(told)
-        if not told:
-            continue
         steps = {after - before for before, after in itertools.pairwise(nominals)}
         assert steps <= {schedule.interval_us}, f"{name}: {steps}"
         decided_us = saved["schedules"][name]["since_us"]
         assert nominals[-1] == decided_us
-        assert ended_us - nominals[-1] < 2 * schedule.interval_us + schedule.offset_us
-        assert nominals[0] - began_us <= schedule.interval_us + SECOND_US
+        assert nominals[0] - began_us <= schedule.interval_us
     return sum(map(len, found.values()))
 
 
@@ -96,9 +108,9 @@ def test_no_tick_is_lost_or_doubled_however_often_the_scheduler_is_killed(home, 
     lasts_s = max(soak_s * 10, 12.0)
     count, interval_s, domains = (1000, 360, 7) if soak_s else (60, 1, 3)
     configure(home, count, f"{interval_s}s", domains)
-    began_us = time.time_ns() // 1000
     process = begin(home)
     next_tick(home, process, interval_s)
+    began_us = time.time_ns() // 1000
     ends_s = time.monotonic() + lasts_s
     for _ in range(KILLS):
         until_s = time.monotonic() + chance.uniform(0.2, 1.8) * lasts_s / KILLS
@@ -108,11 +120,11 @@ def test_no_tick_is_lost_or_doubled_however_often_the_scheduler_is_killed(home, 
         process.communicate()
         process = begin(home)
     while time.monotonic() < ends_s:
-        time.sleep(0.1)  # as above
-    next_tick(home, process, interval_s)
+        time.sleep(0.1)  # it works meanwhile
+    caught_up(home, process, time.time_ns() // 1000, interval_s)
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 0
     assert b"Traceback" not in said
-    found = check(home, began_us, time.time_ns() // 1000)
+    found = check(home, began_us)
     print(f"{found} ticks, {KILLS} kills")
