@@ -89,20 +89,24 @@ stands_by() { [[ $(tail -n 1 coordination/logs/pattern.log) == *'stands by'* ]];
 "system.health_alert heartbeat-monitor-daemon"'
 }
 
-@test "each daemon is started, runs a round in an empty home, and is stopped" {
-  local script name count
+in_an_empty_home() { # where hookline answers, and has nothing to say
   cp -- "$HOOKLINE_CHECKOUT"/coordination/config/*.toml coordination/config/
-  # It answers, and has nothing to say.
   mkdir -p coordination/state && ln -s /bin/true coordination/state/hookline
-  local -a scripts=(scripts/daemons/*-daemon.sh)
-  count=${#scripts[@]}
-  for script in "${scripts[@]}"; do
+}
+
+all_start() {
+  local script name
+  for script in scripts/daemons/*-daemon.sh; do
     name=${script##*/} name=${name%-daemon.sh}
     daemon "$name" start
     run daemon "$name" status
     assert_success
   done
-  for script in "${scripts[@]}"; do
+}
+
+all_stop() {
+  local script name
+  for script in scripts/daemons/*-daemon.sh; do
     name=${script##*/}
     run daemon "${name%-daemon.sh}" stop
     assert_success
@@ -110,9 +114,28 @@ stands_by() { [[ $(tail -n 1 coordination/logs/pattern.log) == *'stands by'* ]];
   done
   run grep -rhi 'failed with exit\|error' coordination/logs
   refute_output
-  assert_equal "$(said .type | sort | uniq -c | awk '$2 ~ /daemon/ { print $1, $2 }')" \
-    "$count \"daemon.started\"
-$count \"daemon.stopped\""
+}
+
+heard() { # of which daemon what was said, and how often
+  said '[.type, .data.daemon_type]' | grep '"daemon' | sort | uniq -c | tr -d '[]"' |
+    sed 's/,.*//' | sort | uniq -c | xargs
+}
+
+@test "each daemon is started, runs a round in an empty home, and is stopped" {
+  in_an_empty_home
+  all_start
+  all_stop
+  assert_equal "$(heard)" '13 1 daemon.started 13 1 daemon.stopped'
+}
+
+@test "each goes on when the event logger is taken away, and is started without it" {
+  in_an_empty_home
+  all_start
+  without_logger
+  all_stop
+  all_start
+  all_stop
+  assert_equal "$(heard)" '13 2 daemon.started 13 2 daemon.stopped'
 }
 
 @test "each daemon of daemons.toml is there, under its name, and stands by for what replaces it" {
