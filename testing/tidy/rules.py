@@ -41,8 +41,8 @@ def _shell(source: Source) -> bool:
 
 
 def _code(source: Source) -> bool:
-    # The fault matrix names tests, and a name cannot be broken.
-    names = source.path == "testing/faults/matrix.toml"
+    # These name tests, and a name cannot be broken.
+    names = source.path in {"testing/faults/matrix.toml", "testing/tidy/event_logger.toml"}
     return source.is_shell or (source.path.endswith((".toml", ".js", ".css")) and not names)
 
 

@@ -1,5 +1,5 @@
-"""Every script that says something as an event has been tried with the event logger, without it, and
-with one that is taken away in the middle."""
+"""Every script that says something as an event has been tried with the event logger, without it,
+and with one that is taken away in the middle."""
 
 import re
 import tomllib
