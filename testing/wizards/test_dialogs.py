@@ -1,5 +1,8 @@
 """With whiptail, the same by dialogs: a stand-in notes what it is told to show, and answers."""
 
+import re
+import shutil
+
 import pytest
 
 from testing.wizards.home import GOOD
@@ -68,6 +71,23 @@ def test_what_nobody_starts_is_offered_and_what_has_failed_too(wizard, dialogs):
     assert "Start old without it?" in request[2]
     assert kind(request[3]) == "--msgbox"
     assert any(line.startswith("old: running (process ") for line in request[3])
+
+
+@pytest.mark.skipif(not shutil.which("whiptail"), reason="there is no whiptail")
+def test_on_the_smallest_screen_for_dialogs_the_menu_says_how_they_are(wizard):
+    wizard.daemon("good", GOOD)
+    screen = wizard.terminal(lines=20, columns=60, HOME=str(wizard.root.parent))
+    shown = screen.shows("start a daemon")
+    assert "Daemons of ~/home: 1 stopped" in shown
+    assert "waits for one." in shown
+    assert "Esc: back" in shown
+    screen.type("\r")
+    (row,) = re.findall("│ *(1 good .*?) *│", screen.shows("1 good"))
+    assert row == "1 good  stopped                     The good"
+    screen.type("\r")
+    screen.hides("1 good")
+    screen.type("\x1b")
+    assert screen.ended() == 0
 
 
 def test_escape_is_the_end_and_nothing_is_asked_where_it_would_not_fit(wizard, dialogs):

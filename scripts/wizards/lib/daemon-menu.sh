@@ -43,7 +43,7 @@ menu() {
 }
 
 _menu_choose() { # into REPLY
-  local text
+  local text rows
   local -a table
   screen_size
   text=$(screen_table)
@@ -51,7 +51,10 @@ _menu_choose() { # into REPLY
   [[ ! $interrupted ]] || return
   mapfile -t table <<<"$text"
   if [[ $screen_has_dialogs ]]; then
-    dialog menu "${table[0]}"$'\n'"${table[1]}" "$((${#_MENU[@]} / 2))" "${_MENU[@]}"
+    # Or there would be none for the text, of up to four.
+    rows=$((screen_lines - 15))
+    ((rows < ${#_MENU[@]} / 2)) || rows=$((${#_MENU[@]} / 2))
+    dialog menu "${table[0]}"$'\n'"${table[1]}" "$rows" "${_MENU[@]}"
     return
   fi
   screen_clear

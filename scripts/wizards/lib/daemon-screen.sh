@@ -21,7 +21,7 @@ _screen_progress=''
 _SCREEN_COLUMNS_MAX=4096
 # Dialogs that would not fit are not shown at all.
 _SCREEN_DIALOG_COLUMNS=60 _SCREEN_DIALOG_LINES=20
-_SCREEN_KEYS='Arrow keys: move; Tab: to the buttons; Enter: choose; Esc: back'
+_SCREEN_KEYS='Arrow keys: move; Tab: buttons; Enter: choose; Esc: back'
 
 screen_open() { # [--plain]
   [[ ! -t 0 || ! -t 1 || ${TERM:-dumb} == dumb ]] || screen_is_live=1
@@ -92,6 +92,8 @@ _SCREEN_ROW='[.name, if .standing_by then "standing by" else .state end,
   if .state == "stopped" and .since and (.is_lost | not) then "" else .reason end]'
 
 screen_table() { # [<name>...]
+  # A dialog has a frame, and folds what is too long; folded rows would be no table.
+  local screen_columns=$((screen_has_dialogs ? screen_columns - 8 : screen_columns))
   local row state counts='' number=0 name since pid label reason wide=5
   local -a rows states=()
   local -A count=()
@@ -122,7 +124,7 @@ screen_table() { # [<name>...]
 }
 
 _screen_line() { # <text>
-  printf '%s\n' "${1:0:screen_columns}"
+  printf '%s\n' "${1:0:screen_has_dialogs ? _SCREEN_COLUMNS_MAX : screen_columns}"
 }
 
 # What there is no room for is left out from the right: bash pads by bytes, so we do it.
