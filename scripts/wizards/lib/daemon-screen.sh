@@ -124,7 +124,9 @@ screen_table() { # [<name>...]
 }
 
 _screen_line() { # <text>
-  printf '%s\n' "${1:0:screen_has_dialogs ? _SCREEN_COLUMNS_MAX : screen_columns}"
+  local columns=$screen_columns
+  [[ ! $screen_has_dialogs ]] || columns=$_SCREEN_COLUMNS_MAX
+  printf '%s\n' "${1:0:columns}"
 }
 
 # What there is no room for is left out from the right: bash pads by bytes, so we do it.
