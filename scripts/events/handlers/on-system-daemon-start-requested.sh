@@ -6,7 +6,8 @@
 # timeout: 60s   attempts: 3   key: data.daemon_type   concurrency: 4   envelope: cloudevents
 #
 # What is started is what coordination/config/daemons.toml says, whatever path an event names. A
-# request that a system.daemon_start_withdrawn has taken back since is done without a start.
+# request that a system.daemon_start_withdrawn has taken back is done without a start. Where nothing
+# is started, system.daemon_start_refused says why.
 set -uo pipefail
 umask 027
 

@@ -153,14 +153,15 @@ _daemon_log_sizes() {
 }
 
 daemons_stop() { # <name>...
-  local name said status=0
+  local name said requests status=0
   local -a ending=() asked
   # What nobody has answered would have it started later. First: whoever takes it up meanwhile is
   # told to end like all.
-  mapfile -t asked < <(daemon_states "$@" | jq -r 'select(.asked).name')
+  mapfile -t asked < <(daemon_states "$@" | jq -r 'select(.asked) | "\(.name) \(.requests)"')
   [[ ! ${interrupted-} ]] || { tell "not stopped: $*" && return 75; }
   for name in "${asked[@]}"; do
-    daemon_withdraw "$name" || status=$?
+    read -r name requests <<<"$name"
+    daemon_withdraw "$name" "$requests" || status=$?
   done
   for name; do
     if said=$(daemon_hidden "$name"); then

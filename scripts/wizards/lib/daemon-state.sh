@@ -4,7 +4,8 @@
 #   daemon_states [NAME...]    a JSON object for each, or for all: name, label, state, standing_by,
 #                              pid, supervisor, since, reason, start, mode, is_lost (it ended
 #                              without a word), restarts (within an hour), said (its last event),
-#                              asked (when it was asked for, and no event has answered)
+#                              asked (when it was asked for, and no event has answered), requests
+#                              (the ids of all the events that have asked for it so)
 #   daemon_hidden NAME         prints what of it is not ours to read; fails where there is nothing
 #   daemon_fields EXPRESSION [NAME...]   of each, the texts of an array in jq, \x1f between them
 #   daemon_clean               a filter: lines that do nothing to a terminal
@@ -41,7 +42,8 @@ def parsed: fromjson? // ("{\"specversion\"" + (split("{\"specversion\"") | last
 def event: parsed | objects
   | select([.id, .type, .time, .data.daemon_type?] | all(type == "string"))
   | {id, type, time, cause: .causationid, name: .data.daemon_type}
-    + (.data | {pid, reason: (.reason | strings // ""), retry_in_s, startup_mode});
+    + (.data | {pid, reason: (.reason | strings // ""), retry_in_s, startup_mode,
+        requests: [.requests | arrays[] | strings]});
 def base: {running: "started", stopped: "stopped", failed: "failed"}[.state | strings] as $type
   | if $type then {type: "daemon.\($type)", time: (.since | strings // ""), pid, retry_in_s,
       reason: (.reason | strings // "")} else null end;
@@ -75,22 +77,23 @@ def state($last; $asked; $lost):
 # In a log, the order of the lines counts; what lies in the drop box has no place in it yet.
 | (reduce ((inputs | event), ($dropped | split("\n")[] | event | .is_dropped = true)) as $event ({};
   .[$event.name] |= (
-    (if $event.type | startswith("system.") then "asked" else "last" end) as $kind
-    | .[$kind] as $before
-    | if $event.is_dropped and ($event | follows($before) | not) then . else .[$kind] = $event end
-    | if $event.cause then .answered[$event.cause] = true else . end
+    .last as $last
+    | if $event.type == "system.daemon_start_requested" then .asked += [$event]
+      elif ($event.type | startswith("system."))
+        or $event.is_dropped and ($event | follows($last) | not) then .
+      else .last = $event end
+    | reduce (($event.cause | strings), $event.requests[]) as $id (.; .answered[$id] = true)
     | if $event.startup_mode == "restart" and $event.time > $hour_ago then .restarts += 1
       else . end))) as $said
 | $facts | split("\n")[:-1][] | facts
 | $said[.name] as $of | (($of.last // ($base[.name] | objects | base)) // {}) as $last
-| ($of.asked | select(.type == "system.daemon_start_requested" and ($of.answered[.id] | not))
-    // null) as $asked
+| [$of.asked[]? | select($of.answered[.id] | not)] as $requests | $requests[-1] as $asked
 | state($last; $asked; $lost) as [$state, $since, $reason]
 | {name, "label": .label, state: $state, standing_by: (.runs and .is_served),
     pid: (if .runs or $state == "running" then .pid else null end), supervisor,
     since: $since, reason: $reason, start, mode: (.mode | select(. != "") // null),
     is_lost: ($reason == $lost), restarts: ($of.restarts // 0), said: ($last.time // null),
-    asked: ($asked.time // null)}
+    asked: ($asked.time // null), requests: ($requests | map(.id) | unique)}
 '
 
 daemon_states() { # [<name>...]

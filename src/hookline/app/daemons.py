@@ -20,8 +20,9 @@ from hookline.log.files import make_folder, open_append
 from hookline.log.home import Home
 from hookline.log.log import Log
 from hookline.log.only_one import holder_of
+from hookline.model.cause import Cause
 from hookline.model.clock import SystemClock
-from hookline.model.errors import BadData, TryAgain, shown
+from hookline.model.errors import BadConfig, BadData, HooklineError, TryAgain, shown, told
 
 READY_FD: Final = "HOOKLINE_READY_FD"
 _READY: Final = 3
@@ -41,24 +42,56 @@ def the_daemon(home: Home, name: str) -> Daemon:
     return daemons[name]
 
 
-def refuse_unknown(home: Home, name: str) -> None:
-    """Raises BadData for an unknown name, and says so to whoever waits for an event."""
+class RunsAlready(TryAgain):
+    """Somebody sees to it already that the daemon runs."""
+
+
+def answer(home: Home, name: str) -> None:
+    """Launch a daemon for the event that is being handled. Events answer that in any case: its
+    supervisor tells what becomes of a start, and `system.daemon_start_refused` why there is none.
+
+    Raises BadData for an unknown name; TryAgain, and then there is no answer yet.
+    """
+    asked = cause()
     try:
         the_daemon(home, name)
-    except BadData as error:
-        data = {"daemon_type": name, "reason": str(error), "retry_in_s": None}
-        log = Log(home, cause=cause())
-        log.append("daemon.failed", source=SOURCE, data=data, priority="high")
+        if asked is not None and is_withdrawn(home, name, asked.id):
+            _refuse(home, name, "it was withdrawn", asked)
+        else:
+            launch(home, name)
+    except RunsAlready as error:
+        _refuse(home, name, str(error), asked)
+    except TryAgain:
+        if not is_supervised(home, name):
+            raise
+    except (BadData, BadConfig) as error:
+        _refuse(home, name, str(error), asked)
         raise
 
 
-def is_withdrawn(home: Home, name: str, asked: str) -> bool:
-    """Whether a request of that time to start it was taken back since."""
+def is_withdrawn(home: Home, name: str, request: str) -> bool:
+    """Whether an event takes that request to start it back, by its id: they may lie in the log in
+    any order, since what waits in the drop box has no place in it yet."""
     log = Log(home)
     return any(
-        isinstance(data := log.value(event), dict) and data.get("daemon_type") == name
-        for event in log.read("system.daemon_start_withdrawn", since=asked)
+        isinstance(data := log.value(event), dict)
+        and data.get("daemon_type") == name
+        and isinstance(requests := data.get("requests"), list)
+        and request in requests
+        for event in log.read("system.daemon_start_withdrawn")
     )
+
+
+def _refuse(home: Home, name: str, reason: str, asked: Cause | None) -> None:
+    data = {"daemon_type": name, "reason": reason}
+    Log(home, cause=asked).append("system.daemon_start_refused", source=SOURCE, data=data)
+
+
+def _fail(home: Home, name: str, daemon: Daemon, reason: str, asked: Cause) -> None:
+    about = {"daemon_type": name, "daemon_name": daemon.label or name}
+    data = {**about, "daemon_script": daemon.script, "reason": reason, "retry_in_s": None}
+    log = Log(home, cause=asked)
+    log.append("daemon.failed", source=name, data=data, priority="high")
 
 
 class _Answer:
@@ -91,17 +124,23 @@ def supervisor(home: Home, name: str) -> Supervisor:
         _print_to_log(home, name)
         request = take_up(home, name)
     clock = SystemClock()
-    environ = {**os.environ, "HOOKLINE_ATTEMPT": os.environ.get(_ASKED, ""), **request.cause}
-    return Supervisor(
-        home,
-        name,
-        daemon,
-        log=Log(home, clock=clock),
-        cause=cause(environ),
-        clock=clock,
-        passed=passed_environment(load_config(home)),
-        notifier=_Answer(request.answer_fd),
-    )
+    asked = cause({
+        **os.environ, "HOOKLINE_ATTEMPT": os.environ.get(_ASKED, ""), **request.cause,
+    })  # fmt: skip
+    passed = passed_environment(load_config(home))
+    try:
+        return Supervisor(
+            home, name, daemon, log=Log(home, clock=clock), cause=asked, clock=clock,
+            passed=passed, notifier=_Answer(request.answer_fd),
+        )  # fmt: skip
+    except TryAgain as error:
+        if asked is not None:
+            _refuse(home, name, str(error), asked)
+        raise
+    except (HooklineError, OSError) as error:
+        if asked is not None:
+            _fail(home, name, daemon, f"it cannot be started: {told(error)}", asked)
+        raise
 
 
 def _print_to_log(home: Home, name: str) -> None:
@@ -118,12 +157,12 @@ def launch(home: Home, name: str) -> bool:
     it, events tell.
 
     By its unit, where systemd waits for that to be asked for, or else by a supervisor in a session
-    of its own; both outlive us. Raises BadData for an unknown name, TryAgain when it takes
-    too long.
+    of its own; both outlive us. Raises BadData for an unknown name, RunsAlready, and TryAgain when
+    it takes too long.
     """
     the_daemon(home, name)
-    if is_supervised(home, name):
-        return True
+    if (process := _supervisor_of(home, name)) is not None:
+        raise RunsAlready(_runs_already(name, process))
     ready_fd = ask(home, name, os.environ) if is_waited_for(home, name) else None
     if ready_fd is None:
         ready_fd = _spawn_supervisor(home, name)
@@ -132,7 +171,12 @@ def launch(home: Home, name: str) -> bool:
         poll.register(ready_fd, select.POLLIN)
         if not poll.poll(_WAIT_S * 1000):
             raise TryAgain(f"{name} is not ready after {_WAIT_S:.0f} s: see {log_of(home, name)}")
-        return bool(os.read(ready_fd, 1)) or is_supervised(home, name)
+        if os.read(ready_fd, 1):
+            return True
+        if (process := _supervisor_of(home, name)) is not None:
+            # It was started elsewhere meanwhile, and ours has been refused.
+            raise TryAgain(_runs_already(name, process))
+        return False
     finally:
         os.close(ready_fd)
 
@@ -153,7 +197,15 @@ def _supervise(home: Home, name: str) -> list[str]:
 
 def is_supervised(home: Home, name: str) -> bool:
     """Whether somebody sees to it that it runs."""
-    return holder_of(home, folder_of(home, name), f"daemon-{name}") is not None
+    return _supervisor_of(home, name) is not None
+
+
+def _supervisor_of(home: Home, name: str) -> int | None:
+    return holder_of(home, folder_of(home, name), f"daemon-{name}")
+
+
+def _runs_already(name: str, process: int) -> str:
+    return f"{name} is supervised already (process {process}): hookline daemon status {name}"
 
 
 def _spawn_supervisor(home: Home, name: str) -> int:

@@ -26,7 +26,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "Daemons of coordination/config/daemons.toml. run: supervise NAME here until Ctrl-C, which "
         "is to start it again when it ends and to say as events what becomes of it; launch: have "
         "it supervised in the background, for the handler of system.daemon_start_requested. Exit: "
-        "0 it is ready, or was told to end; 65 no such daemon, 69 it has failed, 75 another runs. "
+        "0 it is ready, or was told to end; 65 no such daemon, 69 it has failed, 75 another runs: "
+        "status says how it does. "
         "menu, status, start, stop, restart, logs, health: scripts/wizards/daemon-control.sh, and "
         "--help there says more. hookline daemon install --help: units by which systemd runs it."
     )
@@ -50,17 +51,16 @@ def run(args: argparse.Namespace) -> int:
     """Do it."""
     if args.action not in _SUPERVISED:
         _ask(args)
-    from hookline.app.daemons import is_withdrawn, launch, refuse_unknown, supervisor
+    from hookline.app.daemons import answer, launch, supervisor
 
     if len(args.names) != 1:
         raise Usage(f"{args.action}: which one daemon? see: hookline daemon --help")
     home, (name,) = home_of(args), args.names
     if args.action == "launch":
         if args.asked:
-            refuse_unknown(home, name)
-            if (asked := os.environ.get("EVENT_TIME")) and is_withdrawn(home, name, asked):
-                return 0
-        return 0 if launch(home, name) or args.asked else UNAVAILABLE
+            answer(home, name)
+            return 0
+        return 0 if launch(home, name) else UNAVAILABLE
     it = supervisor(home, name)
     status = it.run()
     # Nobody may listen there either.

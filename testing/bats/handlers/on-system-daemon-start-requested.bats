@@ -54,7 +54,9 @@ tail -f /dev/null & wait "$!"'
   handled "$H" two '{"daemon_type":"x"}'
   read -r again _ <"$HOOKLINE_HOME/coordination/daemons/x/lock"
   assert_equal "$again" "$daemon"
-  assert_equal "$(emitted .type)" '"daemon.started"'
+  assert_equal "$(emitted 'select(.type == "daemon.started") | .causationid')" '"one"'
+  assert_equal "$(emitted 'select(.causationid == "two") | [.type, .data.daemon_type]')" \
+    '["system.daemon_start_refused","x"]'
 }
 
 @test "a path in an event is never started" {
@@ -73,8 +75,8 @@ tail -f /dev/null & wait "$!"'
   handle "$H" one '{"daemon_type":"y"}'
   assert_failure 65
   assert_stderr --partial "hookline daemon: no daemon 'y' in "
-  assert_equal "$(emitted '[.type, .causationid, .data.daemon_type, .data.retry_in_s]')" \
-    '["daemon.failed","one","y",null]'
+  assert_equal "$(emitted '[.type, .causationid, .data.daemon_type]')" \
+    '["system.daemon_start_refused","one","y"]'
 }
 
 @test "one that fails at once is done: its failure is an event" {
@@ -84,17 +86,16 @@ tail -f /dev/null & wait "$!"'
     '["daemon.failed","exit 78: its configuration is wrong"]'
 }
 
-@test "a request that was withdrawn is done without a start, and a later one is not" {
+@test "a request that was withdrawn is done without a start, which is said, and another is not" {
   daemon "$STAYS"
   printf '{"specversion":"1.0","id":"w","source":"me","type":"%s","time":"%s","data":%s}\n' \
-    system.daemon_start_withdrawn 2020-01-01T10:00:30.000000Z '{"daemon_type":"x"}' \
+    system.daemon_start_withdrawn 2020-01-01T10:00:30.000000Z \
+    '{"daemon_type":"x","requests":["one"]}' \
     >"$HOOKLINE_HOME/coordination/events/system-events.jsonl"
-  event one '{"daemon_type":"x"}'
-  run --separate-stderr deliver "$H" one EVENT_TIME=2020-01-01T10:00:00.000000Z
-  assert_success
-  assert_equal "$output$stderr" ''
+  handled "$H" one '{"daemon_type":"x"}'
   refute_exists "$HOOKLINE_HOME/coordination/daemons"
-  run --separate-stderr deliver "$H" one EVENT_TIME=2020-01-01T10:00:31.000000Z
-  assert_success
+  assert_equal "$(emitted 'select(.causationid) | [.type, .causationid, .data]')" \
+    '["system.daemon_start_refused","one",{"daemon_type":"x","reason":"it was withdrawn"}]'
+  handled "$H" two '{"daemon_type":"x"}'
   run ! ended
 }

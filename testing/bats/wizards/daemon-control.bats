@@ -120,6 +120,12 @@ is_held() { ! flock --nonblock "$1" true; }
   state_is failed 'exit 5'
 }
 
+answers() { # <id> <type>
+  printf '{"specversion":"1.0","id":"a%s","source":"one","type":"%s",%s,"causationid":"%s",%s}\n' \
+    "$1" "$2" '"time":"2026-01-01T10:00:05.000000Z"' "$1" \
+    '"data":{"daemon_type":"one","reason":"why"}' >>"$(log_of "${2%%.*}")"
+}
+
 many() { # <daemon> <type> <id>: as many events as would fill what is looked at many times over
   local line
   line="{\"specversion\":\"1.0\",\"id\":\"$3\",\"source\":\"$1\",\"type\":\"$2\",\"time\":"
@@ -335,11 +341,32 @@ change it: chown 0 $home/scripts/two.sh"
   run "$WIZARD" stop one
   assert_success
   assert_output $'one: what asked for it is withdrawn\none: stopped already'
-  assert_equal "$(tail -n 1 "$(log_of system)" | jq -r '"\(.type) \(.data.daemon_type)"')" \
-    'system.daemon_start_withdrawn one'
+  assert_equal "$(tail -n 1 "$(log_of system)" |
+    jq -c '[.type, (.data | .daemon_type, .requests)]')" \
+    '["system.daemon_start_withdrawn","one",["e1"]]'
   run "$WIZARD" stop one
   assert_output 'one: stopped already'
   state_is stopped SIGTERM
+}
+
+@test "each request has its own answer, and who stops takes back those without one" {
+  ln -s "$HOOKLINE_CHECKOUT/scripts/events/lib" scripts/events/lib
+  says 1 system.daemon_start_requested
+  says 2 system.daemon_start_requested
+  says 3 system.daemon_start_requested
+  answers e1 system.daemon_start_refused
+  printf '{"specversion":"1.0","id":"dropped","source":"me","type":"%s","time":"%s","data":%s}\n' \
+    system.daemon_start_requested 2026-01-01T10:00:00.000000Z '{"daemon_type":"one"}' \
+    >coordination/events/queue/a.json
+  state_is requested
+  answers e3 daemon.stopped
+  run "$WIZARD" stop one
+  assert_success
+  assert_equal "$(tail -n 1 "$(log_of system)" | jq -c .data.requests)" '["dropped","e2"]'
+  # As a dispatcher does that comes later.
+  cat coordination/events/queue/a.json >>"$(log_of system)"
+  rm coordination/events/queue/a.json
+  state_is stopped why
 }
 
 @test "what asked for it stays where nobody can be told, and that is said" {
