@@ -131,7 +131,7 @@ def alive(pids):
 
 
 def test_a_background_child_that_holds_the_output_does_not_hold_the_attempt(bus):
-    install(bus, "shell", "sleep 60 & echo $! >>$HOOKLINE_HOME/child", "", QUICK)
+    install(bus, "shell", "sleep 997 & echo $! >>$HOOKLINE_HOME/child", "", QUICK)
     process, idle = warmed(bus)
     event = bus.emit("k")
     bus.wait_answered(deadline_s=60.0)
@@ -238,7 +238,7 @@ def test_a_status_that_speaks_of_the_handler_stops_it_and_loses_nothing(bus, sta
 @pytest.mark.parametrize("then", ["hangs", "goes on"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_handler_that_kills_the_dispatcher_is_a_dead_letter_after_its_attempts(bus, kind, then):
-    wait = {"hangs": ("sleep 60", "signal.pause()"), "goes on": (":", "pass")}[then]
+    wait = {"hangs": ("sleep 997", "signal.pause()"), "goes on": (":", "pass")}[then]
     install(bus, kind, f"kill -9 $PPID; {wait[0]}", f"os.kill(os.getppid(), 9)\n{wait[1]}", QUICK)
     before, poison, after = bus.emit(WARM), bus.emit("k"), bus.emit(WARM)
     deaths = 0
@@ -292,8 +292,8 @@ def test_a_handler_that_forks_without_end_is_ended_with_all_of_them(bus):
     # Bounded, since the machine is shared: each process that ends is one more that may come.
     bus.shell(
         "trap - EXIT; trap '' TERM\n"
-        "grow() { (($(jobs -pr | wc -l) < 3 && $1 > 0)) || sleep 60; grow $(($1 - 1)) & wait; }\n"
-        f"for ((n = 0; n < {BOMB_PROCESSES}; n++)); do (setsid sleep 60 &) & done; sleep 60",
+        "grow() { (($(jobs -pr | wc -l) < 3 && $1 > 0)) || sleep 997; grow $(($1 - 1)) & wait; }\n"
+        f"for ((n = 0; n < {BOMB_PROCESSES}; n++)); do (setsid sleep 997 &) & done; sleep 997",
         "timeout: 2s   attempts: 1",
     )
     bus.shell('echo "$EVENT_ID" >>"$HOOKLINE_HOME/other"', "on: a.c", name="on-a-c.sh")

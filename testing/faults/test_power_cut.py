@@ -12,7 +12,7 @@ from testing.faults.disk_image import why_not
 from testing.faults.power_cut import Storm
 from testing.faults.recovery import event_line
 
-SYNCED_S = 60.0
+SYNCED_S = 15.0
 """Far more than the dispatcher's 0.2 s, for a busy machine, and half of what the kernel waits."""
 
 

@@ -161,7 +161,7 @@ def test_it_gets_the_event_wherever_it_begins(home, handler, start):
 
 
 def test_a_timeout_is_a_verdict(home, handler):
-    found = trial(home, handler("# timeout: 1s\nexec sleep 60\n"))
+    found = trial(home, handler("# timeout: 1s\nexec sleep 997\n"))
     assert found.verdict == "timeout"
 
 
