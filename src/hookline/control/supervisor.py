@@ -14,7 +14,7 @@ from hookline.control.restarts import Restarts
 from hookline.dispatch.process import end_group, null, signal_name, spawn, sweep
 from hookline.dispatch.signals import asked_to_stop, hear
 from hookline.dispatch.trust import distrust
-from hookline.log.files import flock_within, make_folder, naming
+from hookline.log.files import flock_within, make_folder
 from hookline.log.holders import holders
 from hookline.log.home import Home
 from hookline.log.log import Log
@@ -181,7 +181,7 @@ class Supervisor:
             if reason := distrust(self._home.root / self._daemon.script):
                 self._give_up(reason)
                 return
-            self._pid = self._spawn()
+            self._spawn()
             self._pidfd = os.pidfd_open(self._pid)
         except (OSError, HooklineError) as error:
             self._not_started(error)
@@ -199,7 +199,7 @@ class Supervisor:
         else:
             self._give_up(reason)
 
-    def _spawn(self) -> int:
+    def _spawn(self) -> None:
         script = str(self._home.root / self._daemon.script)
         name, _, value = self._mark.partition("=")
         env = {
@@ -210,10 +210,12 @@ class Supervisor:
         self._ready_fd, told_fd = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             descriptors = {0: null(), 1: 1, 2: 2, _READY: told_fd, _LOCK: lock}
-            pid = spawn([script, "run"], env=env, cwd=self._home.root, descriptors=descriptors)
-            with naming(lock_of(self._home, self._name)):
-                os.pwrite(lock, b"%d %d\n" % (pid, os.getpid()), 0)
-            return pid
+            self._pid = spawn(
+                [script, "run"], env=env, cwd=self._home.root, descriptors=descriptors
+            )
+            # It is for people: a full disk is no reason not to run.
+            with suppress(OSError):
+                os.pwrite(lock, b"%d %d\n" % (self._pid, os.getpid()), 0)
         except BaseException:
             self._close_ready()
             raise

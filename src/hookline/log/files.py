@@ -5,8 +5,7 @@ import fcntl
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Final, NoReturn
 
 from hookline.model.errors import CannotCreate, HooklineError, TryAgain, WriteFailed
@@ -93,17 +92,6 @@ def sync_folder(folder: str | os.PathLike[str]) -> None:
         if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
             message = f"{os.fspath(folder)} cannot be synced: {error.strerror}"
             raise (TryAgain if error.errno in _SCARCE else WriteFailed)(message) from error
-
-
-@contextmanager
-def naming(path: str | os.PathLike[str]) -> Iterator[None]:
-    """What goes wrong in here with an open file is said of this path: the kernel names none."""
-    try:
-        yield
-    except OSError as error:
-        if error.filename is None:
-            error.filename = os.fspath(path)
-        raise
 
 
 def open_append(path: str | os.PathLike[str], access: int = os.O_WRONLY) -> int:

@@ -2,10 +2,11 @@
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from hookline.log.files import flock_within, naming
+from hookline.log.files import flock_within
 from hookline.log.home import Home
 from hookline.model.errors import BadConfig, TryAgain
 
@@ -32,9 +33,10 @@ class OnlyOne:
                 f"a {kind} runs already for {home.root} (process {_named(home, kind)}): "
                 "`hookline status` shows how it does"
             )
-        home.state.mkdir(mode=0o750, parents=True, exist_ok=True)
-        pid_file = pid_file_of(home, kind)
-        with naming(pid_file):
+        # The lock is enough: a full disk keeps nobody from making room on it.
+        with suppress(OSError):
+            home.state.mkdir(mode=0o750, parents=True, exist_ok=True)
+            pid_file = pid_file_of(home, kind)
             pid_file.touch(0o640)
             pid_file.write_text(f"{os.getpid()}\n")
 

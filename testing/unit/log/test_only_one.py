@@ -49,11 +49,12 @@ def test_a_folder_that_is_missing_is_made_but_not_a_home(home):
         OnlyOne(home, home.config, "drummer")
 
 
-def test_a_number_that_the_disk_does_not_take_is_said_of_its_file(home):
+def test_who_finds_no_room_for_its_number_has_the_lock_all_the_same(home):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
     try:
-        with pytest.raises(OSError, match=r"drummer\.pid"):
-            OnlyOne(home, home.config, "drummer")
+        lock = OnlyOne(home, home.config, "drummer")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert holder_of(home, home.config, "drummer") == 0
+    lock.close()
