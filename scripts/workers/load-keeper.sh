@@ -14,10 +14,14 @@ source "$SCRIPTS/load-crew.sh"
 # shellcheck source=scripts/workers/load-progress.sh
 source "$SCRIPTS/load-progress.sh"
 
-# A number is given to somebody else in time, and a process that nobody has asked for is not gone.
-is_there() { # <pid>
-  local parent
-  read -r _ _ _ parent _ <"/proc/$$/stat" && [[ $parent == "$1" ]]
+# The number of a process is given to another one in time, and one whose end nobody has asked for is
+# still listed. Sets began: when it began.
+is_there() { # <pid> [<when it began>]
+  local line words
+  { read -r line <"/proc/$1/stat"; } 2>/dev/null || return
+  read -r -a words <<<"${line##*) }"
+  began=${words[19]}
+  [[ ${words[0]} != [ZX] && $began == "${2-$began}" ]]
 }
 
 end_helper() { # <name> <text of its command line>
@@ -30,6 +34,7 @@ end_helper() { # <name> <text of its command line>
 }
 
 main() {
+  local began
   if [[ ${1-} == --help || ${1-} == -h ]]; then
     sed -n '2,7s/^# \{0,1\}//p' -- "${BASH_SOURCE[0]}"
     return
@@ -39,7 +44,7 @@ main() {
   fi
   folder=$3
   trap '' INT HUP
-  while is_there "$1"; do
+  ! is_there "$1" || while is_there "$1" "$began"; do
     rest 500
   done
   crew_adopt "$folder"
