@@ -110,7 +110,11 @@ home() {
   fi
   HOOKLINE_HOME=$(cd -- "$HOOKLINE_HOME" && pwd -P) || exit 78
   daemon_table "$HOOKLINE_HOME/coordination/config/daemons.toml" || exit
-  ((${#daemon_names[@]})) || { printf 'ERROR: daemons.toml names no daemon\n' >&2 && exit 78; }
+  ((${#daemon_names[@]})) || {
+    printf 'ERROR: %s names no daemon: it takes a [daemon.NAME] for each, with its script\n' \
+      "$HOOKLINE_HOME/coordination/config/daemons.toml" >&2
+    exit 78
+  }
 }
 
 sure() { # <question>

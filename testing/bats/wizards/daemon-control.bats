@@ -66,6 +66,10 @@ is_held() { ! flock --nonblock "$1" true; }
   run --separate-stderr "$WIZARD" start three
   assert_failure 65
   assert_stderr "ERROR: no daemon 'three': there are: one two"
+  : >coordination/config/daemons.toml
+  run --separate-stderr "$WIZARD" status
+  assert_failure 78
+  assert_stderr --partial 'daemons.toml names no daemon: it takes a [daemon.NAME]'
   rm coordination/config/daemons.toml
   run --separate-stderr "$WIZARD" status
   assert_failure 78
