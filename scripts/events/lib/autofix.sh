@@ -19,25 +19,29 @@ source "${BASH_SOURCE[0]%/*}/worker-pool.sh"
 source "${BASH_SOURCE[0]%/*}/policies.sh"
 
 _HOOKLINE_AUTOFIX_SHAPES='[{"pending": "array", "spent": "array", "tried": "object",
-  "by_policy": "object", "over": "object", "next": "object"}, '$_HOOKLINE_QUEUE_SHAPE']'
+  "answered": "object", "by_policy": "object", "over": "object", "next": "object"},
+  '$_HOOKLINE_QUEUE_SHAPE']'
 
 # What was tried for a task is forgotten a day after the last time.
 # shellcheck disable=SC2016 # a jq program
 _HOOKLINE_AUTOFIX_WORDS='
-def failed($type; $task; $now): ("autofix." + $type) as $table
+def failed($type; $task; $since; $now): ("autofix." + $type) as $table
   | if $policies[$table] == null then . else
       policy($table; "action"; "retry") as $action | policy($table; "attempts"; 3) as $attempts
       | (if $action == "retry" then $task else "kind " + $type end) as $key
-      | if $key == null or any((.pending // [])[]; .key == $key) then . else
-          ([.tried[$key // ""].times // [] | .[] | select(. > $now - 86400)] | length + 1) as $n
-          | if $n > $attempts then .given_up = {task_id: $task, error_type: $type, policy: $table,
-              action: $action, attempts: $attempts} else
-              later({key: $key, due: ($now + pause_s($table; $n)), task_id: $task,
-                error_type: $type, action: $action, attempt: $n, attempts: $attempts})
+      | if $key == null or is_answered($task // $key; $since; $now) then . else
+          answered($task // $key; $since; $now)
+          | ([.tried[$key].times // [] | .[] | select(. > $now - 86400)] | length + 1) as $n
+          | if any((.pending // [])[]; .key == $key) then .
+            elif $n > $attempts then refused($task // $key; $table; {task_id: $task,
+              error_type: $type, policy: $table, action: $action, attempts: $attempts}; $now)
+            else later({key: $key, due: ($now + pause_s($table; $n)), task_id: $task,
+              error_type: $type, action: $action, attempt: $n, attempts: $attempts})
             end
         end
     end;
 def tried($now): reduce .released[] as $each (.; .tried[$each.key].times += [$now]
+    | answered_again($each.task_id // $each.key; $now)
     | .by_policy |= count("autofix." + $each.error_type))
   | .tried = (.tried // {} | with_entries(select(.value.times | max > $now - 86400)));
 
@@ -52,19 +56,19 @@ def applied: policy("autofix"; "dry_run"; false) as $dry
 def allowed: .pending = [(.pending // [])[] | ("autofix." + .error_type) as $table
   | select($policies[$table] and policy($table; "action"; "retry") == .action)];
 def mended: $clock as $now | allowed | released("autofix"; $now) | tried($now)
-  | applied, (.given_up | values | emit("autofix.given_up"; "high"; .)),
-    (del(.given_up) | told("autofix"; "task.retry_planned"; $now));
+  | remembered($states[1].tasks // [] | .[] | objects | select(.status == "failed")
+      | .id // .task_id | strings; $now)
+  | applied, say_refused("autofix.given_up"),
+    (del(.refused) | told("autofix"; "task.retry_planned"; $now));
 '
 
-# What failed before the last try was what that was for, whoever tried it.
 # shellcheck disable=SC2016 # a jq program
 _HOOKLINE_AUTOFIX_TASK='
 if $event.type == "task.retry_due" then $states[0] else
   text("failure_reason"; 256) as $reason | id("task_id") as $task | id("worker_id") as $worker
   | text("error_message"; 1) as $message
   | (id("error_type") // $reason | required("error_type")) as $type
-  | $clock as $now | $states[0] | if ($event.time | moment // 0)
-      <= (.tried[$task // ""].times // [0] | max) then . else failed($type; $task; $now) end
+  | $clock as $now | $states[0] | failed($type; $task; $event.time | moment // 0; $now)
 end | mended
 '
 
@@ -72,8 +76,7 @@ end | mended
 _HOOKLINE_AUTOFIX_CHECK='
 $clock as $now | reduce (($states[1].tasks // [])[] | objects | select(.status == "failed"))
   as $row ($states[0]; ($row | .id // .task_id | strings) as $task
-    | if ($row.failed_at | moment // 0) <= (.tried[$task].times // [0] | max) then .
-      else failed($row.error_type // "unknown"; $task; $now) end) | mended
+    | failed($row.error_type // "unknown"; $task; $row.failed_at | moment // 0; $now)) | mended
 '
 
 autofix_task() { # <handler> <event-file>
@@ -87,6 +90,6 @@ autofix_check() { # <handler> <event-file>
 _autofix_apply() { # <handler> <event-file> <jq-program>
   policies_read || return
   state_apply "$1" "$2" "$_HOOKLINE_AUTOFIX_SHAPES" "$_HOOKLINE_POLICY_WORDS
-    $_HOOKLINE_POLICY_AGENDA$_HOOKLINE_AUTOFIX_WORDS$3" autofix.json task-queue.json \
-    -- --argjson policies "$_hookline_policies"
+    $_HOOKLINE_POLICY_AGENDA$_HOOKLINE_POLICY_ANSWERS$_HOOKLINE_AUTOFIX_WORDS$3" \
+    autofix.json task-queue.json -- --argjson policies "$_hookline_policies"
 }

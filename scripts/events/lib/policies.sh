@@ -91,6 +91,25 @@ def told($table; $type; $now): . as $before | planned("next"; [.pending[].due] |
     else empty end;
 '
 
+# What happened before it was answered is answered, by whatever way it is heard of: as an event, or
+# in a state file, where it stays. `.answered` says when that was, by what it is about; what is
+# refused for the same reason once more is said again after an hour.
+# shellcheck disable=SC2016 # a jq program
+_HOOKLINE_POLICY_ANSWERS='
+def is_answered($what; $since; $now): .answered[$what].at
+  | . != null and ($since == . or ($since <= . and . <= $now));
+def answered($what; $since; $now): .answered[$what].at = ([$since, $now] | max);
+def answered_again($what; $now): answered($what; .answered[$what].at // 0; $now);
+def refused($what; $why; $entry; $now): .answered[$what] as $last
+  | if $last.why == $why and $last.told_at <= $now and $now - $last.told_at < 3600 then .
+    else .answered[$what] += {$why, told_at: $now} | .refused += [$entry] end;
+def say_refused($type): (.refused // []) | range(length) as $n | .[$n]
+  | emit_as("-\($n)"; $type; "high"; .);
+# It is forgotten after a day, unless what it was about `stays`.
+def remembered(stays; $now): (reduce stays as $what ({}; .[$what] = true)) as $here
+  | .answered |= ((. // {}) | with_entries(select(.value.at > $now - 86400 or $here[.key])));
+'
+
 # A policy that cannot be understood is none: nothing is done by it, or by what was meant beside it.
 policies_read() {
   local LC_ALL=C file line table='' shape='' json='' number=''

@@ -25,7 +25,8 @@ source "${BASH_SOURCE[0]%/*}/policies.sh"
 
 _HOOKLINE_RESTART_FILE=worker-restarts.json
 _HOOKLINE_RESTART_SHAPES='[{"pending": "array", "spent": "array", "starting": "array",
-  "workers": "object", "over": "object", "next": "object"}, '$_HOOKLINE_POOL_SHAPE']'
+  "workers": "object", "answered": "object", "over": "object", "next": "object"},
+  '$_HOOKLINE_POOL_SHAPE']'
 # A worker that ends with an error before this has not come up.
 _HOOKLINE_RESTART_UP_S=0.3
 _HOOKLINE_RESTART_END_S=2
@@ -34,37 +35,39 @@ _HOOKLINE_RESTART_END_S=2
 _HOOKLINE_RESTART_WORDS='
 def fit: test("^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$");
 def restarts($id; $now): [(.workers[$id].times // [])[] | select(. > $now - 3600)] | length;
-def refused($what; $why): if any((.refused // [])[]; .worker_id == $what.worker_id) then .
-  else .refused += [$what + {why: $why}] end;
 
 # $lost: worker_id, worker_type and the reason, failed or stale.
-def lost($lost; $now): $lost.worker_id as $id | ("restart." + ($lost.worker_type // "")) as $table
-  | ($lost + {policy: $table}) as $what
-  | if $policies[$table] == null
+def lost($lost; $since; $now): $lost.worker_id as $id
+  | ("restart." + ($lost.worker_type // "")) as $table | ($lost + {policy: $table}) as $what
+  | def refused($why): refused($id; $why; $what + {$why}; $now);
+  if $policies[$table] == null
       or (policy($table; "on"; ["failed", "stale"]) | index([$lost.reason])) == null
-      or any((.pending // [])[], (.starting // [])[]; .worker_id == $id) then .
-    elif $id | fit | not then refused($what; "its id is not fit to be the name of a file")
-    else restarts($id; $now) as $times | policy($table; "restarts"; 3) as $max
-      | if $times >= $max then refused($what; "it was started again \($times) times in an hour")
-        else later($what + {restarts: ($times + 1), restarts_max: $max,
-              due: ([$now, (.workers[$id].times // [0] | max) + pause_s($table; $times)] | max)})
-        end
-    end;
+      or is_answered($id; $since; $now) then .
+  else answered($id; $since; $now)
+    | restarts($id; $now) as $times | policy($table; "restarts"; 3) as $max
+    | if any((.pending // [])[], (.starting // [])[]; .worker_id == $id) then .
+      elif $id | fit | not then refused("its id is not fit to be the name of a file")
+      elif $times >= $max then refused("it was started again \($times) times in an hour")
+      else later($what + {restarts: ($times + 1), restarts_max: $max,
+          due: ([$now, (.workers[$id].times // [0] | max) + pause_s($table; $times)] | max)})
+      end
+  end;
 
 def decided($now): policy("restart"; "dry_run"; false) as $dry
   | released("restart"; $now)
   | reduce .released[] as $each (.; .workers[$each.worker_id].times =
-      [(.workers[$each.worker_id].times // [])[] | select(. > $now - 3600)] + [$now])
+      [(.workers[$each.worker_id].times // [])[] | select(. > $now - 3600)] + [$now]
+      | answered_again($each.worker_id; $now))
   | .workers = (.workers // {} | with_entries(select(.value.times | max > $now - 86400)))
+  | remembered($states[1].workers // [] | .[] | objects | select(.status == "failed"
+      or .status == "stale") | .id // .worker_id | strings; $now)
   | if $dry then . else .starting = (.starting // []) + .released end
   | (.released | range(length) as $n | .[$n] | emit_as("-\($n)"; "worker.restart_requested";
       "high"; del(.due) + {dry_run: $dry})),
-    ((.refused // []) | range(length) as $n | .[$n]
-      | emit_as("-\($n)"; "worker.restart_refused"; "high"; .)),
+    say_refused("worker.restart_refused"),
     (del(.refused) | told("restart"; "worker.restart_planned"; $now));
 '
 
-# Who was lost before the last start was started again by that, whoever did it.
 # shellcheck disable=SC2016 # jq programs
 _HOOKLINE_RESTART_WORKER='
 $clock as $now | worker as $id | text("worker_type"; 256) as $type
@@ -74,8 +77,7 @@ $clock as $now | worker as $id | text("worker_type"; 256) as $type
       select($alert == "stale_workers") | ($silent // [])[] | strings
       | {worker_id: ., worker_type: known(.).worker_type, reason: "stale"}
     else {worker_id: $id, worker_type: ($type // known($id).worker_type), reason: "failed"} end;
-  reduce each_lost as $lost ($states[0]; if ($event.time | moment // 0)
-      <= (.workers[$lost.worker_id].times // [0] | max) then . else lost($lost; $now) end)
+  reduce each_lost as $lost ($states[0]; lost($lost; $event.time | moment // 0; $now))
   | decided($now)
 '
 
@@ -85,9 +87,8 @@ _HOOKLINE_RESTART_CHECK='
 $clock as $now | reduce (($states[1].workers // [])[] | objects
     | select(.status == "failed" or .status == "stale")) as $row ($states[0];
   ($row | .id // .worker_id | strings) as $id
-  | if ($row | if .status == "failed" then .failed_at else .last_heartbeat end | moment // 0)
-      <= (.workers[$id].times // [0] | max) then .
-    else lost({worker_id: $id, worker_type: $row.worker_type, reason: $row.status}; $now) end)
+  | ($row | if .status == "failed" then .failed_at else .last_heartbeat end | moment // 0) as $since
+  | lost({worker_id: $id, worker_type: $row.worker_type, reason: $row.status}; $since; $now))
 | decided($now)
 '
 
@@ -111,8 +112,8 @@ restart_check() { # <handler> <event-file>
 
 _restart_apply() { # <handler> <event-file> <jq-program>
   policies_read || return
-  state_apply "$1" "$2" "$_HOOKLINE_RESTART_SHAPES" "$_HOOKLINE_POLICY_WORDS
-    $_HOOKLINE_POOL_WORDS$_HOOKLINE_POLICY_AGENDA$_HOOKLINE_RESTART_WORDS$3" \
+  state_apply "$1" "$2" "$_HOOKLINE_RESTART_SHAPES" "$_HOOKLINE_POLICY_WORDS$_HOOKLINE_POOL_WORDS
+    $_HOOKLINE_POLICY_AGENDA$_HOOKLINE_POLICY_ANSWERS$_HOOKLINE_RESTART_WORDS$3" \
     "$_HOOKLINE_RESTART_FILE" worker-pool.json -- --argjson policies "$_hookline_policies" ||
     return
   [[ $2 == --help ]] || _restart_perform "$1" "$2"

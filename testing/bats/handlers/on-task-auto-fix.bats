@@ -29,6 +29,23 @@ said() { # <type> <jq filter>
   emitted "select(.type == \"$1\") | .data | $2"
 }
 
+failed_rows() { # <error_type> <id>...
+  state_is task-queue.json "$(jq -nc --arg type "$1" --args '{tasks: [$ARGS.positional[]
+    | {id: ., status: "failed", error_type: $type, failed_at: "2020-01-01T09:59:00Z"}]}' "${@:2}")"
+}
+
+comes_late() { # <id> <error_type>: a minute after it was looked at twice
+  event "late-$1" "{\"task_id\":\"$1\",\"error_type\":\"$2\"}" -60
+  deliver "$H" "late-$1" env HOOKLINE_NOW="$((T0_S + 90))"
+}
+
+check() { # <seconds>: a program that polls looks at the queue
+  event "check-$1" '{}' "$1"
+  HOOKLINE_HOME=$HOOKLINE_HOME HOOKLINE_NOW=$((T0_S + $1)) bash -c '
+    source "$0/scripts/events/lib/autofix.sh" && autofix_check auto-fix-daemon "$1"' \
+    "$HOOKLINE_CHECKOUT" "$BATS_TEST_TMPDIR/events/check-$1"
+}
+
 @test "a task is tried again after a pause that doubles, and then no more" {
   local n
   retries 'attempts = 3' 'pause = "10s"' 'pause_max = "1m"'
@@ -169,16 +186,54 @@ said() { # <type> <jq filter>
   retries
   state_is task-queue.json '{"tasks":[null,{"id":"t1","status":"failed","error_type":"timeout",
     "failed_at":"2020-01-01T09:59:00Z"},{"id":"t2","status":"pending"}]}'
-  check() {
-    event "$1" '{}' "$2"
-    HOOKLINE_HOME=$HOOKLINE_HOME HOOKLINE_NOW=$((T0_S + $2)) bash -c '
-      source "$0/scripts/events/lib/autofix.sh" && autofix_check auto-fix-daemon "$1"' \
-      "$HOOKLINE_CHECKOUT" "$BATS_TEST_TMPDIR/events/$1"
-  }
-  check one 0
-  check two 30
-  check three 60
+  check 0
+  check 30
+  check 60
   assert_equal "$(said task.retry_requested '[.task_id, .attempt]')" '["t1",1]'
+}
+
+@test "what was answered with an event is not answered again, neither by polling nor by its event" {
+  policies '[autofix]' '[autofix.disk_full]' 'action = "emit"' 'event = "system.cleanup_needed"' \
+    'pause = "0s"'
+  failed_rows disk_full t1 t2
+  check 0
+  check 30
+  check 60
+  comes_late t1 disk_full
+  assert_equal "$(said system.cleanup_needed '[.task_id, .attempt]')" '["t1",1]'
+  task_fails t1 120 disk_full
+  assert_equal "$(said system.cleanup_needed '[.task_id, .attempt]')" $'["t1",1]\n["t1",2]'
+}
+
+@test "what is given up is told once for each task, however often it is looked at" {
+  retries 'attempts = 0'
+  failed_rows timeout t1 t2 t3
+  check 0
+  check 30
+  comes_late t2 timeout
+  assert_equal "$(said autofix.given_up .task_id)" $'"t1"\n"t2"\n"t3"'
+  check $((3 * 86400))
+  assert_equal "$(said autofix.given_up . | wc -l)" 3
+  failed_rows timeout t1
+  check $((3 * 86400 + 30))
+  assert_state autofix.json '.answered | keys' '["t1"]'
+}
+
+@test "a task that goes on failing after it was given up is told of once an hour" {
+  local at
+  retries 'attempts = 0'
+  for at in 0 10 3500 3601; do task_fails t1 "$at"; done
+  assert_equal "$(said autofix.given_up . | wc -l)" 2
+}
+
+@test "a failure of which nobody knows when, or from a clock that is ahead, is answered once" {
+  retries 'pause = "0s"'
+  state_is task-queue.json '{"tasks":[{"id":"t1","status":"failed","error_type":"timeout"},
+    {"id":"t2","status":"failed","error_type":"timeout","failed_at":"2020-01-01T12:00:00Z"}]}'
+  check 0
+  check 30
+  check 60
+  assert_equal "$(said task.retry_requested '[.task_id, .attempt]')" $'["t1",1]\n["t2",1]'
 }
 
 @test "killed anywhere with something to do, it does that once" {

@@ -7,6 +7,13 @@ setup() { restarts_begin; }
 
 teardown() { restarts_end; }
 
+check() { # <seconds>: a program that polls looks at the pool
+  event "check-$1" '{}' "$1"
+  HOOKLINE_HOME=$HOOKLINE_HOME HOOKLINE_NOW=$((T0_S + $1)) bash -c '
+    source "$0/scripts/events/lib/worker-restart.sh" && restart_check worker-restart-daemon "$1"' \
+    "$HOOKLINE_CHECKOUT" "$BATS_TEST_TMPDIR/events/check-$1"
+}
+
 @test "a worker that failed is a process again: of its own session, and of nobody's attempt" {
   local pid
   policies
@@ -154,17 +161,31 @@ teardown() { restarts_end; }
   policies
   state_is worker-pool.json '{"workers":[null,{"id":"w1","worker_type":"x","status":"failed",
     "failed_at":"2020-01-01T09:59:00Z"},{"id":"w2","worker_type":"x","status":"running"}]}'
-  check() {
-    event "$1" '{}' "$2"
-    HOOKLINE_HOME=$HOOKLINE_HOME bash -c '
-      source "$0/scripts/events/lib/worker-restart.sh" &&
-        restart_check worker-restart-daemon "$1"' \
-      "$HOOKLINE_CHECKOUT" "$BATS_TEST_TMPDIR/events/$1"
-  }
-  check one 0
-  check two 30
+  check 0
+  check 30
   assert_equal "$(said worker.restarted '[.worker_id, .reason]')" '["w1","failed"]'
   assert_equal "$(begun)" 1
+}
+
+@test "a refusal is told once for what it is about, however often it is looked at" {
+  policies 'restarts = 0'
+  state_is worker-pool.json '{"workers":[{"id":"../w","worker_type":"x","status":"failed",
+    "failed_at":"2020-01-01T09:59:00Z"},{"id":"w1","worker_type":"x","status":"failed",
+    "failed_at":"2020-01-01T09:59:00Z"}]}'
+  check 0
+  check 30
+  event late '{"worker_id":"w1","worker_type":"x"}' -60
+  deliver "$H" late env HOOKLINE_NOW="$((T0_S + 60))"
+  check $((3 * 86400))
+  assert_equal "$(said worker.restart_refused .worker_id)" $'"../w"\n"w1"'
+  assert_equal "$(begun)" 0
+}
+
+@test "a worker that goes on failing is told once an hour that nothing is done" {
+  local at
+  policies 'restarts = 0'
+  for at in 0 10 3500 3601; do fails w1 "$at"; done
+  assert_equal "$(said worker.restart_refused . | wc -l)" 2
 }
 
 # Of the points at which testing kills all other handlers, those between the two states: who is to
