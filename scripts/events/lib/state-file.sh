@@ -117,7 +117,7 @@ _state_plan() { # <payload-file>: fills plan; runs jq once, twice for a payload 
     number=$((number + 1))
   done
   # jq would read a ~/.jq, and version 1.6 counts in local time.
-  text=$(HOME=/dev/null TZ=UTC jq -nr --rawfile event_text "$event_file" --slurpfile payload "$1" \
+  text=$(HOME=/dev/null TZ=UTC jq -nj --rawfile event_text "$event_file" --slurpfile payload "$1" \
     --arg handler "$handler" --argjson shapes "$shapes" "${states[@]}" "${arguments[@]}" \
     --argjson remembered "$_HOOKLINE_REMEMBERED" \
     "[$raw] as \$raw | $_HOOKLINE_STATE_FRAME $_HOOKLINE_STATE_WORDS
@@ -127,7 +127,11 @@ _state_plan() { # <payload-file>: fills plan; runs jq once, twice for a payload 
     65 | 75 | 78) return "$status" ;;
     *) _state_fail 70 "jq failed with exit $status" || return ;;
   esac
-  [[ -z $text ]] || mapfile -t plan <<<"$text"
+  # mapfile would read a here-string byte by byte.
+  local - IFS=$_HOOKLINE_STATE_END_OF_EFFECT
+  set -f
+  # shellcheck disable=SC2206 # to be split is what it is there for
+  plan=($text)
   [[ ${plan[0]-} != payload$'\t'* ]] || _state_plan_payload "${plan[0]#*$'\t'}"
 }
 
@@ -141,25 +145,21 @@ _state_plan_payload() { # <dataref>
 }
 
 _state_perform() {
-  local line word name argument number=0
+  local effect word name
   local -a written=() synced=() folders=()
   local -A tails=() lines=()
-  while ((number < ${#plan[@]})); do
-    line=${plan[number]}
-    number=$((number + 1))
-    word=${line%%$'\t'*} line=${line#*$'\t'}
-    name=${line%%$'\t'*} line=${line#*$'\t'}
-    argument=${line%%$'\t'*} line=${line#*$'\t'}
+  for effect in "${plan[@]}"; do
+    word=${effect%%$'\t'*} effect=${effect#*$'\t'}
+    name=${effect%%$'\t'*} effect=${effect#*$'\t'}
     case $word in
       print) printf '%s\n' "$name" ;;
       damaged) _state_set_aside "$home/${files[name]}" ;;
-      append) _state_append "$home/$name" "$argument" "$line" ;;
-      emit) _state_emit "$name" "$argument" "$line" ;;
-      state) _state_write "${files[name]}" "$number" "$argument" ;;
-      text) _state_write "$name" "$number" "$argument" ;;
+      append) _state_append "$home/$name" "${effect%%$'\t'*}" "${effect#*$'\t'}" ;;
+      emit) _state_emit "$name" "${effect%%$'\t'*}" "${effect#*$'\t'}" ;;
+      state) _state_write "${files[name]}" "$effect" ;;
+      text) _state_write "$name" "$effect" ;;
       *) return 70 ;;
     esac || return
-    case $word in state | text) number=$((number + argument)) ;; esac
   done
   _state_commit
 }
@@ -224,11 +224,11 @@ _state_room_for() { # <file>: makes its folder, refuses what is not a file
 
 # The temporary name is fixed: only the holder of the lock writes there, and what a killed run
 # left is overwritten by the next one.
-_state_write() { # <file> <first-line> <line-count>
+_state_write() { # <file> <text>
   local file=$home/$1 temporary
   temporary=${file%/*}/.${file##*/}.tmp
   _state_room_for "$temporary" || return
-  printf '%s\n' "${plan[@]:$2:$3}" >|"$temporary" || return 74
+  printf '%s\n' "$2" >|"$temporary" || return 74
   written+=("$file")
   synced+=("$temporary")
 }

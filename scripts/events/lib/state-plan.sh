@@ -1,12 +1,15 @@
 # shellcheck shell=bash disable=SC2016,SC2034 # jq programs, used by state-file.sh
 # The jq half of state-file.sh: the frame that a handler's program stands in, and the words that
-# it is written with. What comes out are lines that tell the shell what to do.
+# it is written with. What comes out are effects, each with a character behind it that no text has:
+# they tell the shell what to do.
 #
 # jq 1.6 takes 16 ms to start and then about a millisecond for each four lines that are used, run
 # or not; a definition that nothing calls is free, and so is the second call of one.
 
 [[ -n ${_hookline_state_plan_loaded-} ]] && return
 _hookline_state_plan_loaded=1
+
+_HOOKLINE_STATE_END_OF_EFFECT=$'\x1e'
 
 # The brackets confine `try`: that of jq 1.6 also catches what fails later, in the code after it.
 # What a terminal might obey is taken out: jq escapes control characters up to U+001F only.
@@ -16,8 +19,9 @@ _hookline_state_plan_loaded=1
 _HOOKLINE_STATE_FRAME='
 def reject($why): $handler + ": " + $why + "\n" | halt_error(65);
 def parsed: [try fromjson catch null][0];
-def clean: explode | map(. as $c | if any([[0, 31], [127, 159], [8203, 8207], [8232, 8238],
-    [8294, 8297], [65279, 65279]][]; .[0] <= $c and $c <= .[1]) then 32 else $c end) | implode;
+def clean: . as $text | explode | if (min // 32) > 31 and (max // 32) < 127 then $text else
+  map(. as $c | if any([[0, 31], [127, 159], [8203, 8207], [8232, 8238], [8294, 8297],
+    [65279, 65279]][]; .[0] <= $c and $c <= .[1]) then 32 else $c end) | implode end;
 def epoch_or($default): strings // "" | if endswith("Z") or endswith("+00:00") or endswith("+0000")
   then .[:19] + "Z" | [try fromdateiso8601 catch $default][0] else $default end;
 def opened($shape): if . == "" then {} else parsed | . as $state
@@ -59,11 +63,11 @@ _HOOKLINE_STATE_END='
                 | if $effect | type == "object" and has("state")
                   then .states[$effect.number] = $effect.state else . end)
           end)
-    | (.effects[] | strings),
-      ([.effects[] | objects] | group_by(.file)[] | .[-1]
-        | (select(has("state") and $opened[.number] == null) | "damaged\t\(.number)\t"),
-          (if has("state") then .state | document else .text end) as $text
-        | .file + "\t" + ($text | split("\n") | length | tostring) + "\n" + $text)
+    | ((.effects[] | strings),
+        ([.effects[] | objects] | group_by(.file)[] | .[-1]
+          | (select(has("state") and $opened[.number] == null) | "damaged\t\(.number)\t"),
+            .file + "\t" + if has("state") then .state | document else .text end))
+      + "\u001e"
   end
 '
 

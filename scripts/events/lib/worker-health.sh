@@ -52,10 +52,10 @@ def watch($always): now_s as $now | deadlines as $all
       else {at: .stale_alert.at, workers: ($told - ($told - $stale))} end
   | .watch.due as $before | planned("watch"; $first; $now)
   | (select($always or . != $states[0]) | save(0; .)),
-    if .watch.due != $before then emit("worker.watch_planned"; "low"; .watch) else empty end,
     if $tell then emit("system.health_alert"; "high"; {alert_type: "stale_workers",
       workers: $stale[:100], worker_count: ($stale | length),
-      threshold_minutes: (stale_after_s / 60), checked_at: $at}) else empty end;
+      threshold_minutes: (stale_after_s / 60), checked_at: $at}) else empty end,
+    if .watch.due != $before then emit("worker.watch_planned"; "low"; .watch) else empty end;
 '
 
 # shellcheck disable=SC2016 # a jq program
