@@ -53,7 +53,8 @@ def facts: split("\u001f") | {name: .[0], "label": .[1], start: .[2], script: .[
   lock_s: (.[10] | tonumber? // 0 | floor), is_served: (.[11] == "1"), hidden: .[12]};
 # What is of the future was said before the clock was set back.
 def follows($other): ($other.time // "") as $time | .time > $time or $time > (now | todate);
-def state($last; $asked; $lost):
+def newer($other): . as $last | $other | if . and follows($last) then . else $last end;
+def state($last; $asked; $refused; $lost):
   if .runs and .is_held and ($last.type != "daemon.started" or $last.pid != .pid)
     and now - .lock_s < $unsaid_s then ["starting", (.lock_s | todate), ""]
   # One that has let go of its lock runs for as long as its supervisor knows of nothing else.
@@ -66,10 +67,10 @@ def state($last; $asked; $lost):
   elif .is_held then ["starting", null, ""]
   elif .hidden != "" then ["unknown", null, .hidden]
   elif $asked and ($asked | follows($last)) then ["requested", $asked.time, ""]
-  elif $last.type == "daemon.failed" then ["failed", $last.time, $last.reason]
+  elif $last.type == "daemon.failed" then ["failed", ($last | newer($refused) | .time, .reason)]
   elif .is_there | not then ["stopped", null, "no program \(.script)"]
   elif $last.type == "daemon.started" then ["stopped", $last.time, $lost]
-  else ["stopped", $last.time, ($last.reason // "")] end;
+  else ["stopped", ($last | newer($refused) | .time, .reason // "")] end;
 
 "it ended without a word" as $lost
 | ($base | fromjson? // {} | .daemons? // {} | objects) as $base
@@ -78,7 +79,9 @@ def state($last; $asked; $lost):
 | (reduce ((inputs | event), ($dropped | split("\n")[] | event | .is_dropped = true)) as $event ({};
   .[$event.name] |= (
     .last as $last
-    | if $event.type == "system.daemon_start_requested" then .asked += [$event]
+    | if $event.type == "system.daemon_start_requested" then .asked += [$event] | .refused = null
+      elif $event.type == "system.daemon_start_refused"
+        and (.answered[$event.cause | tostring] | not) then .refused = $event
       elif ($event.type | startswith("system."))
         or $event.is_dropped and ($event | follows($last) | not) then .
       else .last = $event end
@@ -88,7 +91,7 @@ def state($last; $asked; $lost):
 | $facts | split("\n")[:-1][] | facts
 | $said[.name] as $of | (($of.last // ($base[.name] | objects | base)) // {}) as $last
 | [$of.asked[]? | select($of.answered[.id] | not)] as $requests | $requests[-1] as $asked
-| state($last; $asked; $lost) as [$state, $since, $reason]
+| state($last; $asked; $of.refused; $lost) as [$state, $since, $reason]
 | {name, "label": .label, state: $state, standing_by: (.runs and .is_served),
     pid: (if .runs or $state == "running" then .pid else null end), supervisor,
     since: $since, reason: $reason, start, mode: (.mode | select(. != "") // null),

@@ -50,7 +50,8 @@ def answer(home: Home, name: str) -> None:
     """Launch a daemon for the event that is being handled. Events answer that in any case: its
     supervisor tells what becomes of a start, and `system.daemon_start_refused` why there is none.
 
-    Raises BadData for an unknown name; TryAgain, and then there is no answer yet.
+    Raises BadData for an unknown name, or where the configuration is wrong; TryAgain, and then
+    there is no answer yet.
     """
     asked = cause()
     try:
@@ -66,7 +67,8 @@ def answer(home: Home, name: str) -> None:
             raise
     except (BadData, BadConfig) as error:
         _refuse(home, name, str(error), asked)
-        raise
+        # Not the handler is what is wrong, so that none is paused for it.
+        raise BadData(str(error)) from error
 
 
 def is_withdrawn(home: Home, name: str, request: str) -> bool:

@@ -373,6 +373,21 @@ change it: chown 0 $home/scripts/two.sh"
   state_is stopped why
 }
 
+@test "why a start was refused is the newest word of who does not run" {
+  says 1 system.daemon_start_refused ',"reason":"nobody asked"'
+  state_is stopped 'nobody asked'
+  says 2 system.daemon_start_requested
+  state_is requested
+  answers e2 system.daemon_start_refused
+  state_is stopped why
+  says 6 daemon.failed ',"reason":"exit 3"'
+  state_is failed 'exit 3'
+  says 7 system.daemon_start_requested
+  says 8 system.daemon_start_withdrawn ',"requests":["e7"]'
+  answers e7 system.daemon_start_refused
+  state_is failed 'exit 3'
+}
+
 @test "what asked for it stays where nobody can be told, and that is said" {
   says 1 system.daemon_start_requested
   run "$WIZARD" stop one

@@ -162,6 +162,16 @@ def test_who_asks_for_an_unknown_one_is_refused_and_no_daemon_has_failed(home):
     assert not home.live("daemon").exists()
 
 
+@pytest.mark.usefixtures("asked", "lay")
+def test_who_asks_where_the_table_is_wrong_is_refused_and_no_handler_is_paused_for_it(home):
+    (home.config / "daemons.toml").write_bytes(b"# caf\xe9\n")
+    with pytest.raises(BadData, match=r"daemons\.toml"):
+        answer(home, "x")
+    ((cause, reason),) = refused(home)
+    assert cause == "asked"
+    assert "daemons.toml" in reason
+
+
 @pytest.mark.usefixtures("asked")
 def test_who_asks_for_one_that_runs_without_a_supervisor_is_told_so(home, lay):
     lay(STAY)
