@@ -50,6 +50,7 @@ daemon_main() { # <name> <seconds> [<handler>...] -- [<argument>...]
     _daemon_fail 78 "no home at ${HOOKLINE_HOME@Q}: hookline init makes one" || return
   _daemon_folder=$HOOKLINE_HOME/coordination/daemons/$_daemon_name
   _daemon_log=$HOOKLINE_HOME/coordination/logs/$_daemon_name.log
+  _daemon_memory=/dev/shm/hookline-$_daemon_name.$$
   ! hidden=$(daemon_hides "$_daemon_folder") || _daemon_fail 77 "$hidden" || return
   mkdir -p -- "$_daemon_folder" "${_daemon_log%/*}" || return 73
   "_daemon_$_daemon_action"
@@ -116,6 +117,7 @@ _daemon_turn() { # what is to be done now, and by whom
   [[ ! ${_daemon_served-} ]] || _daemon_tell 'the event system does not serve any more: takes over'
   _daemon_served=''
   daemon_round || status=$?
+  [[ ! -e $_daemon_memory ]] || rm -f -- "$_daemon_memory"
   # What was cut short goes on as the event it was, so that nothing is said as another one.
   [[ $status != @(0|65) || ! -s $_daemon_folder/round.json ]] || : >|"$_daemon_folder/round.json"
   ((status == 0)) || daemon_look_again
@@ -175,14 +177,21 @@ daemon_is_served() {
 }
 
 # [<type> [<json-data> [<id>]]]: prints the path of an event of now; a round that was cut short has
-# its own again
+# its own again. On a full disk, where a cleanup is needed most, one with an id of its own is kept
+# in memory: it is the same one whenever it is made.
 daemon_event() {
-  local type=${1:-daemon.round} data=${2:-null} id=${3-} file=$_daemon_folder/round.json time
+  local type=${1:-daemon.round} data=${2:-null} id=${3-} file=$_daemon_folder/round.json time text
   if [[ ! -s $file || ($id && $(<"$file") != *"\"id\":\"$id\""*) ]]; then
     [[ $id ]] || read -r id </proc/sys/kernel/random/uuid || return
     printf -v time '%(%Y-%m-%dT%H:%M:%S)T.%sZ' "${EPOCHREALTIME%[.,]*}" "${EPOCHREALTIME#*[.,]}"
-    printf '{"specversion":"1.0","id":"%s","source":"%s","type":"%s","time":"%s","data":%s}\n' \
-      "$id" "$_daemon_name" "$type" "$time" "$data" >|"$file" || return
+    printf -v text '{"specversion":"1.0","id":"%s","source":"%s","type":"%s","time":"%s",%s}' \
+      "$id" "$_daemon_name" "$type" "$time" "\"data\":$data"
+    if ! printf '%s\n' "$text" >|"$file"; then
+      [[ ${3-} ]] || return
+      file=$_daemon_memory
+      # Others may write there, too: not through what they have made.
+      (set -o noclobber && printf '%s\n' "$text" >"$file") || return
+    fi
   fi
   printf '%s\n' "$file"
 }
