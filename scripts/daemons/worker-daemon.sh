@@ -29,8 +29,9 @@ readonly ME=worker-daemon
 # The rows are written as they are found: whoever has a task in work says what becomes of it.
 # shellcheck disable=SC2016 # a jq program
 WORDS='
-def policy: $policies["task." + (.task_type // "general")] | objects
+def policy: $policies["task." + (.task_type // "general" | strings)] | objects
   | select(.run | type == "array" and length > 0);
+def tried: .attempts | numbers // 0;
 def attempts_max: [policy | .attempts | numbers][0] // 1;
 def became($fields): . + $fields + {status_at: $at};
 def row($id): .tasks[] | select(is_row($id; "task_id"));
@@ -39,7 +40,7 @@ def row($id): .tasks[] | select(is_row($id; "task_id"));
 # What is in work by our name is left over: there is only one of us, and it is looking.
 # shellcheck disable=SC2016 # a jq program
 CLAIM='
-def rank: {critical: 0, high: 1, low: 3}[.priority // ""] // 2;
+def rank: {critical: 0, high: 1, low: 3}[.priority | strings // ""] // 2;
 def is_ours: type == "object" and (.id // .task_id | type == "string") and ([policy] != [])
   and ((.status | . == "in_progress" or . == "assigned") and .assigned_to == $me
     or (.status | . == "pending" or . == "queued") and (.assigned_to | . == null or . == $me));
@@ -51,9 +52,9 @@ $states[0]
     | sort_by([.status != "in_progress", rank, .created_at // ""])[0]) as $task
 | if $task == null then ([$ours[] | due_at] | min | values | print("later \(ceil)")) else
   ($task.id // $task.task_id) as $id
-| ($task.status == "in_progress" and ($task | attempts_max) <= ($task.attempts // 0)) as $is_lost
+| ($task.status == "in_progress" and ($task | attempts_max) <= ($task | tried)) as $is_lost
 | ((row($id)) |= if $is_lost then . else became({status: "in_progress", started_at: $at,
-    assigned_to: $me, attempts: ((.attempts // 0) + 1)}) end)
+    assigned_to: $me, attempts: (tried + 1)}) end)
 | save(0; .),
   print({task: [row($id)][0], run: ($task | policy.run), lost: $is_lost,
     timeout_s: ([$task | policy.timeout | span][0] // 600)} | tojson)
@@ -62,18 +63,18 @@ $states[0]
 
 # shellcheck disable=SC2016 # a jq program
 FINISH='
-def pause: pow(2; .attempts) * 5 | if . > 300 then 300 else . end | $now + . | todate;
+def pause: pow(2; tried) * 5 | if . > 300 then 300 else . end | $now + . | todate;
 
 $states[0] | [row($id)][0] as $task
 | (if $code == 0 then "completed" elif $why == "stopped" then "put back"
     elif ($code | . == 64 or . == 65 or . == 77 or . == 78)
-      or ($task | (.attempts // 0) >= attempts_max) then "failed" else "again" end) as $verdict
+      or ($task | tried >= attempts_max) then "failed" else "again" end) as $verdict
 | ((row($id)) |= if $verdict == "completed"
     then became({status: "completed", completed_at: $at, duration_ms: $ms})
     elif $verdict == "failed"
     then became({status: "failed", failed_at: $at, error_type: $why, error_message: $message})
     elif $verdict == "again" then became({status: "pending", not_before: pause})
-    else became({status: "pending", attempts: (.attempts - 1)}) end)
+    else became({status: "pending", attempts: (tried - 1)}) end)
 | save(0; .), print($verdict),
   if $verdict == "completed" then emit("task.completed"; "medium"; {task_id: $id, worker_id: $me,
     status: "completed", duration_ms: $ms})
@@ -120,7 +121,7 @@ finish() { # <exit> <why> <message> <milliseconds>
 }
 
 work_once() { # 1: there is nothing to do
-  local claimed type attempt is_lost timeout_s begun=${EPOCHREALTIME//[.,]/} status=0
+  local claimed type attempt is_lost timeout_s limit_ms begun took_ms status=0
   local -a run=()
   claimed=$(claim) || return
   if [[ ! $claimed || $claimed == 'later '* ]]; then
@@ -129,15 +130,17 @@ work_once() { # 1: there is nothing to do
   fi
   {
     IFS= read -r -d '' task_id && IFS= read -r -d '' type && IFS= read -r -d '' attempt &&
-      IFS= read -r -d '' is_lost && IFS= read -r -d '' timeout_s && mapfile -d '' -t run
+      IFS= read -r -d '' is_lost && IFS= read -r -d '' timeout_s &&
+      IFS= read -r -d '' limit_ms && mapfile -d '' -t run
   } < <(jq -j '(.task | .id // .task_id), .task.task_type // "general", .task.attempts, .lost,
-    .timeout_s, .run[] | tostring | gsub("\u0000"; "") + "\u0000"' <<<"$claimed")
+    .timeout_s, (.timeout_s * 1000 | floor), .run[] | tostring | gsub("\u0000"; "") + "\u0000"' <<<"$claimed")
   if [[ $is_lost == true ]]; then
     finish 1 worker_lost 'whoever did it was killed' 0
     return
   fi
   jq -c .task <<<"$claimed" >|"$_daemon_folder/task.json" || return
   [[ ${run[0]} != */* || ${run[0]} == /* ]] || run[0]=$HOOKLINE_HOME/${run[0]}
+  begun=${EPOCHREALTIME//[.,]/}
   # It keeps the lock: killed ourselves, nobody does the task once more while it is still done.
   TASK_ID=$task_id TASK_TYPE=$type TASK_ATTEMPT=$attempt \
     timeout --kill-after=5 "$timeout_s" "${run[@]}" <"$_daemon_folder/task.json" &
@@ -150,11 +153,14 @@ work_once() { # 1: there is nothing to do
     [[ -e /proc/$daemon_task ]]
   do :; done
   daemon_task=''
+  took_ms=$(((${EPOCHREALTIME//[.,]/} - begun) / 1000))
+  # What was killed by others ends as what was out of time does, but before.
+  [[ $status != @(124|137) ]] || ((took_ms < limit_ms)) || status=timeout
   [[ ! $daemon_told || $status == 0 ]] || status=stopped
   case $status in
     stopped) finish 1 stopped '' 0 ;;
-    0) finish 0 'done' '' $(((${EPOCHREALTIME//[.,]/} - begun) / 1000)) ;;
-    124 | 137) finish "$status" timeout "not done after $timeout_s s" 0 ;;
+    0) finish 0 'done' '' "$took_ms" ;;
+    timeout) finish 1 timeout "not done after $timeout_s s" 0 ;;
     *) finish "$status" "exit_$status" "${run[0]##*/} ended with exit $status" 0 ;;
   esac
 }

@@ -28,10 +28,11 @@ declare -gA _HOOKLINE_POLICY_KEYS=(
   ['autofix.*']='action:action event:event attempts:count pause:span pause_max:span'
   [restart]='budget:count dry_run:flag'
   ['restart.*']='command:command on:reasons restarts:count pause:span pause_max:span replace:flag'
-  ['task.*']='run:command timeout:span attempts:count'
+  ['task.*']='run:command timeout:limit attempts:count'
 )
 declare -gA _HOOKLINE_POLICY_VALUES=(
   [span]='"[0-9]{1,9}(\.[0-9]{1,9})?(ms|s|m|h|d)"'
+  [limit]='"(0*[1-9][0-9]{0,8}(\.[0-9]{1,9})?|0+\.0*[1-9][0-9]{0,8})(ms|s|m|h|d)"'
   [count]='0|[1-9][0-9]{0,8}'
   [flag]='true|false'
   [action]='"(retry|emit)"'
@@ -41,6 +42,7 @@ declare -gA _HOOKLINE_POLICY_VALUES=(
 )
 declare -gA _HOOKLINE_POLICY_WANTED=(
   [span]='a span such as "30s"'
+  [limit]='a span such as "30s", longer than nothing'
   [count]='a whole number'
   [flag]='true or false'
   [action]='"retry" or "emit"'

@@ -141,6 +141,40 @@ tasks() { state task-queue.json "[.tasks[] | $1]"; }
 ["task.failed","t1","exit_1"]'
 }
 
+@test "worker: what is killed by others has not run out of time" {
+  policy_is '[task.a]' 'run = ["scripts/tasks/a.sh"]'
+  program a 'kill -KILL $$'
+  state_is task-queue.json '{"tasks":[{"id":"t1","status":"pending","task_type":"a"}]}'
+  a_round worker
+  assert_equal "$(said '[.data.error_type, .data.error_message]')" \
+    '["exit_137","a.sh ended with exit 137"]'
+}
+
+@test "worker: a time limit that is none is refused" {
+  policy_is '[task.a]' 'run = ["true"]' 'timeout = "0.0s"'
+  state_is task-queue.json '{"tasks":[{"id":"t1","status":"pending","task_type":"a"}]}'
+  run daemon worker run --once
+  assert_failure 78
+  assert_output --partial 'longer than nothing'
+}
+
+@test "worker, coordinator: a row that is not understood is in nobody's way" {
+  policy_is '[task.a]' 'run = ["true"]'
+  state_is worker-pool.json '{"workers":[{"id":"w1","status":"available","worker_type":[1]}]}'
+  state_is metrics/worker-confidence.json '{"workers":{"w1":{"confidence":"much"},"w2":7}}'
+  local wrong='{"id":"n","status":"pending","task_type":["x"]},
+    {"id":"p","status":"pending","task_type":5,"priority":[1],"attempts":"two"}'
+  state_is task-queue.json "{\"tasks\":[7,$wrong,
+    {\"id\":\"t1\",\"status\":\"pending\",\"task_type\":\"a\",\"priority\":7,\"attempts\":\"x\"}]}"
+  a_round worker
+  assert_equal "$(jq -c '[.tasks[1:][] | [.id, .status]]' coordination/task-queue.json)" \
+    '[["n","pending"],["p","pending"],["t1","completed"]]'
+  a_round coordinator
+  assert_equal "$(jq -c '[.tasks[1:][] | [.id, .status]]' coordination/task-queue.json)" \
+    '[["n","assigned"],["p","pending"],["t1","completed"]]'
+  assert_equal "$(said 'select(.type == "task.assigned") | .data.worker_type')" '"unknown"'
+}
+
 @test "worker: told to end in the middle of a task, it ends that and puts it back" {
   policy_is '[task.a]' 'run = ["scripts/tasks/a.sh"]'
   program a 'touch begun; exec tail -f /dev/null'
