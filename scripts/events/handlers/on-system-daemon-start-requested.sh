@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Usage: on-system-daemon-start-requested.sh EVENT-FILE
 # Summary: starts the daemon that data.daemon_type names; events say what becomes of it
-# Exit: 0 done, 65 no such daemon, bad data or daemons.toml, 69 hookline is not installed, 75 not yet
+# Exit: 0 done, 65 no such daemon, bad data or daemons.toml, 69 hookline is not there, 75 not yet
 # on: system.daemon_start_requested
 # timeout: 60s   attempts: 3   key: data.daemon_type   concurrency: 4   envelope: cloudevents
 #
