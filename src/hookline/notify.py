@@ -54,6 +54,11 @@ class Notifier:
         del pid, status
         return False
 
+    @property
+    def busy(self) -> bool:
+        """Nothing is waited for."""
+        return False
+
     def stop(self) -> None:
         """The program begins nothing more, and ends when what runs has ended."""
         self.tell("STOPPING=1", "STATUS=ending what runs")

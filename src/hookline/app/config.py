@@ -123,6 +123,8 @@ class Program(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A program that ends well is started again after so long; without it, it is to stay."""
     notify: bool = False
     """Whether it tells systemd that it serves and lives (sd_notify)."""
+    restart_prevent: tuple[int, ...] = ()
+    """Exit statuses after which it is not started again."""
 
     def __post_init__(self) -> None:
         if self.every:

@@ -14,7 +14,7 @@ from hookline.app.daemon_request import Request, ask, take_up
 from hookline.app.environment import passed_environment
 from hookline.app.services import is_waited_for
 from hookline.control.daemon import READY_S, Daemon, folder_of, log_of
-from hookline.control.supervisor import Supervisor
+from hookline.control.supervisor import FINAL, Supervisor
 from hookline.dispatch.process import null, spawn
 from hookline.log.files import make_folder, open_append
 from hookline.log.home import Home
@@ -186,7 +186,11 @@ def launch(home: Home, name: str) -> bool:
 def kept_daemons(home: Home) -> dict[str, Program]:
     """The supervisors of the daemons that are always to run, as programs beside the dispatcher."""
     return {
-        name: Program(command=(*_supervise(home, name),), about=daemon.about or daemon.label)
+        name: Program(
+            command=(*_supervise(home, name),),
+            about=daemon.about or daemon.label,
+            restart_prevent=FINAL,
+        )
         for name, daemon in load_daemons(home).items()
         if daemon.run == "always"
     }

@@ -163,6 +163,7 @@ class Services:
                 each.about,
                 seconds(each.every) if each.every else 0.0,
                 each.notify,
+                each.restart_prevent,
             )
             for name, each in load_programs(self._home).program.items()
         ]

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     programs = {**load_programs(home).program, **kept_daemons(home)}
     stage = Stage(sys.stdout, home, quiet=args.quiet)
     begun_s = time.monotonic()
-    keeper = ProgramKeeper(home, programs, passed_environment(load_config(home)))
+    keeper = ProgramKeeper(home, programs, passed_environment(load_config(home)), stage.noted)
     bus = dispatcher(home, stage, [keeper, notifier()])
     with bus.signals():
         try:

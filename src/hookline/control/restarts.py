@@ -6,6 +6,9 @@ from typing import Final
 PAUSE_MAX_S: Final = 60.0
 STEADY_S: Final = 30.0
 """A program that has run for so long is forgiven its earlier ends."""
+END_S: Final = 30.0
+"""How long a program that is told to end may take, before it is killed: a supervisor has its daemon
+to wait for."""
 LOOP_ENDS: Final = 5
 """So many ends in a row are a crash loop."""
 

@@ -34,6 +34,9 @@ AGAIN_S: Final = 1.0
 """When an event could not be written, and is tried again."""
 UNAVAILABLE: Final = os.EX_UNAVAILABLE
 """The exit status of a supervisor that has given up."""
+FINAL: Final = (os.EX_DATAERR, UNAVAILABLE)
+"""Its exit statuses after which it is not started again: there is no such daemon; it ended again
+and again, as was said."""
 _HOPELESS: Final = {
     os.EX_USAGE: "its arguments are wrong",
     os.EX_CONFIG: "its configuration is wrong",
@@ -190,7 +193,6 @@ class Supervisor:
         if self._pid >= 0:
             # Who cannot be watched is not kept.
             end_group(self._pid, signal.SIGKILL)
-            os.waitpid(self._pid, 0)
             self._bury()
         reason = f"it cannot be started: {told(error)}"
         if isinstance(error, OSError) and is_shortage(error):
@@ -267,11 +269,8 @@ class Supervisor:
         self._notifier.turn(self._ready_s)
 
     def _ended(self) -> None:
-        _, status = os.waitpid(self._pid, 0)
-        code = os.waitstatus_to_exitcode(status)
         ran_s = self._clock.monotonic_s() - self._since_s
-        os.close(self._pidfd)
-        self._bury()
+        code = self._bury()
         if self._asked:
             self._stopped(self._asked, ran_s, graceful=code in (0, -signal.SIGTERM))
         elif code == 0 and self._ready:
@@ -280,14 +279,20 @@ class Supervisor:
         else:
             self._failed(code)
 
-    def _bury(self) -> None:
-        """What the daemon has started ends with it, but for what has left it altogether: its
-        environment, its session and its lock."""
+    def _bury(self) -> int:
+        """Its exit status, once it has one. What the daemon has started ends with it, but for what
+        has left it altogether: its environment, its session and its lock."""
+        # Reaped last: until then its number, which is that of its session, is nobody else's.
+        os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOWAIT)
         sweep({self._mark}, leader=self._pid)
         with suppress(FileNotFoundError):
             self._free(lock_of(self._home, self._name))
         self._close_ready()
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+        _, status = os.waitpid(self._pid, 0)
         self._pid = self._pidfd = -1
+        return os.waitstatus_to_exitcode(status)
 
     def _free(self, lock: Path) -> None:
         fd = os.open(lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -354,6 +359,5 @@ class Supervisor:
         """Leave nothing of it behind, however it came to that."""
         if self._pid >= 0:
             end_group(self._pid, signal.SIGKILL)
-            os.waitpid(self._pid, 0)
-        self._bury()
+            self._bury()
         self._only.close()

@@ -5,10 +5,13 @@ handlers, which are programs of others, would go wrong without a word.
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
+from hookline.control.restarts import END_S
+from hookline.control.supervisor import FINAL
 from hookline.model import unit_text
 from hookline.model.errors import BadConfig, shown
 
@@ -60,6 +63,8 @@ class Program(NamedTuple):
     """It is run again so long after it ended; 0: it stays."""
     notify: bool = False
     """Whether it tells systemd that it serves and lives."""
+    restart_prevent: Sequence[int] = ()
+    """Exit statuses after which it is not started again."""
 
 
 class Place(NamedTuple):
@@ -224,6 +229,7 @@ def _program(place: Place, program: Program) -> str:
         kind = [
             *(_notifying() if program.notify else ["Type=exec"]),
             *_restarts(place, "always"),
+            *([_prevent(program.restart_prevent)] if program.restart_prevent else []),
         ]
         install = {"Install": [f"WantedBy={place.target}"]}
     return _text(
@@ -243,10 +249,10 @@ def _daemon(place: Place) -> str:
             *_service(place, [*place.hookline, "daemon", "run"], "%i"),
             *_restarts(place, "on-failure"),
             "# No such daemon; it ended again and again, as its supervisor has said; it runs.",
-            "RestartPreventExitStatus=65 69 75",
+            _prevent([*FINAL, os.EX_TEMPFAIL]),
             "# What nobody has taken up would be asked for again at once.",
             f"ExecStopPost=rm -f -- {_DAEMONS}/%i/{REQUEST}",
-            "TimeoutStopSec=30s",
+            f"TimeoutStopSec={END_S:.0f}s",
         ],
         Install=[f"WantedBy={place.target}"],
     )
@@ -326,6 +332,10 @@ def _service(place: Place, command: Sequence[str], last: str = "") -> Lines:
 def _restarts(place: Place, when: str) -> Lines:
     steps = ["RestartSec=1s", "RestartSteps=6", "RestartMaxDelaySec=1min"]
     return [f"Restart={when}", *(steps if place.version >= _STEPS_SINCE else ["RestartSec=5s"])]
+
+
+def _prevent(statuses: Sequence[int]) -> str:
+    return f"RestartPreventExitStatus={' '.join(map(str, statuses))}"
 
 
 def _description(place: Place, about: str, *, specifiers: bool = False) -> str:

@@ -12,8 +12,12 @@ class Companion(Protocol):
     def exited(self, pid: int, status: int) -> bool:
         """A process has ended with this wait status; whether it was one of its own."""
 
+    @property
+    def busy(self) -> bool:
+        """Whether something of its own runs that was asked to end and is waited for."""
+
     def stop(self) -> None:
         """Begin nothing more and ask what runs to end."""
 
     def close(self) -> None:
-        """End what still runs."""
+        """End what still runs; more than once is no harm."""

@@ -149,7 +149,7 @@ class Dispatcher:
     def run(self) -> None:
         """Work until `stop` was called and what runs has ended."""
         with self.signals():
-            while self._core.running or not self._stopping:
+            while self._core.running or not self._stopping or self._are_companions_busy():
                 self.tick(self._pause_s())
 
     def drain(self) -> None:
@@ -249,9 +249,14 @@ class Dispatcher:
         for companion in self._companions:
             companion.stop()
         if self._heeded > 1:
+            for companion in self._companions:
+                companion.close()
             for runner in self._runners.values():
                 runner.close()
             self._core.give_up()
+
+    def _are_companions_busy(self) -> bool:
+        return any(each.busy for each in self._companions)
 
     def _hear(self, timeout_s: float) -> bool:
         heard = False

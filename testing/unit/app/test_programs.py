@@ -1,12 +1,15 @@
 """The programs beside the dispatcher, and when each is started again."""
 
+import math
 import os
 
 import pytest
 
 from hookline.app.config import Program, load_programs
-from hookline.app.programs import ProgramKeeper
+from hookline.app.programs import PATIENT_S, ProgramKeeper
+from hookline.control.restarts import END_S
 from hookline.model.errors import BadConfig
+from testing.waiting import until
 
 
 @pytest.fixture
@@ -62,6 +65,51 @@ def test_one_whose_log_cannot_be_opened_is_tried_again_later(home, keeper):
     assert keeper.turn(60.0) is None
     ended(keeper)
     assert (home.coordination / "logs/it.log").read_text() == "once\n"
+
+
+def test_one_that_gives_up_is_not_started_again(home, keeper):
+    keeper = keeper("exit 69", restart_prevent=(65, 69))
+    keeper.turn(0.0)
+    ended(keeper)
+    assert keeper.turn(1e9) == math.inf
+    log = (home.coordination / "logs/it.log").read_text()
+    assert log.endswith("it is not started again after that\n")
+
+
+def test_one_that_is_told_to_end_is_waited_for(home, keeper, tmp_path):
+    done = tmp_path / "done"
+    keeper = keeper(f"trap 'echo done >{done}; exit' TERM; echo; while :; do sleep 0.01; done")
+    keeper.turn(0.0)
+    until((home.coordination / "logs/it.log").read_text)
+    assert not keeper.busy
+    keeper.stop()
+    keeper.stop()
+    assert keeper.busy
+    keeper.turn(1.0)
+    ended(keeper)
+    assert not keeper.busy
+    assert done.read_text() == "done\n"
+    assert keeper.turn(2.0) is None, "nothing is begun any more"
+
+
+def test_one_that_does_not_end_is_named_and_killed_in_the_end(home):
+    said = []
+    program = Program(command=("/bin/sh", "-c", "trap '' TERM; echo; while :; do sleep 0.01; done"))
+    keeper = ProgramKeeper(home, {"deaf": program}, {}, said.append)
+    try:
+        keeper.turn(0.0)
+        until((home.coordination / "logs/deaf.log").read_text)
+        keeper.stop()
+        assert keeper.turn(10.0) == 10.0 + PATIENT_S
+        assert said == []
+        assert keeper.turn(10.0 + PATIENT_S) == 10.0 + END_S
+        assert said == ["waits for deaf to end; Ctrl-C kills what is left"]
+        assert keeper.busy
+        keeper.turn(10.0 + END_S)
+        ended(keeper)
+        assert not keeper.busy
+    finally:
+        keeper.close()
 
 
 def test_a_span_that_is_none_is_refused_by_name(home):

@@ -3,10 +3,8 @@
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
 import tomllib
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +15,6 @@ import pytest
 from hookline.app.config import Config
 from hookline.cli.main import main
 from hookline.dispatch.lock import Lock
-from hookline.log.home import Home
 from hookline.model.clock import SystemClock
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -26,20 +23,6 @@ HANDLER = """#!/bin/bash
 # attempts: 2   backoff: 10ms
 exit "$(jq .data.exit "$1")"
 """
-
-
-@pytest.fixture
-def made(tmp_path, monkeypatch, capsys):
-    """A home as `hookline init` makes it, without the handlers that come with it."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("HOOKLINE_HOME", raising=False)
-    assert main(["init", "project"]) == 0
-    monkeypatch.setenv("HOOKLINE_HOME", str(tmp_path / "project"))
-    home = Home(tmp_path / "project")
-    for handler in home.handlers.iterdir():
-        handler.unlink()
-    capsys.readouterr()
-    return home
 
 
 def install(home, name, text=HANDLER):
@@ -385,74 +368,6 @@ def test_a_second_dispatcher_exits_with_75(made, capsys):
     assert main(["dispatch", "--once"]) == os.EX_TEMPFAIL
     assert "runs already" in capsys.readouterr().err
     lock.close()
-
-
-def test_up_shows_what_happens_and_ends_with_what_was_done(made):
-    install(made, "on-a-b.sh")
-    made.config.joinpath("programs.toml").write_text(
-        '[program.emitter]\ncommand = ["/bin/sh", "-c", "sleep 300"]\nabout = "sleeps"\n'
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-m", "hookline", "up", "--home", str(made.root)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUNBUFFERED": "1"},
-    )
-    said = ""
-    while "another terminal" not in said:
-        said += process.stdout.readline()
-    main(["emit", "a.b", "exit:=0", "--home", str(made.root)])
-    main(["emit", "x.y", "--home", str(made.root)])
-    while not ("unhandled" in said and "done" in said):
-        said += process.stdout.readline()
-    process.send_signal(signal.SIGINT)
-    said += process.communicate(timeout=60)[0]
-    assert process.returncode == 0
-    assert "program  emitter" in said
-    assert "Events: 2. Deliveries settled: 1," in said
-
-
-def test_a_closed_terminal_ends_up_and_its_programs(made):
-    made.handlers.rmdir()
-    made.config.joinpath("programs.toml").write_text(
-        '[program.sleeper]\ncommand = ["/bin/sleep", "997"]\n'
-    )
-    controller, terminal = os.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "hookline", "up", "--home", str(made.root)],
-        stdin=terminal,
-        stdout=terminal,
-        stderr=terminal,
-        start_new_session=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    os.close(terminal)
-    said = b""
-    while b"another terminal" not in said:
-        said += os.read(controller, 4096)
-    assert b"no handlers: " in said
-    mark = f"HOOKLINE_PROGRAM={made.root}:sleeper".encode()
-    deadline_s = time.monotonic() + 60
-    while not marked(mark):
-        assert time.monotonic() < deadline_s
-    os.close(controller)
-    process.send_signal(signal.SIGHUP)
-    assert process.wait(timeout=60) == 0
-    assert not marked(mark)
-
-
-def marked(mark):
-    """The processes with this setting in their environment."""
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            environment = Path("/proc", pid, "environ").read_bytes()
-        except OSError:
-            continue
-        if mark in environment.split(b"\0"):
-            found.append(pid)
-    return found
 
 
 def test_the_letter_of_a_failed_replay_is_named_as_it_is(made, capsys):
