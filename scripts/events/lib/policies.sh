@@ -115,7 +115,7 @@ def remembered(stays; $now): (reduce stays as $what ({}; .[$what] = true)) as $h
 # A policy that cannot be understood is none: nothing is done by it, or by what was meant beside it.
 policies_read() {
   local LC_ALL=C file line table='' shape='' json='' number=''
-  local -A begun=() said=()
+  local -A tables=() said=()
   file=${HOOKLINE_HOME:-${BASH_SOURCE[0]%/*}/../../..}/coordination/config/policies.toml
   _hookline_policies='{}'
   [[ -e $file ]] || return 0
@@ -149,8 +149,8 @@ _policies_table() { # <name>
   table=$1 shape=$1
   [[ $table != *.* ]] || shape="${table%%.*}.*"
   [[ ${_HOOKLINE_POLICY_KEYS[$shape]-} ]] || _policies_refuse "[$table] is no policy" || return
-  [[ ! ${begun[$table]-} ]] || _policies_refuse "[$table] is said twice" || return
-  begun[$table]=$number said=()
+  [[ ! ${tables[$table]-} ]] || _policies_refuse "[$table] is said twice" || return
+  tables[$table]=$number said=()
   json+="${json:+\}, }\"$table\": {\"_line\": $number"
 }
 
@@ -169,7 +169,7 @@ _policies_entry() { # <key> <the rest of the line>
 }
 
 _policies_whole() { # that nothing is missing in the table that ends here
-  local needs='' number=${begun[${table:--}]-}
+  local needs='' number=${tables[${table:--}]-}
   case $shape in
     autofix.*) [[ ${said[action]-} != '"emit"' ]] || needs='event' ;;
     restart.*) needs='command' ;;
