@@ -38,8 +38,8 @@ $states[0] as $queue | $states[1] as $pool | ($states[2].workers // {}) as $rate
     if (.free == []) or (.pairs | length) >= $at_once then . else
       ([.free[] | select($task.worker_type == null or .worker_type == $task.worker_type)]
         | sort_by([.worker_type != ($task.task_type // null),
-            -([$rated[name("worker_id")] | objects | .confidence | numbers][0] // 0), $had[name("worker_id")] // 0,
-            .status_at // .last_heartbeat // ""])[0]) as $worker
+            -([$rated[name("worker_id")] | objects | .confidence | numbers][0] // 0),
+            $had[name("worker_id")] // 0, .status_at // .last_heartbeat // ""])[0]) as $worker
       | if $worker == null then . else .free -= [$worker] | .pairs += [{$task, $worker}] end
     end)
 | .pairs | select(. != []) as $pairs
@@ -50,7 +50,8 @@ $states[0] as $queue | $states[1] as $pool | ($states[2].workers // {}) as $rate
     {status: "busy", task_id: ($task | name("task_id"))})) | save(1; .)),
   ($pairs | range(length) as $n | .[$n] | (.task | name("task_id")) as $id
     | emit_as("-\($n)." + ($id[:40] | clean); "task.assigned"; "medium"; {task_id: $id,
-        worker_id: (.worker | name("worker_id")), worker_type: (.worker.worker_type | strings // "unknown"),
+        worker_id: (.worker | name("worker_id")),
+        worker_type: (.worker.worker_type | strings // "unknown"),
         assignment_strategy: "coordinator"}))
 '
 

@@ -133,7 +133,8 @@ work_once() { # 1: there is nothing to do
       IFS= read -r -d '' is_lost && IFS= read -r -d '' timeout_s &&
       IFS= read -r -d '' limit_ms && mapfile -d '' -t run
   } < <(jq -j '(.task | .id // .task_id), .task.task_type // "general", .task.attempts, .lost,
-    .timeout_s, (.timeout_s * 1000 | floor), .run[] | tostring | gsub("\u0000"; "") + "\u0000"' <<<"$claimed")
+    .timeout_s, (.timeout_s * 1000 | floor), .run[]
+    | tostring | gsub("\u0000"; "") + "\u0000"' <<<"$claimed")
   if [[ $is_lost == true ]]; then
     finish 1 worker_lost 'whoever did it was killed' 0
     return
