@@ -16,6 +16,7 @@
 #   dispatcher_runs HOME           dispatcher_comes HOME: it runs, or has just run, as from cron
 #   scheduler_comes HOME           the same of the scheduler
 #   event_system_serves HOME HANDLER...   whether what these handlers do is done
+#   handler_listens HOME HANDLER   whether it is there, executable and not paused
 
 [[ -z ${_hookline_daemon_facts_loaded-} ]] || return 0
 _hookline_daemon_facts_loaded=1
@@ -145,13 +146,13 @@ event_system_serves() { # <home> [<handler>...]
   (($#)) && [[ -f $home/scripts/events/lib/event-logger.sh ]] || return
   dispatcher_comes "$home" || return
   for handler; do
-    _hookline_listens "$home" "$handler" || return
+    handler_listens "$home" "$handler" || return
   done
 }
 
 # Not one that the dispatcher refuses to run, and none that is paused: the newest word of it is in
 # the live journal, which begins with a snapshot.
-_hookline_listens() { # <home> <handler>
+handler_listens() { # <home> <handler>
   local said handlers=$1/scripts/events/handlers
   [[ -x $handlers/$2 && ! -L $handlers/$2 ]] || return
   [[ ! $(find "$handlers" "$handlers/$2" -maxdepth 0 -perm /022) ]] || return

@@ -116,6 +116,9 @@ _daemon_is_awaited() { # <name>, of _daemons_await: whether somebody will take u
   elif ! dispatcher_comes "$HOOKLINE_HOME"; then
     tell "$1: nobody starts it now: no dispatcher runs"
     tell '  the next one starts it: scripts/start.sh, or event-dispatcher.sh --once'
+  elif ! handler_listens "$HOOKLINE_HOME" "$handler"; then
+    tell "$1: nobody starts it now: the handler $handler is paused or refused"
+    tell "  why: hookline handlers; to have it go on: hookline handlers resume $handler"
   else
     dispatcher_runs "$HOOKLINE_HOME" || [[ ${told["its dispatcher"]-} ]] ||
       tell 'no dispatcher runs just now; one did minutes ago, as from cron: it may come again'

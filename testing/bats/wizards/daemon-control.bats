@@ -337,6 +337,19 @@ change it: chown 0 $home/scripts/two.sh"
   done
 }
 
+@test "who waits for a handler that is paused is told so" {
+  install -m 750 /dev/null scripts/events/handlers/on-system-daemon-start-requested.sh
+  mkdir -p scripts/events/lib coordination/state
+  install -m 750 /bin/true scripts/events/lib/event-logger.sh
+  says 1 system.daemon_start_requested
+  touch coordination/state/dispatcher.pid
+  printf '{"action":"paused","handler":"%s"}\n' on-system-daemon-start-requested.sh \
+    >coordination/deliveries.jsonl
+  run --separate-stderr "$WIZARD" start one
+  assert_failure 75
+  assert_output --partial 'the handler on-system-daemon-start-requested.sh is paused or refused'
+}
+
 @test "who is stopped is not started by what asked for it before" {
   ln -s "$HOOKLINE_CHECKOUT/scripts/events/lib" scripts/events/lib
   says 1 system.daemon_start_requested
