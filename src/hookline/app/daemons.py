@@ -165,9 +165,9 @@ def launch(home: Home, name: str) -> bool:
     the_daemon(home, name)
     if (process := _supervisor_of(home, name)) is not None:
         raise RunsAlready(_runs_already(name, process))
-    ready_fd = ask(home, name, os.environ) if is_waited_for(home, name) else None
+    child, ready_fd = 0, ask(home, name, os.environ) if is_waited_for(home, name) else None
     if ready_fd is None:
-        ready_fd = _spawn_supervisor(home, name)
+        child, ready_fd = _spawn_supervisor(home, name)
     try:
         poll = select.poll()
         poll.register(ready_fd, select.POLLIN)
@@ -175,6 +175,8 @@ def launch(home: Home, name: str) -> bool:
             raise TryAgain(f"{name} is not ready after {_WAIT_S:.0f} s: see {log_of(home, name)}")
         if os.read(ready_fd, 1):
             return True
+        if child and os.WIFSIGNALED(os.waitpid(child, 0)[1]):
+            raise TryAgain(f"{name}: its supervisor was killed, and has said nothing: try again")
         if (process := _supervisor_of(home, name)) is not None:
             # It was started elsewhere meanwhile, and ours has been refused.
             raise TryAgain(_runs_already(name, process))
@@ -214,8 +216,8 @@ def _runs_already(name: str, process: int) -> str:
     return f"{name} is supervised already (process {process}): hookline daemon status {name}"
 
 
-def _spawn_supervisor(home: Home, name: str) -> int:
-    """The read end of its readiness. It bears no mark of an attempt, and is in no
+def _spawn_supervisor(home: Home, name: str) -> tuple[int, int]:
+    """Its process, and the read end of its readiness. It bears no mark of an attempt, and is in no
     session of ours: it is not to end with the handler that has started it."""
     env = dict(passed_environment(load_config(home)))
     if os.environ.get("HOOKLINE_ATTEMPT"):
@@ -228,10 +230,10 @@ def _spawn_supervisor(home: Home, name: str) -> int:
         opened.callback(os.close, log)
         ready_fd, told_fd = os.pipe2(os.O_CLOEXEC)
         opened.callback(os.close, told_fd)
-        spawn(
+        child = spawn(
             _supervise(home, name),
             env=env,
             cwd="/",
             descriptors={0: null(), 1: log, 2: log, _READY: told_fd},
         )
-    return ready_fd
+    return child, ready_fd

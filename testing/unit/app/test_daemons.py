@@ -23,7 +23,7 @@ from hookline.app.daemons import (
 from hookline.app.programs import ProgramKeeper
 from hookline.control.daemon import lock_of, log_of
 from hookline.log.log import Log
-from hookline.model.errors import BadData
+from hookline.model.errors import BadData, TryAgain
 from testing.waiting import until
 
 READY = 'printf "\\n" >&"$HOOKLINE_READY_FD"\n'
@@ -150,6 +150,17 @@ def asked(monkeypatch):
     """This process handles the event."""
     monkeypatch.setenv("HOOKLINE_ATTEMPT", "1")
     monkeypatch.setenv("EVENT_ID", "asked")
+
+
+@pytest.mark.usefixtures("asked")
+def test_whose_supervisor_was_killed_has_no_answer_yet_and_is_asked_for_again(home, lay):
+    lay('kill -KILL "$PPID"\n')
+    with pytest.raises(TryAgain, match="its supervisor was killed"):
+        answer(home, "x")
+    assert not home.live("daemon").exists()
+    lay(STAY)
+    answer(home, "x")
+    assert json.loads(home.live("daemon").read_text())["causationid"] == "asked"
 
 
 @pytest.mark.usefixtures("asked", "lay")
