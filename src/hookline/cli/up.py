@@ -13,7 +13,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "the daemons of daemons.toml that are always to run, in the foreground, and show what "
         "arrives and what the handlers make of it. Ctrl-C lets what runs end; a second one ends it."
     )
-    parser.add_argument("--quiet", "-q", action="store_true", help="no line for each event and attempt: only for what needs attention")
+    parser.add_argument(
+        "--quiet",
+        "-q",
+        action="store_true",
+        help="no line for each event and attempt: only for what needs attention",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
