@@ -111,11 +111,12 @@ def drawn(chance: random.Random) -> list[str]:
         ('[daemon.a]\nscript = "/bin/sh"\n', "line 2: script is the path of a program in the home"),
         ('[daemon.a]\nreplaces = "x"\n', "line 2: replaces takes a list of texts"),
         ('[daemon.a]\nscript = """\n', "line 2: it is not understood"),
+        ('[daemon.a]\nscript = "a"\n# caf\xe9\n', "line 3: it is not UTF-8"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(tmp_path, text, why):
     path = tmp_path / "daemons.toml"
-    path.write_text(text)
+    path.write_bytes(text.encode("latin-1"))
     ((status, said, _),) = read([path])
     assert status == 78
     assert f"{path}: {why}" in said

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # the parts share variables
-# Reads coordination/config/daemons.toml with nothing but bash: [daemon.NAME], keys with a text in
+# Reads coordination/config/daemons.toml with bash and grep: [daemon.NAME], keys with a text in
 # double quotes or a list of such texts on one line, comments. Whatever else TOML has is an error
 # that names its line: a daemon that is half understood is not started.
 #
@@ -32,12 +32,13 @@ daemon_table() { # <file>
     _daemon_table_wrong "$file" "it cannot be read: hookline init makes one"
     return
   fi
-  while { IFS= read -r line && line=${line%$'\r'}; } || [[ $line ]]; do
+  # Whoever starts them reads text only.
+  line=$(LC_ALL=C.UTF-8 grep -axnv -m 1 '.*' -- "$file" 2>/dev/null | cut -d : -f 1)
+  [[ ! $line ]] || wrong="line $line: it is not UTF-8"
+  while [[ ! $wrong ]] && { { IFS= read -r line && line=${line%$'\r'}; } || [[ $line ]]; }; do
     number=$((number + 1))
-    if ! _daemon_line; then
+    _daemon_line ||
       wrong="line $number: ${wrong:-it is not understood: a key, =, and its text in double quotes}"
-      break
-    fi
   done <&"$_daemon_table_fd"
   exec {_daemon_table_fd}<&-
   [[ $wrong ]] || _daemon_whole || :
