@@ -24,7 +24,7 @@ def stuck_after_s: [$policies.tasks.stuck_after | span][0] // 1800;
 def quiet_s: 1800;
 def name: .id // .task_id | strings;
 def is_in_work: .status == "in_progress" or .status == "assigned" or .status == "running";
-def since: [.started_at, .assigned_at, .status_at | strings] | max;
+def since: [.started_at, .assigned_at, .status_at | past | strings] | max;
 def cell: explode | [.[] as $c | if [92, 96, 42, 95, 60, 62, 124, 91, 93] | index([$c])
   then 92, $c else $c end] | implode | clean[:80];
 
@@ -40,7 +40,7 @@ def cell: explode | [.[] as $c | if [92, 96, 42, 95, 60, 62, 124, 91, 93] | inde
 | $states[0] | (.stuck_told.tasks // []) as $told
 | [$late[] | select(. as $task | $states[0].overdue[$task | name] != $task.deadline)] as $newly_late
 | ($stuck - $told != [] or ($stuck != []
-    and $now - (.stuck_told.at | epoch_or(0)) >= quiet_s)) as $tell
+    and (.stuck_told.at | ago($now)) >= quiet_s)) as $tell
 | ($tasks | group_by(.status // "unknown") | map({(.[0].status // "unknown" | tostring): length})
     | add // {}) as $counts
 | ({counts: $counts, overdue: ([$late[] | {(name): .deadline}] | add // {}), stuck: $stuck,

@@ -21,7 +21,7 @@ def version: $data.version | if type == "number" then tostring else text("versio
 (id("model_id") | required("model_id")) as $model
 | {timestamp: $at, model_id: $model, model_type: text("model_type"; 256), version: version,
     performance_delta: kind("performance_delta"; "number")} as $update
-| (($states[1].models[$model].updated_at? // null | moment) <= ($at | moment)) as $news
+| (($states[1].models[$model].updated_at? // null | past | moment) <= ($at | moment)) as $news
 | append("moe-learning/model-updates.jsonl"; $update),
   if $update.performance_delta then append("moe-learning/performance-tracking.jsonl";
     $update | del(.model_type)) else empty end,
@@ -32,9 +32,9 @@ def version: $data.version | if type == "number" then tostring else text("versio
       ($update | del(.model_id, .timestamp) | .updated_at = $at))),
   ($states[0] | .total_model_updates += 1 | .last_model_update = $at
     | ($news and ($update.performance_delta // 0) > 0.1
-        and $now - (._models_told[$model] | epoch_or(0)) >= 3600) as $tell
+        and (._models_told[$model] | ago($now)) >= 3600) as $tell
     | save(0; if $tell then ._models_told = (._models_told // {}
-        | with_entries(select($now - (.value | epoch_or(0)) < 3600)) | .[$model] = $at)
+        | with_entries(select((.value | ago($now)) < 3600)) | .[$model] = $at)
       else . end),
       if $tell then emit("system.health_alert"; "low"; {alert_type: "learning_improvement",
         model_id: $model, version: $update.version,

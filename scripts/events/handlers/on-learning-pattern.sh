@@ -49,7 +49,7 @@ def insights: "# Insights\n\n\(.total_patterns) patterns, the newest at \(.last_
   ($states[0] | noted($pattern)
     | outcomes($worker; "success") as $successes | outcomes($worker; "failure") as $failures
     | ($pattern.outcome == "failure" and $failures > 5
-        and $now - (._alerted[$worker // ""] | epoch_or(0)) >= 3600) as $tell
+        and (._alerted[$worker // ""] | ago($now)) >= 3600) as $tell
     | if $tell then ._alerted[$worker] = $at else . end
     | save(0; .),
       write("text"; "moe-insights.md"; insights),

@@ -31,7 +31,7 @@ def decided($master; $confidence): .total_decisions += 1
   | .masters[$name] |= (rated($confidence) | .decision_count += 1 | .last_updated = $at)
   | ._recent = ((._recent // []) + [[$name, $confidence]] | .[-50:]);
 
-def quiet($what): $now - (._alerted[$what] | epoch_or(0)) >= 3600;
+def quiet($what): (._alerted[$what] | ago($now)) >= 3600;
 def average: [._recent[][1] | numbers] | if length < 10 then 1 else add / length end;
 def favourite: ._recent | length as $all | group_by(.[0]) | max_by(length)
   | {pattern_type: "routing_imbalance", master: .[0][0], share: (length / $all), decisions: $all};

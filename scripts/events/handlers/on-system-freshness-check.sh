@@ -32,7 +32,7 @@ FINDINGS='
     | {file: ., written: ($time | if . then todate else null end)}] as $stale
 | $states[0]
 | (._alerted // {} | with_entries(select(.key as $key | any($stale[]; .file == $key)))) as $told
-| [$stale[].file | select($now - ($told[.] | epoch_or(0)) >= 3600)] as $news
+| [$stale[].file | select(($told[.] | ago($now)) >= 3600)] as $news
 | save(0; .total_checks += 1 | .last_check = $at | .stale = $stale
     | ._alerted = $told + ([$news[] | {(.): $at}] | add // {})),
   if $news != [] then emit("system.health_alert"; "high"; {alert_type: "stale_files",

@@ -27,7 +27,7 @@ PROGRAM=$_HOOKLINE_POOL_WORDS'
     | tallied("by_priority"; $priority) | tallied("by_type"; $task.task_type)
     | tallied("by_master"; $task.master)
     | if $is_urgent then .urgent.untold += 1 else . end
-    | ($is_urgent and $now - (.urgent.told_at | epoch_or(0)) >= 300) as $tell
+    | ($is_urgent and (.urgent.told_at | ago($now)) >= 300) as $tell
     | .urgent.untold as $urgent
     | save(0; if $tell then .urgent = {told_at: $at, untold: 0} else . end),
       if $tell then emit("system.health_alert"; $priority; ($task

@@ -31,7 +31,7 @@ def failed($type; $task; $since; $now): ("autofix." + $type) as $table
       | (if $action == "retry" then $task else "kind " + $type end) as $key
       | if $key == null or is_answered($task // $key; $since; $now) then . else
           answered($task // $key; $since; $now)
-          | ([.tried[$key].times // [] | .[] | select(. > $now - 86400)] | length + 1) as $n
+          | ([.tried[$key].times // [] | .[] | select(ago($now) < 86400)] | length + 1) as $n
           | if any((.pending // [])[]; .key == $key) then .
             elif $n > $attempts then refused($task // $key; $table; {task_id: $task,
               error_type: $type, policy: $table, action: $action, attempts: $attempts}; $now)
@@ -43,7 +43,7 @@ def failed($type; $task; $since; $now): ("autofix." + $type) as $table
 def tried($now): reduce .released[] as $each (.; .tried[$each.key].times += [$now]
     | answered_again($each.task_id // $each.key; $now)
     | .by_policy |= count("autofix." + $each.error_type))
-  | .tried = (.tried // {} | with_entries(select(.value.times | max > $now - 86400)));
+  | .tried = (.tried // {} | with_entries(select(any(.value.times[]; ago($now) < 86400))));
 
 def applied: policy("autofix"; "dry_run"; false) as $dry
   | .released | range(length) as $n | .[$n] | ("autofix." + .error_type) as $table

@@ -32,9 +32,11 @@ def is_meant($target): type == "object"
   and ($target == null or (.id // .worker_id // .task_id) == $target);
 def is_gone: .status == "failed"
   or (.status | . == "stale" or . == "available" or . == "completed" or . == "stopped")
-    and $now - ([.last_heartbeat, .status_at | epoch_or(null) | values] | max // $now) > day_s;
+    and $now - ([.last_heartbeat, .status_at | past | epoch_or(null) | values]
+      | max // $now) > day_s;
 def is_stuck: (.status | . == "in_progress" or . == "assigned" or . == "running")
-  and ([.updated_at, .started_at, .assigned_at, .created_at | epoch_or(null) | values]
+  and ([.updated_at, .started_at, .assigned_at, .created_at | past | epoch_or(null)
+    | values]
     | length > 0 and $now - max > day_s);
 
 def dismissed($target): [(.workers // [])[] | select(is_meant($target) and is_gone)] as $gone

@@ -33,11 +33,11 @@ def about: {pid: kind("pid"; "number"), name: text("daemon_name"; 256),
 def told: with_entries(select(.value != null));
 
 name as $name | about as $about
-| (($at | moment) >= ($states[1].daemons[$name].since? // null | moment)) as $news |
+| (($at | moment) >= ($states[1].daemons[$name].since? // null | past | moment)) as $news |
 
 def seen($entry): if $news then (.daemons // {}) as $known
     | .daemons[$name | among($known)] = ($entry | told)
-    | .last_updated = ([.last_updated, $at] | max_by(moment)) else . end;
+    | .last_updated = ([(.last_updated | past), $at] | max_by(moment)) else . end;
 def named($state): [.daemons | to_entries[] | select(.value.state? == $state) | .key];
 def view($status): ($status | named("failed")) as $failed
   | save(1; $status),
@@ -47,9 +47,9 @@ def view($status): ($status | named("failed")) as $failed
       | .stopped_daemons = ($status | named("stopped")));
 
 # Of one thing, `quiet_s` long no second alert; what is longer past is forgotten.
-def quiet($what; $quiet_s): $now - (._alerted[$what] | epoch_or(0)) < $quiet_s;
+def quiet($what; $quiet_s): (._alerted[$what] | ago($now)) < $quiet_s;
 def alerted($what): ._alerted = (._alerted // {}
-  | with_entries(select($now - (.value | epoch_or(0)) < 86400))
+  | with_entries(select((.value | ago($now)) < 86400))
   | . as $known | .[$what | among($known)] = $at);
 def counted: .by_daemon |= count($name) | .last_updated = $at;
 '

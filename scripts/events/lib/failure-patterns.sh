@@ -29,7 +29,7 @@ def noted($type): .total_failures += 1 | .last_updated = $at | .by_type |= count
     retryable: (["timeout", "connection_error", "rate_limit"] | index([$type]) != null)}),
   ($states[0] | noted($type)
     | ([._recent[] | select(. == $type)] | length) as $count
-    | ($count > 3 and $now - (._alerted[$type] | epoch_or(0)) >= 300) as $tell
+    | ($count > 3 and (._alerted[$type] | ago($now)) >= 300) as $tell
     | save(0; if $tell then ._alerted[$type] = $at else . end),
       if $tell then emit("system.health_alert"; "high"; {alert_type: "repeated_failure",
         error_type: $type, occurrence_count: $count, sample_message: $message}) else empty end),

@@ -54,7 +54,7 @@ def kind_of: explode | map(if . >= 48 and . <= 57 then 35 else . end) | implode;
 | $states[0]
 | (._alerted // {} | with_entries(select(.key as $key | any($problems[]; kind_of == $key))))
   as $told
-| [$problems[] | kind_of | select($now - ($told[.] | epoch_or(0)) >= 900)] as $news
+| [$problems[] | kind_of | select(($told[.] | ago($now)) >= 900)] as $news
 | save(0; .total_checks += 1 | .last_check = $at | . += $found
     | ._alerted = $told + ([$news[] | {(.): $at}] | add // {})),
   emit("system.observability_checked"; "medium"; $found + {checked_at: $at}),

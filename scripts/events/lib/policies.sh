@@ -69,22 +69,24 @@ _HOOKLINE_POLICY_AGENDA='
 def pause_s($table; $times): if $times < 1 then 0 else
   [policy_s($table; "pause"; "1s") * pow(2; [$times - 1, 60] | min),
     policy_s($table; "pause_max"; "5m")] | min end;
-def later($entry): .pending = (.pending // []) + [$entry];
-def released($table; $now): .spent = [(.spent // [])[] | numbers | select(. > $now - 3600)]
+def newest: [(. // [])[] | past] | max // 0;
+def later($entry): .pending = (.pending // []) + [$entry + {at: $clock}];
+def released($table; $now): .spent = [(.spent // [])[] | select(ago($now) < 3600)]
+  | .pending = [(.pending // [])[] | if .at // 0 | past then . else .due = $now end]
   | ([policy($table; "budget"; 10) - (.spent | length), 0] | max) as $room
-  | ([(.pending // [])[] | select(.due <= $now)] | sort_by(.due)) as $due
+  | ([.pending[] | select(.due <= $now)] | sort_by(.due)) as $due
   | $due[:[$room, 20] | min] as $out | ($due | length > $room) as $is_over
   | ((.spent[0] // $now) + 3600) as $again
   | .spent += [$out[] | $now]
-  | .pending = [((.pending // []) - $out)[]
+  | .pending = [(.pending - $out)[]
       | if $is_over and .due <= $now then .due = $again else . end]
-  | .over = (if $is_over or (.over.told_at // 0) > $now - 3600
+  | .over = (if $is_over or (.over.told_at | ago($now)) < 3600
       then {told_at: (.over.told_at // 0), waiting: (.pending | length)} else null end)
   | .released = $out;
 
 # Once an hour, and only what the state does not know yet.
 def told($table; $type; $now): . as $before | planned("next"; [.pending[].due] | min; $now)
-  | (.over != null and $now - .over.told_at >= 3600) as $tell
+  | (.over != null and (.over.told_at | ago($now)) >= 3600) as $tell
   | if $tell then .over.told_at = $now else . end
   | save(0; del(.released)),
     if .next != $before.next then emit($type; "low"; .next) else empty end,
@@ -103,7 +105,7 @@ def is_answered($what; $since; $now): .answered[$what].at
 def answered($what; $since; $now): .answered[$what].at = ([$since, $now] | max);
 def answered_again($what; $now): answered($what; .answered[$what].at // 0; $now);
 def refused($what; $why; $entry; $now): .answered[$what] as $last
-  | if $last.why == $why and $last.told_at <= $now and $now - $last.told_at < 3600 then .
+  | if $last.why == $why and ($last.told_at | ago($now)) < 3600 then .
     else .answered[$what] += {$why, told_at: $now} | .refused += [$entry] end;
 def say_refused($type): (.refused // []) | range(length) as $n | .[$n]
   | emit_as("-\($n)"; $type; "high"; .);

@@ -40,9 +40,9 @@ def findings: kind("vulnerabilities"; "array") // [] | [.[:200][] | finding];
 def scan: id("scan_id") // ($event.correlationid | strings | .[:256] | clean) // null;
 
 # Told again is the same only after an hour.
-def quiet($what): $now - (._alerted[$what] | epoch_or(0)) < 3600;
+def quiet($what): (._alerted[$what] | ago($now)) < 3600;
 def alerted($what): ._alerted = (._alerted // {}
-  | with_entries(select($now - (.value | epoch_or(0)) < 86400))
+  | with_entries(select((.value | ago($now)) < 86400))
   | . as $known | .[$what | among($known)] = $at);
 '
 
@@ -67,14 +67,14 @@ scan as $scan
     findings: $total, by_severity: $counts, score: $score} as $result
 | ([$result.scanner, $result.scan_type, $counts] | tojson) as $what
 | append("security/scan-results.jsonl"; $result),
-  ($states[1] | if $at | moment >= ($states[1].last_updated | moment)
+  ($states[1] | if $at | moment >= ($states[1].last_updated | past | moment)
     then save(1; . + {score: $score, last_updated: $at, scan_id: $scan, findings: $total,
       by_severity: $counts} | .history = ((.history // [])
         | map(select(.event_id? != $identity.event_id or .event_source? != $identity.event_source))
           + [{timestamp: $at, score: $score} + $identity] | .[-10:])) else empty end),
   write("text"; "security/reports/scan-\($name)-" + ($now | strftime("%Y%m%dT%H%M%SZ"))
       + "-\($hash[:8]).json"; $result + $identity + {vulnerabilities: $list} | document),
-  ($states[2] | select($total > 0 and ($at | moment) >= (.timestamp | moment))
+  ($states[2] | select($total > 0 and ($at | moment) >= (.timestamp | past | moment))
     | save(2; .status = (.status // "open") | . += ({scan_id: $scan, timestamp: $at,
       findings: $total, by_severity: $counts, items: $list} + $identity))),
   ($states[0] | .total_scans += 1 | .total_findings += $total | .last_scan = $at

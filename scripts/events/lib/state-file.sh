@@ -119,7 +119,7 @@ _state_plan() { # <payload-file>: fills plan; runs jq once, twice for a payload 
   # jq would read a ~/.jq, and version 1.6 counts in local time.
   text=$(HOME=/dev/null TZ=UTC jq -nj --rawfile event_text "$event_file" --slurpfile payload "$1" \
     --arg handler "$handler" --argjson shapes "$shapes" "${states[@]}" "${arguments[@]}" \
-    --argjson remembered "$_HOOKLINE_REMEMBERED" \
+    --argjson remembered "$_HOOKLINE_REMEMBERED" --argjson clock "${EPOCHREALTIME/[!0-9]/.}" \
     "[$raw] as \$raw | $_HOOKLINE_STATE_FRAME $_HOOKLINE_STATE_WORDS
       $program $_HOOKLINE_STATE_END") || status=$?
   case $status in

@@ -51,8 +51,7 @@ def document: "{\n  " + (members(if (type == "array" or type == "object") and le
         | if $data | type != "object" then reject("data is no object") else . end
         | {event_id: ($event.id | clean), event_source: ($event.source | clean)} as $identity
         | if $states[0]._applied[$handler] // [] | index([$identity | join(" ")]) then . else
-            ((env.HOOKLINE_NOW // "" | tonumber?) // now) as $clock
-            | ([$event.time | epoch_or($clock), $clock] | min) as $now
+            ([$event.time | epoch_or($clock), $clock] | min) as $now
             | (if $now == ($event.time | epoch_or(null)) then $event.time
               else $clock | todate end) as $at
             | ($place + 1 < ($events | length)) as $more
@@ -88,9 +87,12 @@ def save($n; $state): {file: "state\t\($n)", number: $n, state: ($state | if $n 
 # Times with what is below a second: as seconds since 1970, and back (a millisecond later, and
 # never past what has four digits for the year).
 def moment: epoch_or(null) as $s | if $s == null then null
-  else $s + (.[19:26] | [try tonumber catch 0][0]) end;
+  else $s + ([[.[19:26] | try tonumber catch 0][0], 0.999999] | min) end;
 def stamp: [., 253402128000] | min * 1000 | ceil + 1 | (. / 1000 | floor | todate)[:19] + "."
   + "\(. % 1000 + 1000)"[1:] + "Z";
+# The clock may have been ahead: what was written at a time that has not come was written at none.
+def past: if (numbers // epoch_or(0)) > $clock then null else . end;
+def ago($now): past | (numbers // epoch_or(null)) | if . == null then infinite else $now - . end;
 def now_s: if $now == $clock then $clock else $event.time | moment end;
 
 # The moment that is asked for next: one that is over is on its way as a tick, or nobody ticks.

@@ -31,19 +31,22 @@ def stale_after_s: [$policies.workers.stale_after | span][0] // 300;
 
 def is_watched: .last_heartbeat
   and (.status | . != "completed" and . != "failed" and . != "stopped")
-  and (.status != "available" or (.last_heartbeat | moment) > (.completed_at | moment));
+  and (.status != "available" or (.last_heartbeat | moment) > (.completed_at | past | moment));
 def deadlines: stale_after_s as $home | [.workers // [] | .[] | objects | select(is_watched)
-  | {id: (.id // .worker_id), until: ([.last_heartbeat, .started_at | moment] | max | values),
-      for: ((.stale_after_s | numbers) // $home)} | select(.id | type == "string")
+  | {id: (.id // .worker_id), for: ((.stale_after_s | numbers) // $home),
+      until: ([.last_heartbeat, .started_at | past | moment] | max | values)}
+  | select(.id | type == "string")
   | .until += .for];
 
 # What must be remembered, and what has changed, is saved.
-def watch($always): now_s as $now | deadlines as $all
+def in_time: if .last_heartbeat and (.last_heartbeat | past) == null
+  then .last_heartbeat = $at else . end;
+def watch($always): now_s as $now | .workers |= [.[]? | (objects |= in_time)] | deadlines as $all
   | ([$all[] | select(.until < $now).id] | unique) as $stale
   | ([$all[].until | select(. >= $now)] | min) as $first
-  | (.stale_alert.workers // []) as $told
+  | [.stale_alert.workers | arrays | .[]] as $told
   | ($stale - $told != [] or ($stale != []
-      and $now - (.stale_alert.at | epoch_or(0)) >= quiet_s)) as $tell
+      and (.stale_alert.at | ago($now)) >= quiet_s)) as $tell
   | ([$stale[] | {(.): {status: "stale"}}] | add) as $marks
   | .workers |= [.[]? | if type == "object" then . + $marks[.id // .worker_id // ""] else . end]
   | if .active_workers | type == "object"
@@ -60,10 +63,12 @@ def watch($always): now_s as $now | deadlines as $all
 
 # shellcheck disable=SC2016 # a jq program
 _HOOKLINE_POOL_BEAT='
+def year_s: 31536000;
 def beat($id; $fields): (first(.workers // [] | .[] | select(is_row($id; "worker_id"))) // {})
     as $known
   | ($known.status | . == null or . == "stale") as $is_back
-  | with_worker($id; {last_heartbeat: ([$known.last_heartbeat, $at] | max_by(epoch_or(0)))}
+  | with_worker($id; {last_heartbeat: ([($known.last_heartbeat | past), $at]
+        | max_by(epoch_or(0)))}
       + (if $is_back then {status: "running"} else {} end) + $fields);
 
 if $event.type == "worker.watch_due" then $states[0] | watch(true) else
@@ -71,7 +76,8 @@ if $event.type == "worker.watch_due" then $states[0] | watch(true) else
   | append("worker-health-metrics.jsonl"; {timestamp: $at, worker_id: $id,
       heartbeat_time: (text("heartbeat_time"; 64) // $at), status: "healthy"}),
     ({status: text("status"; 64), worker_type: text("worker_type"; 256), task_id: id("task_id"),
-        stale_after_s: (amount("stale_after_s") | if . == 0 then null else . end)} | known
+        stale_after_s: (amount("stale_after_s") | if . == 0 then null elif . > year_s
+          then reject("data.stale_after_s is more than a year (\(year_s))") else . end)} | known
       | . as $fields | $states[0] | beat($id; $fields)
       | if $more then save(0; .) else watch(true) end)
 end

@@ -18,7 +18,7 @@ _HOOKLINE_QUEUE_SHAPE='{"tasks": "array"}'
 
 # Older pools have a list of active workers, where ours is a map by id: that is left as it is.
 _HOOKLINE_POOL_WORDS='
-def updated($fields): if (.status_at // "") > $at then $fields + . else . + $fields
+def updated($fields): if (.status_at | past // "") > $at then $fields + . else . + $fields
   + if $fields.status then {status_at: $at} else {} end end;
 def is_row($id; $key): type == "object" and (.id // .[$key]) == $id;
 def place($id; $key): first((range(length) as $n | select(.[$n] | is_row($id; $key)) | $n), null);

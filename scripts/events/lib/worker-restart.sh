@@ -34,7 +34,7 @@ _HOOKLINE_RESTART_END_S=2
 # shellcheck disable=SC2016 # jq programs
 _HOOKLINE_RESTART_WORDS='
 def fit: test("^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$");
-def restarts($id; $now): [(.workers[$id].times // [])[] | select(. > $now - 3600)] | length;
+def restarts($id; $now): [(.workers[$id].times // [])[] | select(ago($now) < 3600)] | length;
 
 # $lost: worker_id, worker_type and the reason, failed or stale.
 def lost($lost; $since; $now): $lost.worker_id as $id
@@ -49,21 +49,21 @@ def lost($lost; $since; $now): $lost.worker_id as $id
       elif $id | fit | not then refused("its id is not fit to be the name of a file")
       elif $times >= $max then refused("it was started again \($times) times in an hour")
       else later($what + {restarts: ($times + 1), restarts_max: $max,
-          due: ([$now, (.workers[$id].times // [0] | max) + pause_s($table; $times)] | max)})
+          due: ([$now, (.workers[$id].times | newest) + pause_s($table; $times)] | max)})
       end
   end;
 
 def decided($now): policy("restart"; "dry_run"; false) as $dry
   | released("restart"; $now)
   | reduce .released[] as $each (.; .workers[$each.worker_id].times =
-      [(.workers[$each.worker_id].times // [])[] | select(. > $now - 3600)] + [$now]
+      [(.workers[$each.worker_id].times // [])[] | select(ago($now) < 3600)] + [$now]
       | answered_again($each.worker_id; $now))
-  | .workers = (.workers // {} | with_entries(select(.value.times | max > $now - 86400)))
+  | .workers = (.workers // {} | with_entries(select(any(.value.times[]; ago($now) < 86400))))
   | remembered($states[1].workers // [] | .[] | objects | select(.status == "failed"
       or .status == "stale") | .id // .worker_id | strings; $now)
   | if $dry then . else .starting = (.starting // []) + .released end
   | (.released | range(length) as $n | .[$n] | emit_as("-\($n)"; "worker.restart_requested";
-      "high"; del(.due) + {dry_run: $dry})),
+      "high"; del(.due, .at) + {dry_run: $dry})),
     say_refused("worker.restart_refused"),
     (del(.refused) | told("restart"; "worker.restart_planned"; $now));
 '
@@ -95,7 +95,7 @@ $clock as $now | reduce (($states[1].workers // [])[] | objects
 # shellcheck disable=SC2016 # jq programs
 _HOOKLINE_RESTART_DONE='
 [$states[0].starting[]? | . as $each | $results[] | select(.worker_id == $each.worker_id)
-  | ($each | del(.due)) + .] as $done
+  | ($each | del(.due, .at)) + .] as $done
 | ($states[0] | .starting = [.starting[]? | select(.worker_id as $id
     | any($done[]; .worker_id == $id) | not)] | save(0; .)),
   ($done | range(length) as $n | .[$n] | emit_as("-\($n)"; if .error then "worker.restart_failed"

@@ -1,6 +1,7 @@
 # shellcheck shell=bash disable=SC2154 # bats sets status, output and stderr
 # Runs a handler as a dispatcher does: the event on stdin and as a file, a clean environment, a
-# scratch folder of its own. The events are of 2020, so that no clock can be behind them.
+# scratch folder of its own. The events are of 2020, so that no clock can be behind them, and so is
+# the clock: bash's own, which it reads before a script begins.
 
 [[ -n ${_hookline_handlers_loaded-} ]] && return
 _hookline_handlers_loaded=1
@@ -9,6 +10,7 @@ load ../test_helper
 
 HANDLERS=$HOOKLINE_CHECKOUT/scripts/events/handlers
 T0_S=1577872800
+CLOCK=$BATS_TEST_TMPDIR/clock
 
 # The names of the handlers to try, all or so many. Where there is much to do with each, a few of
 # them are drawn, or those that HOOKLINE_TEST_HANDLERS='on-task-*' names.
@@ -45,17 +47,25 @@ furnish() { # <handler>: lays down what it needs in coordination/
   chmod -R go-w -- "$HOOKLINE_HOME/coordination"
 }
 
-deliver() { # <handler> <id> [<command>...]: the handler runs under the command, at the event's time
-  local event=$BATS_TEST_TMPDIR/events/$2 scratch=$BATS_TEST_TMPDIR/scratch/$1.$2 at=''
+# It goes on with the events, and back only by this.
+clock() { # <second>: where the clock of a bash stands that begins with BASH_ENV=$CLOCK
+  # Once it is unset, it is a variable like any other.
+  printf 'unset -v EPOCHREALTIME; EPOCHREALTIME=%d.000000\n' "$1" >"$CLOCK.$BASHPID"
+  mv -- "$CLOCK.$BASHPID" "$CLOCK"
+}
+
+deliver() { # <handler> <id> [<command>...]: the handler runs under the command, as of its event
+  local event=$BATS_TEST_TMPDIR/events/$2 scratch=$BATS_TEST_TMPDIR/scratch/$1.$2 at=0 now=0
   # Of a batch, the time of the last.
   [[ ! $(<"$event") =~ .*\"time\":\"(2020-[0-9T:-]{14}) ]] ||
     at=$(date -u -d "${BASH_REMATCH[1]}Z" +%s)
+  [[ ! -e $CLOCK ]] || now=$(sed 's/.*=//; s/[.].*//' "$CLOCK")
+  ((now >= at)) || clock "$at"
   mkdir -p -- "$scratch"
   # shellcheck disable=SC2094 # a handler only reads its event
   (cd -- "$scratch" && exec env -i PATH="$PATH" HOME="$HOME" LC_CTYPE=C.UTF-8 TMPDIR="$scratch" \
     HOOKLINE_HOME="$HOOKLINE_HOME" HOOKLINE_ATTEMPT="test:$1:$2:1" EVENT_ID="$2" EVENT_ATTEMPT=1 \
-    HOOKLINE_NOW="$at" \
-    EVENT_HOPS=0 "${@:3}" "$HANDLERS/$1.sh" "$event" <"$event")
+    EVENT_HOPS=0 BASH_ENV="$CLOCK" "${@:3}" "$HANDLERS/$1.sh" "$event" <"$event")
 }
 
 handle() { # <handler> <id> <data> [<seconds> [<source>]]

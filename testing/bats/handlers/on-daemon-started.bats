@@ -6,6 +6,14 @@ H=on-daemon-started
 
 setup() { sandbox; }
 
+@test "what was said while the clock was ahead is older than what is said now" {
+  handled on-daemon-stopped one '{"daemon_type":"x"}' 2592000
+  clock "$T0_S"
+  handled "$H" two '{"daemon_type":"x","pid":3}' 0
+  assert_state status.json '[.last_updated, .daemons.x.state]' \
+    '["2020-01-01T10:00:00.000000Z","running"]'
+}
+
 @test "a daemon that has started runs: in the view, on record, and counted" {
   handled "$H" one "$(<"$BATS_TEST_DIRNAME/samples/$H.json")"
   assert_state status.json .daemons.health \

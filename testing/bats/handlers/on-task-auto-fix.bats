@@ -36,12 +36,14 @@ failed_rows() { # <error_type> <id>...
 
 comes_late() { # <id> <error_type>: a minute after it was looked at twice
   event "late-$1" "{\"task_id\":\"$1\",\"error_type\":\"$2\"}" -60
-  deliver "$H" "late-$1" env HOOKLINE_NOW="$((T0_S + 90))"
+  clock $((T0_S + 90))
+  deliver "$H" "late-$1"
 }
 
 check() { # <seconds>: a program that polls looks at the queue
   event "check-$1" '{}' "$1"
-  HOOKLINE_HOME=$HOOKLINE_HOME HOOKLINE_NOW=$((T0_S + $1)) bash -c '
+  clock $((T0_S + $1))
+  HOOKLINE_HOME=$HOOKLINE_HOME BASH_ENV=$CLOCK bash -c '
     source "$0/scripts/events/lib/autofix.sh" && autofix_check auto-fix-daemon "$1"' \
     "$HOOKLINE_CHECKOUT" "$BATS_TEST_TMPDIR/events/check-$1"
 }
@@ -174,6 +176,19 @@ check() { # <seconds>: a program that polls looks at the queue
   tick 31
   assert_equal "$(emitted 'select(.type | IN("task.retry_requested", "a.b"))')" ''
   assert_state autofix.json .pending '[]'
+}
+
+@test "what was done while the clock was ahead is spent, waited for and told at no time" {
+  local n month=2592000
+  autofix='budget = 2' retries 'pause = "0s"'
+  for n in 1 2 3; do task_fails "t$n" "$month"; done
+  assert_equal "$(said task.retry_requested .task_id)" $'"t1"\n"t2"'
+  clock "$T0_S"
+  for n in 1 4 5; do task_fails "t$n" 0; done
+  assert_equal "$(said task.retry_requested .task_id | sort | uniq -c | tr -s ' ' | tr '\n' ,)" \
+    ' 2 "t1", 1 "t2", 1 "t3",'
+  assert_equal "$(said system.health_alert .waiting)" $'1\n1'
+  assert_equal "$(said task.retry_planned .due | tail -n 1)" '"2020-01-01T11:00:00.001Z"'
 }
 
 @test "the longest span there is makes no moment that nobody can read" {

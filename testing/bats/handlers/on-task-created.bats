@@ -13,6 +13,13 @@ created() { # <number> <priority> [<seconds>]
   assert_success
 }
 
+@test "what was said while the clock was ahead hinders nothing that is said now" {
+  handled on-task-created one '{"task_id":"t1"}' 2592000
+  clock "$T0_S"
+  handled on-task-assigned two '{"task_id":"t1","worker_id":"w1"}' 0
+  assert_state task-queue.json '.tasks[0] | [.status, .assigned_to]' '["assigned","w1"]'
+}
+
 @test "a new task is queued, counted, on record and on the dashboard" {
   handled "$H" one '{"task_id":"t1","task_type":"feature","description":"build it",
     "_metadata":{"master":"development"}}'
@@ -32,6 +39,7 @@ created() { # <number> <priority> [<seconds>]
   state_is task-queue.json '{"version":2,"tasks":[{"task_id":"t1","status":"done","title":"x"}]}'
   sed -i 's/"status":"done"/&,"status_at":"2020-01-01T11:00:00Z"/' \
     "$HOOKLINE_HOME/coordination/task-queue.json"
+  clock $((T0_S + 3600))
   handled "$H" one '{"task_id":"t1","description":"y"}'
   assert_state task-queue.json '[.version, (.tasks | length), (.tasks[0] | .status, .title,
     .description)]' '[2,1,"done","x","y"]'

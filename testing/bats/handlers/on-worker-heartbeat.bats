@@ -233,6 +233,44 @@ tick() { # <id> <seconds> [<what is said>]: the schedule has come to such a mome
   assert_equal "$(alerts '.data | [.workers, .threshold_minutes]')" '[["w1"],1]'
 }
 
+@test "a worker that wants to be silent for more than a year is refused, with the field" {
+  local n
+  for n in 31536001 1e12 1e308; do
+    refused "$H" one '{"worker_id":"w1","stale_after_s":'"$n"'}'
+    assert_equal "$stderr" "$H: data.stale_after_s is more than a year (31536000)"
+  done
+}
+
+@test "a pool that says nonsense of a worker keeps no other from being watched" {
+  state_is worker-pool.json '{"stale_alert":{"workers":"w0","at":7},"watch":{"due":5},"workers":[
+    {"id":"w1","status":"running","last_heartbeat":"2020-01-01T10:00:00Z","stale_after_s":1e308},
+    {"id":"w2","status":5,"last_heartbeat":5,"started_at":"2020-01-01T10:00:00+00:00"},
+    {"id":"w3","last_heartbeat":"2020-01-01T10:00:001e99999+00:00"}]}'
+  beat w4 0
+  tick t1 301
+  tick t2 302
+  assert_equal "$(alerts .data.workers | head -n 1 | jq -c 'index("w4") != null')" true
+  assert_equal "$(planned | grep -cv '^"[0-9:.]*Z"$')" 0
+}
+
+@test "who was seen while the clock was ahead is watched all the same" {
+  beat w1 2592000
+  clock "$T0_S"
+  beat w2 0
+  beat w2 200
+  tick t1 301
+  assert_equal "$(alerts .data.workers)" '["w1"]'
+}
+
+@test "what was told while the clock was ahead is told again" {
+  beat w1 2592000
+  tick t1 2592301
+  clock "$T0_S"
+  beat w2 0
+  tick t2 301
+  assert_equal "$(alerts .data.workers)" $'["w1"]\n["w1","w2"]'
+}
+
 @test "policies that cannot be read keep nobody from being watched" {
   local said="$HOOKLINE_HOME/coordination/config/policies.toml, line 1: not understood"
   said+='; docs/SHIPPED.md says what it may hold'

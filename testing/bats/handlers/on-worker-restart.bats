@@ -9,7 +9,8 @@ teardown() { restarts_end; }
 
 check() { # <seconds>: a program that polls looks at the pool
   event "check-$1" '{}' "$1"
-  HOOKLINE_HOME=$HOOKLINE_HOME HOOKLINE_NOW=$((T0_S + $1)) bash -c '
+  clock $((T0_S + $1))
+  HOOKLINE_HOME=$HOOKLINE_HOME BASH_ENV=$CLOCK bash -c '
     source "$0/scripts/events/lib/worker-restart.sh" && restart_check worker-restart-daemon "$1"' \
     "$HOOKLINE_CHECKOUT" "$BATS_TEST_TMPDIR/events/check-$1"
 }
@@ -81,11 +82,21 @@ check() { # <seconds>: a program that polls looks at the pool
   local n
   policies 'pause = "60s"' 'restarts = 2'
   worker 'exit 0'
+  clock $((T0_S + 86400))
   for n in {0..7}; do
     event "late-$n" '{"worker_id":"w1","worker_type":"x"}' $((7200 * n))
-    deliver "$H" "late-$n" env HOOKLINE_NOW="$((T0_S + 86400))"
+    deliver "$H" "late-$n"
   done
   assert_equal "$(begun)" 1
+}
+
+@test "what was done while the clock was ahead does not put off what is to be done now" {
+  policies 'pause = "60s"' 'restarts = 1'
+  worker 'exit 0'
+  fails w1 2592000
+  clock "$T0_S"
+  fails w1 0
+  assert_equal "$(begun)" 2
 }
 
 @test "what else is open is not held by a worker" {
@@ -175,7 +186,8 @@ check() { # <seconds>: a program that polls looks at the pool
   check 0
   check 30
   event late '{"worker_id":"w1","worker_type":"x"}' -60
-  deliver "$H" late env HOOKLINE_NOW="$((T0_S + 60))"
+  clock $((T0_S + 60))
+  deliver "$H" late
   check $((3 * 86400))
   assert_equal "$(said worker.restart_refused .worker_id)" $'"../w"\n"w1"'
   assert_equal "$(begun)" 0
