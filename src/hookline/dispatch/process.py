@@ -142,14 +142,13 @@ def spawn(
     moves for the moment: the dispatcher itself uses absolute paths only and has one thread.
     """
     _keep_descriptors()
-    actions = [(os.POSIX_SPAWN_DUP2, ours, childs) for childs, ours in descriptors.items()]
     os.chdir(cwd)
     try:
         return os.posix_spawn(
             argv[0],
             argv,
             env,
-            file_actions=actions,
+            file_actions=_moves(descriptors),
             setsid=True,
             setsigmask=[],
             setsigdef=_DEFAULT_SIGNALS,
@@ -158,6 +157,23 @@ def spawn(
         # The next start moves on from wherever this leaves us; a child must not be lost for it.
         with contextlib.suppress(OSError, MemoryError):
             os.chdir("/")
+
+
+def _moves(descriptors: Mapping[int, int]) -> list[tuple[int, ...]]:
+    """The child takes them one by one: one of ours whose number it has given to another by then is
+    put aside first."""
+    given: set[int] = set()
+    aside: dict[int, int] = {}
+    spare = max(*descriptors, *descriptors.values()) + 1
+    for childs, ours in descriptors.items():
+        if ours in given:
+            aside.setdefault(ours, spare + len(aside))
+        given.add(childs)
+    return [
+        *((os.POSIX_SPAWN_DUP2, ours, free) for ours, free in aside.items()),
+        *((os.POSIX_SPAWN_DUP2, aside.get(ours, ours), its) for its, ours in descriptors.items()),
+        *((os.POSIX_SPAWN_CLOSE, free) for free in aside.values()),
+    ]
 
 
 @functools.cache

@@ -159,7 +159,9 @@ heard() { # of which daemon what was said, and how often
 
 @test "under a supervisor it is spoken for, and ends with it" {
   cp -- "$HOOKLINE_CHECKOUT/coordination/config/daemons.toml" coordination/config/
-  "$HOOKLINE" daemon run pattern --home "$HOOKLINE_HOME" >supervisor.log 2>&1 &
+  # As it is launched: a number is free as soon as it is ready.
+  HOOKLINE_READY_FD=3 "$HOOKLINE" daemon run pattern --home "$HOOKLINE_HOME" \
+    >supervisor.log 2>&1 3>ready &
   local supervisor=$!
   started() { grep -qs daemon.started "$(log_of daemon)"; }
   await 60 started
@@ -170,6 +172,7 @@ heard() { # of which daemon what was said, and how often
   kill -KILL "$pid"
   started_again() { (($(grep -c daemon.started "$(log_of daemon)") == 2)); }
   await 60 started_again
+  run ! flock --nonblock coordination/daemons/pattern/lock true
   run daemon failure-pattern stop
   assert_success
   wait "$supervisor"
