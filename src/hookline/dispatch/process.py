@@ -164,7 +164,7 @@ def _moves(descriptors: Mapping[int, int]) -> list[tuple[int, ...]]:
     put aside first."""
     given: set[int] = set()
     aside: dict[int, int] = {}
-    spare = max(*descriptors, *descriptors.values()) + 1
+    spare = max([*descriptors, *descriptors.values()], default=0) + 1
     for childs, ours in descriptors.items():
         if ours in given:
             aside.setdefault(ours, spare + len(aside))
