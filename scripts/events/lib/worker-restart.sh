@@ -146,7 +146,7 @@ _restart_perform() { # <handler> <event-file>
 
 # <worker-id> <worker-type> <restarts> <reason> <replace> <command>...
 _restart_start() { # prints what came of it, as members of a JSON object
-  local id=$1 type=$2 count=$3 reason=$4 replace=$5 lock pid=0 status=0 held
+  local id=$1 type=$2 count=$3 reason=$4 replace=$5 lock pid=0 status=0 held ended='' left='' timer
   lock=$folder/$id.lock
   shift 5
   if [[ $# == 0 || ! $id =~ ^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$ ]]; then
@@ -159,27 +159,43 @@ _restart_start() { # prints what came of it, as members of a JSON object
     return
   fi
   exec {held}>>"$lock" || return
-  if ! flock --nonblock "$held" && ! { [[ $reason == stale && $replace == true ]] &&
-    _restart_end "$lock" && flock --wait "$_HOOKLINE_RESTART_END_S" "$held"; }; then
-    printf '"pid":%d,"outcome":"running"' "$(_restart_pid "$lock")"
-    return
+  if ! flock --nonblock "$held"; then
+    pid=$(_restart_pid "$lock")
+    if ((pid)) && [[ $reason != stale || $replace != true ]]; then
+      printf '"pid":%d,"outcome":"running"' "$pid"
+      return
+    elif ! _restart_end "$lock" || ! flock --wait "$_HOOKLINE_RESTART_END_S" "$held"; then
+      printf '"error":"what holds state/workers/%s.lock cannot be ended"' "$id"
+      return
+    fi
   fi
   (
     cd -- "$home" || exit
     _restart_keep_only "$held"
+    printf '%d\n' "$BASHPID" >"$lock"
     exec setsid env -i "PATH=$PATH" "HOME=${HOME-/}" "USER=${USER-}" \
       "LOGNAME=${LOGNAME-}" LC_CTYPE=C.UTF-8 "HOOKLINE_HOME=$home" "HOOKLINE_WORKER_ID=$id" \
       "HOOKLINE_WORKER_TYPE=$type" "HOOKLINE_RESTARTS=$count" "$@" </dev/null \
       >>"$home/coordination/logs/worker-$id.log" 2>&1
   ) &
   pid=$!
-  printf '%d\n' "$pid" >"$lock"
   exec {held}>&-
-  # Its lock is free once it has ended.
-  ! flock --wait "$_HOOKLINE_RESTART_UP_S" "$lock" true || wait "$pid" || status=$?
+  sleep "$_HOOKLINE_RESTART_UP_S" >/dev/null 2>&1 &
+  timer=$!
+  wait -n -p ended "$pid" "$timer" || status=$?
+  if [[ $ended != "$pid" ]]; then
+    printf '"pid":%d,"outcome":"started"' "$pid"
+    return
+  fi
+  if ! flock --nonblock "$lock" true; then
+    left=1
+    _restart_end "$lock" || :
+  fi
   if ((status)); then
     printf '"error":"it ended at once with %d: see coordination/logs/worker-%s.log"' \
       "$status" "$id"
+  elif [[ $left ]]; then
+    printf '"error":"its command went to the background; it is to stay in the foreground"'
   else
     printf '"pid":%d,"outcome":"started"' "$pid"
   fi
@@ -194,21 +210,34 @@ _restart_keep_only() { # <descriptor>
   done
 }
 
-_restart_pid() { # <lock-file>: the process that was started with it, if it holds it still; or 0
-  local pid fd
-  read -r pid <"$1" && [[ $pid =~ ^[1-9][0-9]{0,9}$ ]] || pid=0
-  for fd in "/proc/$pid/fd/"*; do
-    [[ ! $fd -ef $1 ]] || { printf '%s\n' "$pid" && return; }
-  done
-  printf '0\n'
+# The kernel tells of each descriptor whether a lock belongs to it: to have the file open is not to
+# hold it.
+_restart_holders() { # <lock-file>: prints the processes that hold it
+  local fd
+  while IFS= read -r fd; do
+    ! grep -qs '^lock:' "/proc/${fd/fd/fdinfo}" || printf '%s\n' "${fd%%/*}"
+  done < <(cd /proc && find -L [1-9]*/fd -maxdepth 1 -samefile "$1" 2>/dev/null)
 }
 
-_restart_end() { # <lock-file>: ends the session that was begun with it
-  local pid number
-  pid=$(_restart_pid "$1")
-  ((pid)) || return
-  for number in TERM KILL; do
-    kill "-$number" -- "-$pid" 2>/dev/null || :
+_restart_pid() { # <lock-file>: the process that was started with it, if it holds it still; or 0
+  local pid
+  read -r pid <"$1" && [[ $pid =~ ^[1-9][0-9]{0,9}$ ]] || pid=0
+  [[ $'\n'$(_restart_holders "$1")$'\n' == *$'\n'"$pid"$'\n'* ]] || pid=0
+  printf '%d\n' "$pid"
+}
+
+# The one that was started may be gone, and its children left: whoever holds the lock is ended, with
+# its group where that is of the session that was begun with the lock.
+_restart_end() { # <lock-file>
+  local begun stat pid group session signal
+  read -r begun <"$1" || begun=''
+  for signal in TERM KILL; do
+    while read -r pid; do
+      stat=$(cat "/proc/$pid/stat" 2>/dev/null) || continue
+      read -r _ _ group session _ <<<"${stat##*) }"
+      [[ $session != "$begun" ]] || kill "-$signal" -- "-$group" 2>/dev/null || :
+      kill "-$signal" -- "$pid" 2>/dev/null || :
+    done < <(_restart_holders "$1")
     ! flock --wait "$_HOOKLINE_RESTART_END_S" "$1" true || return 0
   done
   return 1

@@ -57,6 +57,68 @@ check() { # <seconds>: a program that polls looks at the pool
     "[$(<"$BEGUN"),\"started\"]"$'\n'"[$(<"$BEGUN"),\"running\"]"
 }
 
+whose_child_is_left() { # a worker whose child holds its lock was killed
+  policies 'pause = "1ms"'
+  worker 'tail -f /dev/null & printf "%s\n" "$!" >>"$HOOKLINE_HOME/begun"; wait'
+  fails w1 0
+  await 60 begun_is 2
+  child=$(tail -n 1 "$BEGUN")
+  kill -KILL "$(head -n 1 "$BEGUN")"
+}
+
+begun_is() { [[ $(begun) == "$1" ]]; }
+
+@test "of one that was killed what is left is ended, and it is started again" {
+  local child
+  whose_child_is_left
+  fails w1 10
+  await 60 begun_is 4
+  run ! lives "$child"
+  assert_equal "$(said worker.restarted '[.pid, .outcome]' | tail -n 1)" \
+    "[$(sed -n 3p "$BEGUN"),\"started\"]"
+}
+
+@test "one that leads a session of its own and has the lock is ended with the rest" {
+  local child
+  policies 'pause = "1ms"'
+  worker 'setsid tail -f /dev/null & printf "%s\n" "$!" >>"$HOOKLINE_HOME/begun"; wait'
+  fails w1 0
+  await 60 begun_is 2
+  child=$(tail -n 1 "$BEGUN")
+  kill -KILL "$(head -n 1 "$BEGUN")"
+  fails w1 10
+  await 60 begun_is 4
+  run ! lives "$child"
+}
+
+@test "a command that goes to the background is told, and nothing of it is left" {
+  policies
+  worker 'tail -f /dev/null & printf "%s\n" "$!" >>"$HOOKLINE_HOME/begun"'
+  fails w1
+  assert_equal "$(said worker.restart_failed '[.worker_id, .error]')" \
+    '["w1","its command went to the background; it is to stay in the foreground"]'
+  run ! lives "$(tail -n 1 "$BEGUN")"
+}
+
+@test "one that closes the lock is up all the same" {
+  policies
+  worker 'for fd in /proc/self/fd/*; do fd=${fd##*/}; ((fd < 3)) || exec {fd}>&-; done
+    exec tail -f /dev/null'
+  fails w1
+  assert_equal "$(said worker.restarted .outcome)" '"started"'
+}
+
+@test "who only has the lock file open is left alone" {
+  local child reader
+  whose_child_is_left
+  tail -f "$HOOKLINE_HOME/coordination/state/workers/w1.lock" >/dev/null &
+  reader=$!
+  printf '%s\n' "$reader" >>"$BEGUN.others"
+  fails w1 10
+  lives "$reader"
+  kill "$reader"
+}
+
 @test "after the first time it waits, longer each time, and then it is enough" {
   policies 'pause = "10s"' 'restarts = 3'
   worker 'exit 0'
