@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from typing import Final, NoReturn
 
-from hookline.model.errors import CannotCreate, HooklineError, TryAgain, WriteFailed
+from hookline.model.errors import FULL, CannotCreate, HooklineError, TryAgain, WriteFailed
 
 MODE: Final = 0o640
 FOLDER_MODE: Final = 0o750
@@ -18,7 +18,7 @@ _APPEND = os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_TRIES = 200
 _SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ETXTBSY})
-_DISK = frozenset({errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_DISK = FULL | {errno.EIO}
 
 
 class LogFull(WriteFailed):

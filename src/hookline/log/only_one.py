@@ -2,13 +2,12 @@
 
 import fcntl
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from hookline.log.files import flock_within
 from hookline.log.home import Home
-from hookline.model.errors import BadConfig, TryAgain
+from hookline.model.errors import FULL, BadConfig, TryAgain
 
 _WAIT_S: Final = 0.05
 """Who only looks (`holder_of`) has the lock too, for some microseconds."""
@@ -33,12 +32,16 @@ class OnlyOne:
                 f"a {kind} runs already for {home.root} (process {_named(home, kind)}): "
                 "`hookline status` shows how it does"
             )
-        # The lock is enough: a full disk keeps nobody from making room on it.
-        with suppress(OSError):
+        try:
             home.state.mkdir(mode=0o750, parents=True, exist_ok=True)
             pid_file = pid_file_of(home, kind)
             pid_file.touch(0o640)
             pid_file.write_text(f"{os.getpid()}\n")
+        except OSError as error:
+            # The lock is enough: a full disk keeps nobody from making room on it.
+            if error.errno not in FULL:
+                os.close(self._fd)
+                raise
 
     def close(self) -> None:
         """Let another one run."""
