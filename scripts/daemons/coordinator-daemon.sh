@@ -22,15 +22,14 @@ readonly AT_ONCE=50
 
 # shellcheck disable=SC2016 # a jq program
 ASSIGN='
-def rank: {critical: 0, high: 1, low: 3}[.priority | strings // ""] // 2;
-def name($key): .id // .[$key] | strings;
-def is_open: type == "object" and ([name("task_id")] != []) and .assigned_to == null
+def name($key): .id // .[$key] | values;
+def is_open: ([name("task_id")] != []) and .assigned_to == null
   and (.status == "pending" or .status == "queued") and (.not_before | epoch_or(0)) <= $now;
-def is_free: type == "object" and ([name("worker_id")] != [])
+def is_free: ([name("worker_id")] != [])
   and (.status == "available" or .status == "idle");
 
 $states[0] as $queue | $states[1] as $pool | ($states[2].workers // {}) as $rated
-| (reduce ($queue.tasks // [] | .[] | objects | .assigned_to | strings) as $id ({}; .[$id] += 1))
+| (reduce ($queue.tasks // [] | .[] | .assigned_to | strings) as $id ({}; .[$id] += 1))
   as $had
 | ([$queue.tasks // [] | .[] | select(is_open)] | sort_by([rank, .created_at // ""])) as $open
 | [$pool.workers // [] | .[] | select(is_free)] as $free
@@ -38,8 +37,8 @@ $states[0] as $queue | $states[1] as $pool | ($states[2].workers // {}) as $rate
     if (.free == []) or (.pairs | length) >= $at_once then . else
       ([.free[] | select($task.worker_type == null or .worker_type == $task.worker_type)]
         | sort_by([.worker_type != ($task.task_type // null),
-            -([$rated[name("worker_id")] | objects | .confidence | numbers][0] // 0),
-            $had[name("worker_id")] // 0, .status_at // .last_heartbeat // ""])[0]) as $worker
+            -($rated[name("worker_id")].confidence // 0), $had[name("worker_id")] // 0,
+            .status_at // .last_heartbeat // ""])[0]) as $worker
       | if $worker == null then . else .free -= [$worker] | .pairs += [{$task, $worker}] end
     end)
 | .pairs | select(. != []) as $pairs
@@ -50,8 +49,7 @@ $states[0] as $queue | $states[1] as $pool | ($states[2].workers // {}) as $rate
     {status: "busy", task_id: ($task | name("task_id"))})) | save(1; .)),
   ($pairs | range(length) as $n | .[$n] | (.task | name("task_id")) as $id
     | emit_as("-\($n)." + ($id[:40] | clean); "task.assigned"; "medium"; {task_id: $id,
-        worker_id: (.worker | name("worker_id")),
-        worker_type: (.worker.worker_type | strings // "unknown"),
+        worker_id: (.worker | name("worker_id")), worker_type: (.worker.worker_type // "unknown"),
         assignment_strategy: "coordinator"}))
 '
 
@@ -77,7 +75,8 @@ daemon_round() {
     daemon_has_news pool "$folder/task-queue.json" "$folder/worker-pool.json" || return 0
   event=$(daemon_event) || return
   state_apply coordinator-daemon "$event" \
-    "[$_HOOKLINE_QUEUE_SHAPE, $_HOOKLINE_POOL_SHAPE, {\"workers\": \"object\"}]" \
+    "[$_HOOKLINE_QUEUE_SHAPE, $_HOOKLINE_POOL_SHAPE, {\"workers\":
+      {\"*\": {\"confidence\": \"number\"}}}]" \
     "$_HOOKLINE_POOL_WORDS$ASSIGN" task-queue.json worker-pool.json \
     metrics/worker-confidence.json -- --argjson at_once "$AT_ONCE"
 }

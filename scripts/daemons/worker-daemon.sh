@@ -29,9 +29,9 @@ readonly ME=worker-daemon
 # The rows are written as they are found: whoever has a task in work says what becomes of it.
 # shellcheck disable=SC2016 # a jq program
 WORDS='
-def policy: $policies["task." + (.task_type // "general" | strings)] | objects
+def policy: $policies["task." + (.task_type // "general")] | objects
   | select(.run | type == "array" and length > 0);
-def tried: .attempts | numbers // 0;
+def tried: .attempts // 0;
 def attempts_max: [policy | .attempts | numbers][0] // 1;
 def became($fields): . + $fields + {status_at: $at};
 def row($id): .tasks[] | select(is_row($id; "task_id"));
@@ -40,8 +40,7 @@ def row($id): .tasks[] | select(is_row($id; "task_id"));
 # What is in work by our name is left over: there is only one of us, and it is looking.
 # shellcheck disable=SC2016 # a jq program
 CLAIM='
-def rank: {critical: 0, high: 1, low: 3}[.priority | strings // ""] // 2;
-def is_ours: type == "object" and (.id // .task_id | type == "string") and ([policy] != [])
+def is_ours: (.id // .task_id) != null and ([policy] != [])
   and ((.status | . == "in_progress" or . == "assigned") and .assigned_to == $me
     or (.status | . == "pending" or . == "queued") and (.assigned_to | . == null or . == $me));
 def due_at: if .status == "pending" then .not_before | epoch_or(0) else 0 end;

@@ -10,8 +10,9 @@ umask 027
 # shellcheck source=../lib/state-file.sh
 source "${BASH_SOURCE[0]%/*}/../lib/state-file.sh"
 
-SHAPES='[{"total_patterns": "number", "by_type": "object", "by_outcome": "object",
-  "optimizations": "array", "_recent": "array", "_alerted": "object"}, {"workers": "object"}]'
+SHAPES='[{"total_patterns": "number", "by_type": {"*": "number"}, "by_outcome": {"*": "number"},
+  "optimizations": [{"timestamp": "string", "pattern_type": "string", "optimization": "string"}],
+  "_recent": ["array"], "_alerted": {"*": "string"}}, {"workers": "object"}]'
 
 # shellcheck disable=SC2016 # a jq program
 PROGRAM='

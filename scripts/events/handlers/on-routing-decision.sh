@@ -10,8 +10,9 @@ umask 027
 # shellcheck source=../lib/state-file.sh
 source "${BASH_SOURCE[0]%/*}/../lib/state-file.sh"
 
-SHAPES='[{"masters": "object", "total_decisions": "number", "_recent": "array",
-  "_alerted": "object"}]'
+SHAPES='[{"masters": {"*": {"confidence_count": "number?", "avg_confidence": "number?",
+  "decision_count": "number?"}}, "total_decisions": "number", "_recent": ["array"],
+  "_alerted": {"*": "string"}}]'
 
 # An assignment is a decision too: it names the kind of worker for its master and has no confidence.
 # An imbalance makes a learning event, which may well make routing decisions: hence once an hour.

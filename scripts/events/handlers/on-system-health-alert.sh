@@ -10,7 +10,7 @@ umask 027
 # shellcheck source=../lib/state-file.sh
 source "${BASH_SOURCE[0]%/*}/../lib/state-file.sh"
 
-SHAPES='[{"total_alerts": "number", "by_type": "object", "by_severity": "object"},
+SHAPES='[{"total_alerts": "number", "by_type": {"*": "number"}, "by_severity": {"*": "number"}},
   {"alerts": "array"}]'
 
 # An alert without a description is described by what else its data says. jq 1.6 rounds what a

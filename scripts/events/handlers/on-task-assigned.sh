@@ -10,7 +10,8 @@ umask 027
 # shellcheck source=../lib/worker-pool.sh
 source "${BASH_SOURCE[0]%/*}/../lib/worker-pool.sh"
 
-SHAPES='[{"total_assignments": "number", "by_strategy": "object", "by_worker_type": "object"},
+SHAPES='[{"total_assignments": "number", "by_strategy": {"*": "number"},
+  "by_worker_type": {"*": "number"}},
   '$_HOOKLINE_QUEUE_SHAPE', '$_HOOKLINE_POOL_SHAPE']'
 
 # routing/routing-decisions.jsonl gets its line from on-routing-decision.sh, as for every decision.

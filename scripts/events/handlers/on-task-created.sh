@@ -10,8 +10,8 @@ umask 027
 # shellcheck source=../lib/worker-pool.sh
 source "${BASH_SOURCE[0]%/*}/../lib/worker-pool.sh"
 
-SHAPES='[{"total_tasks": "number", "by_priority": "object", "by_type": "object",
-  "by_master": "object", "urgent": "object"}, '$_HOOKLINE_QUEUE_SHAPE']'
+SHAPES='[{"total_tasks": "number", "by_priority": {"*": "number"}, "by_type": {"*": "number"},
+  "by_master": {"*": "number"}, "urgent": "object"}, '$_HOOKLINE_QUEUE_SHAPE']'
 
 # Urgent tasks come in flocks: told is the first, and then once in 5 minutes how many there were.
 # shellcheck disable=SC2016 # a jq program

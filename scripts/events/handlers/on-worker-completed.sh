@@ -10,7 +10,7 @@ umask 027
 # shellcheck source=../lib/worker-pool.sh
 source "${BASH_SOURCE[0]%/*}/../lib/worker-pool.sh"
 
-SHAPES='[{"total_completed": "number", "by_outcome": "object", "total_tokens": "number"},
+SHAPES='[{"total_completed": "number", "by_outcome": {"*": "number"}, "total_tokens": "number"},
   '$_HOOKLINE_POOL_SHAPE']'
 
 # shellcheck disable=SC2016 # a jq program

@@ -10,7 +10,7 @@ umask 027
 # shellcheck source=../lib/worker-pool.sh
 source "${BASH_SOURCE[0]%/*}/../lib/worker-pool.sh"
 
-SHAPES='[{"total_failed": "number", "by_error": "object"}, '$_HOOKLINE_POOL_SHAPE']'
+SHAPES='[{"total_failed": "number", "by_error": {"*": "number"}}, '$_HOOKLINE_POOL_SHAPE']'
 
 # The workers of the original say failure_reason where its handler read error_type. One that says
 # neither has failed all the same.

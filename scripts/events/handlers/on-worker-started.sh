@@ -10,7 +10,7 @@ umask 027
 # shellcheck source=../lib/worker-pool.sh
 source "${BASH_SOURCE[0]%/*}/../lib/worker-pool.sh"
 
-SHAPES='[{"total_started": "number", "by_type": "object", "by_master": "object"},
+SHAPES='[{"total_started": "number", "by_type": {"*": "number"}, "by_master": {"*": "number"}},
   '$_HOOKLINE_POOL_SHAPE']'
 
 # shellcheck disable=SC2016 # a jq program

@@ -18,9 +18,10 @@ source "${BASH_SOURCE[0]%/*}/worker-pool.sh"
 # shellcheck source=policies.sh
 source "${BASH_SOURCE[0]%/*}/policies.sh"
 
-_HOOKLINE_AUTOFIX_SHAPES='[{"pending": "array", "spent": "array", "tried": "object",
-  "answered": "object", "by_policy": "object", "over": "object", "next": "object"},
-  '$_HOOKLINE_QUEUE_SHAPE']'
+_HOOKLINE_AUTOFIX_SHAPES='[{"pending": [{"key": "string", "error_type": "string",
+  "due": "number"}], "spent": ["number"], "tried": {"*": {"times": "array"}},
+  "answered": {"*": {"at": "number"}}, "by_policy": {"*": "number"},
+  "over": {"told_at": "number"}, "next": "object"}, '$_HOOKLINE_QUEUE_SHAPE']'
 
 # What was tried for a task is forgotten a day after the last time.
 # shellcheck disable=SC2016 # a jq program

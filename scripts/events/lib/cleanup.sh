@@ -10,8 +10,8 @@ _hookline_cleanup_loaded=1
 # shellcheck source=state-file.sh
 source "${BASH_SOURCE[0]%/*}/state-file.sh"
 
-_HOOKLINE_CLEANUP_SHAPES='[{"total_cleanups": "number", "by_type": "object"}, {"tasks": "array"},
-  {"workers": "array"}]'
+_HOOKLINE_CLEANUP_SHAPES='[{"total_cleanups": "number", "by_type": {"*": "number"}},
+  {"tasks": "array"}, {"workers": "array"}]'
 _HOOKLINE_CLEANUP_STATES=(metrics/maintenance-stats.json task-queue.json worker-pool.json)
 _HOOKLINE_TEMP_AGE_MIN=1440
 

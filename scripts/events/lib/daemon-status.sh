@@ -17,7 +17,8 @@ _hookline_daemon_status_loaded=1
 source "${BASH_SOURCE[0]%/*}/state-file.sh"
 
 _HOOKLINE_REPORTS_MAX=50
-_HOOKLINE_DAEMON_SHAPES='[{"by_daemon": "object", "_alerted": "object"}, {"daemons": "object"}, {}]'
+_HOOKLINE_DAEMON_SHAPES='[{"by_daemon": {"*": "number"}, "_alerted": "object"},
+  {"daemons": "object"}, {}]'
 _HOOKLINE_DAEMON_VIEW=(status.json system-health.json)
 
 # An event without a daemon_type is as old as the original: there the source is the component. It
@@ -132,8 +133,8 @@ daemon_failed() { # <handler> <event-file>
 }
 
 daemon_stopped() { # <handler> <event-file>
-  state_apply "$1" "${2-}" '[{"by_daemon": "object", "_alerted": "object"}, {"daemons": "object"},
-    {}, {"workers": "array"}, {"tasks": "array"}]' \
+  state_apply "$1" "${2-}" '[{"by_daemon": {"*": "number"}, "_alerted": "object"},
+    {"daemons": "object"}, {}, {"workers": "array"}, {"tasks": "array"}]' \
     "$_HOOKLINE_DAEMON_WORDS$_HOOKLINE_DAEMON_STOPPED" \
     metrics/shutdown-stats.json "${_HOOKLINE_DAEMON_VIEW[@]}" worker-pool.json task-queue.json ||
     return

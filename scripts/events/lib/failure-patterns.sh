@@ -10,8 +10,8 @@ _hookline_failure_patterns_loaded=1
 # shellcheck source=worker-pool.sh
 source "${BASH_SOURCE[0]%/*}/worker-pool.sh"
 
-_HOOKLINE_FAILURE_SHAPES='[{"total_failures": "number", "by_type": "object", "_recent": "array",
-  "_alerted": "object"}, '$_HOOKLINE_QUEUE_SHAPE']'
+_HOOKLINE_FAILURE_SHAPES='[{"total_failures": "number", "by_type": {"*": "number"},
+  "_recent": "array", "_alerted": "object"}, '$_HOOKLINE_QUEUE_SHAPE']'
 
 # Workers of the original say failure_reason where its handler read error_type.
 # shellcheck disable=SC2016 # a jq program

@@ -14,7 +14,7 @@ _hookline_security_loaded=1
 source "${BASH_SOURCE[0]%/*}/state-file.sh"
 
 _HOOKLINE_SECURITY_SHAPES='[{"total_scans": "number", "total_findings": "number",
-  "by_severity": "object", "total_vulnerabilities": "number", "vulnerabilities": "object",
+  "by_severity": {"*": "number"}, "total_vulnerabilities": "number", "vulnerabilities": "object",
   "_alerted": "object"}, {"recent": "array", "history": "array"}, {"status": "string"}]'
 
 # shellcheck disable=SC2016 # a jq program

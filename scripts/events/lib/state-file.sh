@@ -3,9 +3,10 @@
 #
 #   state_apply <handler> <event-file> <shapes> <jq-program> <state-file>... [-- <jq-argument>...]
 #
-# Paths are relative to coordination/. The shapes say, for each state file, of which type a key is
-# when it is there; the program, written in the words of state-plan.sh, yields effects. They are
-# performed under the locks of all the state files, in this order:
+# Paths are relative to coordination/. The shapes say, for each state file, how that looks which the
+# program reads of it (see state-plan.sh): it meets nothing else there. The program, written in the
+# words of state-plan.sh, yields effects. They are performed under the locks of all the state files,
+# in this order:
 #
 #   1. Lines are appended, events are emitted, state files are written beside the old ones.
 #   2. All is synced, then renamed into place; the first state file last, since it carries the
@@ -167,7 +168,7 @@ _state_perform() {
 _state_set_aside() { # <state-file>: kept for a person to look at
   local aside
   printf -v aside '%s.corrupt-%(%Y%m%dT%H%M%SZ)T' "$1" -1
-  _state_tell "${1@Q} is damaged: kept as ${aside@Q}, a new one begins"
+  _state_tell "${1@Q} is damaged: kept as ${aside@Q}, what is sound in it goes on"
   mv -T -- "$1" "$aside" || return 73
 }
 

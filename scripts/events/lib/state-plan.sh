@@ -24,9 +24,30 @@ def clean: . as $text | explode | if (min // 32) > 31 and (max // 32) < 127 then
     [65279, 65279]][]; .[0] <= $c and $c <= .[1]) then 32 else $c end) | implode end;
 def epoch_or($default): strings // "" | if endswith("Z") or endswith("+00:00") or endswith("+0000")
   then .[:19] + "Z" | [try fromdateiso8601 catch $default][0] else $default end;
-def opened($shape): if . == "" then {} else parsed | . as $state
-  | if type == "object" and all($shape | keys[]; . as $key | $state[$key]
-      | . == null or type == $shape[$key]) then . else null end end;
+
+# A shape says which type a key of a state has when it is there: "string", or {"due": "string?"}
+# with what must, or may, be in it; or what the rows of an array or of a map are:
+# [{"id": "string?"}], {"*": "number"}. Rows of another shape may be of use to somebody else: they
+# are kept, and no program sees them. Of what else is of another shape a copy is kept, for a person.
+def fits($shape): ($shape | type) as $kind
+  | if $kind == "string" then ($shape | rtrimstr("?")) as $type
+      | type == $type or (. == null and $type != $shape)
+    elif $kind == "array" or $shape["*"] then type == $kind
+    else type == "object" and (. as $it
+      | all($shape | keys_unsorted[]; . as $key | $it[$key] | fits($shape[$key]))) end;
+def row_of($shape): if $shape | type == "array" then $shape[0] else [$shape | objects["*"]][0] end;
+def chosen(f): if type == "array" then map(select(f)) else with_entries(select(.value | f)) end;
+def opened($shape): (if . == "" then {} else parsed end) as $was
+  | reduce ($shape | keys_unsorted[]) as $key ({state: ($was | objects // {}), foreign: {},
+      is_damaged: ($was | type != "object")};
+    .state[$key] as $it | row_of($shape[$key]) as $row
+    | if $it == null then .
+      elif $it | fits($shape[$key]) | not then .is_damaged = true | del(.state[$key])
+      elif $row == null or ($it | all(.[]; fits($row))) then .
+      else .foreign[$key] = ($it | chosen(fits($row) | not))
+        | .state[$key] = ($it | chosen(fits($row))) end);
+def with_foreign($foreign): reduce ($foreign | to_entries[]) as {$key, value: $rows} (.;
+  .[$key] |= if $rows | type == "array" then . + $rows else $rows + . end);
 
 # Rows of an array or of a map stay on a line each: grep and diff work on a state file.
 def members(rendered): [keys_unsorted[] as $key | ($key | tojson) + ": " + (.[$key] | rendered)];
@@ -42,9 +63,9 @@ def document: "{\n  " + (members(if (type == "array" or type == "object") and le
     if $events[1] then $handler + ": the events come one by one\n" | halt_error(75)
     else "payload\t" + $events[0].dataref end
   else
-    ($shapes | .[0]._applied = "object" | [., $raw] | transpose | map(.[0] as $shape | .[1]
-      | opened($shape))) as $opened
-    | reduce range($events | length) as $place ({states: ($opened | map(. // {})), effects: []};
+    ($shapes | .[0]._applied = {($handler): "array?"} | [., $raw] | transpose
+      | map(.[0] as $shape | .[1] | opened($shape))) as $opened
+    | reduce range($events | length) as $place ({states: ($opened | map(.state)), effects: []};
         $events[$place] as $event | .states as $states
         | (if $payload != [] then $payload[0] elif $event.data == null then {} else $event.data end)
           as $data
@@ -64,8 +85,10 @@ _HOOKLINE_STATE_END='
           end)
     | ((.effects[] | strings),
         ([.effects[] | objects] | group_by(.file)[] | .[-1]
-          | (select(has("state") and $opened[.number] == null) | "damaged\t\(.number)\t"),
-            .file + "\t" + if has("state") then .state | document else .text end))
+          | $opened[.number // 0] as $was
+          | (select(has("state") and $was.is_damaged) | "damaged\t\(.number)\t"),
+            .file + "\t" + if has("state") then .state | with_foreign($was.foreign) | document
+              else .text end))
       + "\u001e"
   end
 '

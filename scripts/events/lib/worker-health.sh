@@ -50,7 +50,7 @@ def watch($always): now_s as $now | .workers |= [.[]? | (objects |= in_time)] | 
   | ([$stale[] | {(.): {status: "stale"}}] | add) as $marks
   | .workers |= [.[]? | if type == "object" then . + $marks[.id // .worker_id // ""] else . end]
   | if .active_workers | type == "object"
-    then .active_workers |= with_entries(.value += $marks[.key]) else . end
+    then .active_workers |= with_entries((.value | objects) += $marks[.key]) else . end
   | .stale_alert = if $tell then {at: $at, workers: $stale}
       else {at: .stale_alert.at, workers: ($told - ($told - $stale))} end
   | .watch.due as $before | planned("watch"; $first; $now)

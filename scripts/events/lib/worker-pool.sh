@@ -13,8 +13,10 @@ _hookline_worker_pool_loaded=1
 # shellcheck source=state-file.sh
 source "${BASH_SOURCE[0]%/*}/state-file.sh"
 
-_HOOKLINE_POOL_SHAPE='{"workers": "array", "stale_alert": "object", "watch": "object"}'
-_HOOKLINE_QUEUE_SHAPE='{"tasks": "array"}'
+_HOOKLINE_POOL_SHAPE='{"workers": [{"id": "string?", "worker_id": "string?",
+  "worker_type": "string?"}], "stale_alert": "object", "watch": "object"}'
+_HOOKLINE_QUEUE_SHAPE='{"tasks": [{"id": "string?", "task_id": "string?", "task_type": "string?",
+  "error_type": "string?", "attempts": "number?"}]}'
 
 # Older pools have a list of active workers, where ours is a map by id: that is left as it is.
 _HOOKLINE_POOL_WORDS='
@@ -36,6 +38,9 @@ def is_over: type == "object" and (.status == "completed" or .status == "failed"
 def with_task($id; $fields): .tasks |= (with_row($id; "task_id"; $fields)
   | (map(select(is_over)) | length - 200) as $many
   | if $many > 0 then . - (map(select(is_over)) | .[:$many]) else . end);
+
+# Whatever else somebody calls urgent is as urgent as most.
+def rank: {critical: 0, high: 1, low: 3}[.priority | strings] // 2;
 
 def worker: id("worker_id") // ($event.source | clean);
 def master: $data._metadata | objects // {} | .master | strings // null

@@ -24,8 +24,11 @@ source "${BASH_SOURCE[0]%/*}/worker-pool.sh"
 source "${BASH_SOURCE[0]%/*}/policies.sh"
 
 _HOOKLINE_RESTART_FILE=worker-restarts.json
-_HOOKLINE_RESTART_SHAPES='[{"pending": "array", "spent": "array", "starting": "array",
-  "workers": "object", "answered": "object", "over": "object", "next": "object"},
+_HOOKLINE_RESTART_ROW='{"worker_id": "string", "worker_type": "string?", "policy": "string",
+  "due": "number"}'
+_HOOKLINE_RESTART_SHAPES='[{"pending": ['$_HOOKLINE_RESTART_ROW'], "spent": ["number"],
+  "starting": ['$_HOOKLINE_RESTART_ROW'], "workers": {"*": {"times": "array"}},
+  "answered": {"*": {"at": "number"}}, "over": {"told_at": "number"}, "next": "object"},
   '$_HOOKLINE_POOL_SHAPE']'
 # A worker that ends with an error before this has not come up.
 _HOOKLINE_RESTART_UP_S=0.3
@@ -130,7 +133,8 @@ _restart_perform() { # <handler> <event-file>
   # One at a time: the other one would take for running what is only being tried.
   exec {turn}>>"$folder/.turn" && flock --wait 30 "$turn" || return 75
   mapfile -t starting < <(HOME=/dev/null jq -r --argjson policies "$_hookline_policies" '
-    .starting[]? | [.worker_id, .worker_type, .restarts, .reason,
+    .starting[]? | select(.policy? | type == "string")
+    | [.worker_id, .worker_type, .restarts, .reason,
       ($policies[.policy] | .replace == true, .command[]?)] | map(tostring) | join("\u001f")' \
     "$file")
   for line in "${starting[@]}"; do

@@ -69,6 +69,28 @@ worker_program() {
   assert_equal "$(said 'select(.type == "worker.restarted") | .data.worker_id')" '"w1"'
 }
 
+@test "both: rows that nobody understands do not keep the others from being mended" {
+  worker_program
+  policy_is '[autofix]' 'budget = 5' '[autofix.timeout]' 'action = "retry"' 'pause = "0s"' \
+    '[restart]' 'budget = 5' '[restart.coder]' 'command = ["scripts/workers/w.sh"]'
+  state_is task-queue.json "{\"tasks\":[{\"id\":\"t0\",\"status\":\"failed\",\"error_type\":[1]},
+    {\"id\":\"t1\",\"status\":\"failed\",\"error_type\":\"timeout\",\"failed_at\":\"$(ago 1)\"}]}"
+  state_is worker-pool.json "{\"workers\":[{\"id\":\"w0\",\"status\":\"failed\",\"worker_type\":5},
+    {\"id\":\"w1\",\"status\":\"failed\",\"worker_type\":\"coder\",\"failed_at\":\"$(ago 1)\"}]}"
+  state_is autofix.json '{"pending":[5,{"error_type":7,"due":0}],"tried":{"t1":4},"answered":[],
+    "spent":["x"],"over":{"told_at":"x"},"by_policy":{"autofix.timeout":"x"}}'
+  state_is worker-restarts.json '{"pending":[5,{"policy":7,"due":0}],"starting":[{"policy":7}],
+    "workers":{"w1":{"times":5}},"answered":{"w1":{"at":"x"}}}'
+  a_round auto-fix
+  a_round worker-restart
+  assert_equal "$(said 'select(.type | endswith("retry_requested", "restarted"))
+    | [.type, .data.task_id, .data.worker_id]' | sort)" \
+    '["task.retry_requested","t1",null]
+["worker.restarted",null,"w1"]'
+  assert_equal "$(state task-queue.json '.tasks[0].error_type')$(state worker-pool.json \
+    '.workers[0].worker_type')" '[1]5'
+}
+
 @test "worker-restart: what it has started does not keep its lock, nor end with it" {
   failed_worker coder
   worker_program

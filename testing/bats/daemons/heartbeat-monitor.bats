@@ -123,3 +123,15 @@ silent() { said 'select(.type == "system.health_alert") | .data.workers'; }
   exec {scheduler}<&-
   assert_equal "$(said .type)" '"worker.watch_due"'
 }
+
+@test "rows that nobody understands, or what was told, do not keep who is silent from being told" {
+  state_is worker-pool.json '{"workers":[5,{"id":7,"last_heartbeat":"2026-01-01T00:00:00Z"},
+    {"id":"w1","status":"running","worker_type":[],"last_heartbeat":"2026-01-01T00:00:00Z"},
+    {"id":"w2","status":"running","last_heartbeat":"2026-01-01T00:00:00Z"}],
+    "active_workers":{"w2":"x","w3":5},"stale_alert":{"workers":"w2"},"watch":{"due":5}}'
+  a_round heartbeat-monitor
+  assert_equal "$(said 'select(.data.alert_type) | .data.workers')" '["w2"]'
+  assert_equal "$(state worker-pool.json '[.workers[] | objects | [.id, .status]]')" \
+    '[["w2","stale"],[7,null],["w1","running"]]'
+  assert_equal "$(state worker-pool.json .active_workers)" '{"w2":"x","w3":5}'
+}

@@ -104,6 +104,30 @@ tasks() { state task-queue.json "[.tasks[] | $1]"; }
   assert_equal "$(awk '/worker-pool.json/ { n++ } n > 12 && /fork|clone|exec/' "$trace")" ''
 }
 
+@test "worker, coordinator: a row that is not understood is left alone, and is in nobody's way" {
+  local before='{"id":"e","status":"pending","task_type":["x"]},{"id":7,"status":"pending"},
+    {"id":"f","status":"pending","task_type":5},{"id":"g","status":"pending","attempts":"two"}'
+  policy_is '[task.general]' 'run = ["cat"]'
+  state_is worker-pool.json '{"workers":[{"id":["w"],"status":"idle"},{"id":5,"status":"idle"},
+    {"id":"w0","status":"idle","worker_type":7},{"id":"w1","status":"idle"},
+    {"id":"w2","status":"idle"}]}'
+  state_is metrics/worker-confidence.json '{"workers":{"w1":5,"w2":{"confidence":"high"}}}'
+  state_is task-queue.json "{\"tasks\":[$before,
+    {\"id\":\"t1\",\"status\":\"pending\",\"priority\":7,\"mine\":[1]}]}"
+  a_round worker
+  assert_equal "$(tasks .)" "$(jq -c --argjson before "[$before]" \
+    '[.tasks[0] | select(.status == "completed" and .mine == [1])] + $before' \
+    coordination/task-queue.json)"
+  state_is task-queue.json "{\"tasks\":[$before,
+    {\"id\":\"t1\",\"status\":\"pending\",\"priority\":7},
+    {\"id\":\"t2\",\"status\":\"pending\",\"priority\":[\"high\"]}]}"
+  a_round coordinator
+  assert_equal "$(tasks '[.id, .assigned_to]')" \
+    '[["t1","w1"],["t2","w2"],["e",null],[7,null],["f",null],["g",null]]'
+  assert_equal "$(said 'select(.type == "task.assigned") | .data.worker_type')" \
+    $'"unknown"\n"unknown"'
+}
+
 @test "worker: what is done, and how, a policy says, never a task" {
   policy_is '[task.report]' 'run = ["scripts/tasks/report.sh", "an argument"]'
   program report "cat >got; printf '%s\n' \"\$1\" \"\$TASK_ID\" \"\$TASK_ATTEMPT\" >>got"
@@ -156,23 +180,6 @@ tasks() { state task-queue.json "[.tasks[] | $1]"; }
   run daemon worker run --once
   assert_failure 78
   assert_output --partial 'longer than nothing'
-}
-
-@test "worker, coordinator: a row that is not understood is in nobody's way" {
-  policy_is '[task.a]' 'run = ["true"]'
-  state_is worker-pool.json '{"workers":[{"id":"w1","status":"available","worker_type":[1]}]}'
-  state_is metrics/worker-confidence.json '{"workers":{"w1":{"confidence":"much"},"w2":7}}'
-  local wrong='{"id":"n","status":"pending","task_type":["x"]},
-    {"id":"p","status":"pending","task_type":5,"priority":[1],"attempts":"two"}'
-  state_is task-queue.json "{\"tasks\":[7,$wrong,
-    {\"id\":\"t1\",\"status\":\"pending\",\"task_type\":\"a\",\"priority\":7,\"attempts\":\"x\"}]}"
-  a_round worker
-  assert_equal "$(jq -c '[.tasks[1:][] | [.id, .status]]' coordination/task-queue.json)" \
-    '[["n","pending"],["p","pending"],["t1","completed"]]'
-  a_round coordinator
-  assert_equal "$(jq -c '[.tasks[1:][] | [.id, .status]]' coordination/task-queue.json)" \
-    '[["n","assigned"],["p","pending"],["t1","completed"]]'
-  assert_equal "$(said 'select(.type == "task.assigned") | .data.worker_type')" '"unknown"'
 }
 
 @test "worker: told to end in the middle of a task, it ends that and puts it back" {

@@ -147,6 +147,27 @@ applied() { # <handler>: the identities in the state files, or of the causes in 
   each_rememberer closed_stdin
 }
 
+@test "rows that nobody understands, in whatever it keeps, are kept and are in nobody's way" {
+  odd_rows() {
+    local file odd='[null, 5, "odd", [1], {"id": [1], "odd": 1}]'
+    handled "$1" one "$2"
+    while IFS= read -r file; do
+      jq --argjson odd "$odd" 'with_entries(if .key == "_applied" then .
+        elif .value | type == "array"
+        then .value |= $odd + [.[0] | objects | map_values([.])] + .
+        elif .value | type == "object"
+        then .value += ([$odd | to_entries[] | {"odd\(.key)": .value}] | add) else . end)' \
+        "$file" >"$BATS_TEST_TMPDIR/odd"
+      cat -- "$BATS_TEST_TMPDIR/odd" >"$file"
+    done < <(find "$HOOKLINE_HOME/coordination" -name '*.json' ! -path '*/config/*' \
+      ! -path '*/events/*' ! -path '*/state/*' ! -path '*/layers/*')
+    handled "$1" two "$2" 4000
+    assert_equal "$(applied "$1")" $'one a-test\ntwo a-test'
+    assert_equal "$(find "$HOOKLINE_HOME/coordination" -name '*.corrupt-*')" ''
+  }
+  each_rememberer odd_rows
+}
+
 @test "20 runs at once lose no update" {
   at_once() {
     local n file

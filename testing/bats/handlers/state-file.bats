@@ -15,8 +15,8 @@ setup() {
 
 apply() { # <id> [<data> [<program>]]: to state.json
   event "$1" "${2-null}"
-  run --separate-stderr state_apply on-test "$BATS_TEST_TMPDIR/events/$1" "$SHAPES" "${3-$COUNT}" \
-    state.json
+  run --separate-stderr state_apply on-test "$BATS_TEST_TMPDIR/events/$1" "${shapes-$SHAPES}" \
+    "${3-$COUNT}" state.json
 }
 
 spy() { # <command> <body>: a command of ours, which notes in $SPY how it was called
@@ -148,6 +148,34 @@ mv -fT -- .state.json.tmp state.json sync -- coordination "
   apply two
   assert_equal "$stderr" ''
   assert_state state.json .count 1
+}
+
+@test "of a state only what is not of its shape is lost, and kept for a person" {
+  state_is state.json '{"count":4,"list":"x","other":[1],"_applied":{"on-test":7}}'
+  apply one
+  assert_success
+  assert_stderr --partial 'what is sound in it goes on'
+  assert_state state.json '[.count, .list, .other, ._applied]' \
+    '[5,null,[1],{"on-test":["one a-test"]}]'
+  local shapes='[{"told": {"at": "string?", "to": "array?"}}]'
+  state_is state.json '{"count":4,"told":{"at":"x","to":{}}}'
+  apply two
+  assert_state state.json '[.count, .told]' '[5,null]'
+}
+
+@test "a row of another shape is kept, and seen by no program" {
+  local before='{"list":[{"id":"a","n":1},null,5,{"id":7},{"id":"b","more":[1]},{"n":"x"},{}],
+    "map":{"a":1,"b":"2","c":null}}'
+  local shapes='[{"list": [{"id": "string?", "n": "number?"}], "map": {"*": "number"}}]'
+  state_is state.json "$before"
+  apply one null 'print($states[0] | tojson), ($states[0] | save(0; .list[0].n += 1 | .map.b += 1))'
+  assert_success
+  assert_equal "$stderr" ''
+  assert_equal "$output" '{"list":[{"id":"a","n":1},{"id":"b","more":[1]},{}],"map":{"a":1}}'
+  assert_state state.json 'del(._applied)' '{"list":[{"id":"a","n":2},{"id":"b","more":[1]},{},
+    null,5,{"id":7},{"n":"x"}],"map":{"b":1,"c":null,"a":1}}'
+  apply two null 'save(0; {list: [{id: "z"}]})'
+  assert_state state.json '[.list[] | objects.id]' '["z",7,null]'
 }
 
 @test "a payload beside the log is read, and only from there" {
