@@ -67,7 +67,8 @@ def test_a_handler_that_is_broken_while_at_work_burns_no_attempt(bus, what):
     bus.file("on-a-b.sh", broken)
     held = bus.emit("k")
     bus.wait(lambda: bus.verdicts(held), "it is not tried")
-    assert bus.verdicts(held) == [("broken", "held")]
+    # Twice, where the event came before the new file was seen.
+    assert set(bus.verdicts(held)) == {("broken", "held")}
     bus.file("on-a-b.sh", good)
     bus.wait_answered()
     bus.stop(process)
