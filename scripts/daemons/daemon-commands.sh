@@ -6,6 +6,7 @@ _daemon_commands_loaded=1
 
 _DAEMON_READY_WAIT_S=30
 _DAEMON_STOP_WAIT_S=15
+_DAEMON_KILL_WAIT_S=10
 
 _daemon_help() { # the first lines of the script, and what all daemons have in common
   sed -n '2,/^[^#]/{s/^#$//p;s/^# //p}' -- "${BASH_SOURCE[-1]}"
@@ -56,12 +57,19 @@ _daemon_stop() {
     return
   fi
   _daemon_press TERM heads
-  if ! flock --shared --timeout "$_DAEMON_STOP_WAIT_S" -- "$_daemon_folder/lock" true; then
-    _daemon_press KILL members
-    flock --shared --timeout 5 -- "$_daemon_folder/lock" true ||
-      _daemon_fail 75 "$_daemon_name (process ${daemon_pid:-unknown}) does not end" || return
+  if ! _daemon_lets_go "$_DAEMON_STOP_WAIT_S"; then
+    # One that was just begun when we looked is found the next time.
+    local gives_up_s=$((SECONDS + _DAEMON_KILL_WAIT_S))
+    while _daemon_press KILL members && ! _daemon_lets_go 0.5; do
+      ((SECONDS < gives_up_s)) ||
+        _daemon_fail 75 "$_daemon_name (process ${daemon_pid:-unknown}) does not end" || return
+    done
   fi
   printf '%s: stopped\n' "$_daemon_name"
+}
+
+_daemon_lets_go() { # <seconds>
+  flock --shared --timeout "$1" -- "$_daemon_folder/lock" true
 }
 
 # It may have ended just now.

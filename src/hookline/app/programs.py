@@ -73,6 +73,9 @@ class ProgramKeeper:
         for each in self._all:
             if each.pid == pid:
                 each.pid = -1
+                if self._stopping:
+                    # As it was asked to.
+                    return True
                 code = os.waitstatus_to_exitcode(status)
                 if each.program.every and code == 0:
                     each.restarts = Restarts()
